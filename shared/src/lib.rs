@@ -1,1 +1,7 @@
-//! shared
+//! What scheduler and worker both need: jobs and their store, the bell, the admin operations, configuration, secrets,
+//! telemetry, and Google.
+
+pub mod bell;
+pub mod job;
+pub mod shutdown;
+pub mod store;

@@ -1,0 +1,138 @@
+//! The bell: ids of jobs that are due, on their way to a worker with a free slot. Only a doorbell, never the truth: it may
+//! lose, repeat or refuse ids at any moment, and `PostgreSQL` makes up for it.
+//!
+//! # Properties, and the races
+//!
+//! - *An id is lost* (FLUSHALL, a crash between taking and claiming): the row is still due, and the dispatcher rings it again
+//!   when five seconds have passed without a claim.
+//! - *An id is rung twice*: the second claim finds the row running or not due, and leaves it.
+//! - *The bell is away*: [`Away`] is said at once or after a second. Dispatchers go on trying, workers ask `PostgreSQL`
+//!   themselves, and both come back with the first call that succeeds.
+//! - *The bell is full*: what does not fit is dropped, and rung again later.
+
+mod memory;
+mod offers;
+mod redis;
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use metrics::{counter, gauge};
+use secrecy::SecretString;
+
+use self::{memory::Memory, offers::Offers, redis::Redis};
+use crate::{
+    job::{JobId, Lane},
+    store::job_state::Wanted,
+};
+
+/// The most ids that wait in a lane. Beyond it ids are dropped.
+pub const BOUND: usize = 20_000;
+
+/// The bell did not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the bell is away: {0}")]
+pub struct Away(String);
+
+/// One bell for all lanes.
+#[derive(Debug)]
+pub struct Bell {
+    means: Means,
+    offers: Offers,
+    away: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Means {
+    Memory(Memory),
+    Redis(Redis),
+}
+
+impl Bell {
+    /// A bell within the process.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::new(Means::Memory(Memory::default()))
+    }
+
+    /// A bell that processes share: lists in Redis, version 7.0 or later. Connects when it is first used.
+    pub fn in_redis(url: &SecretString) -> anyhow::Result<Self> {
+        Ok(Self::new(Means::Redis(Redis::new(url)?)))
+    }
+
+    fn new(means: Means) -> Self {
+        gauge!("syncfleet_bell_up").set(1.0);
+        for operation in ["ring", "take", "len"] {
+            counter!("syncfleet_bell_errors_total", "operation" => operation).absolute(0);
+        }
+        Self { means, offers: Offers::default(), away: AtomicBool::new(false) }
+    }
+
+    /// Whether the last call failed.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// Rings ids in a lane, and says how many wait there now.
+    pub async fn ring(&self, lane: Lane, jobs: &[JobId]) -> Result<usize, Away> {
+        if jobs.is_empty() {
+            return self.len(lane).await;
+        }
+        let length = match &self.means {
+            Means::Memory(memory) => Ok(memory.ring(lane, jobs)),
+            Means::Redis(redis) => redis.ring(lane, jobs).await,
+        };
+        self.heard("ring", length)
+    }
+
+    /// Takes at most `most` ids of a lane; waits for the first one, at most `wait`.
+    pub async fn take(&self, lane: Lane, most: usize, wait: Duration) -> Result<Vec<JobId>, Away> {
+        let jobs = match &self.means {
+            Means::Memory(memory) => Ok(memory.take(lane, most, wait).await),
+            Means::Redis(redis) => redis.take(lane, most, wait).await,
+        };
+        self.heard("take", jobs)
+    }
+
+    /// How many ids wait in a lane.
+    pub async fn len(&self, lane: Lane) -> Result<usize, Away> {
+        let length = match &self.means {
+            Means::Memory(memory) => Ok(memory.len(lane)),
+            Means::Redis(redis) => redis.len(lane).await,
+        };
+        self.heard("len", length)
+    }
+
+    /// Rings jobs that were just wanted, as far as that is fair: while the lane's bell is short and the tenant under its
+    /// share of it. The rest is left to the dispatcher, which sees all tenants.
+    pub async fn offer(&self, wanted: &[Wanted], now: Instant) {
+        for lane in Lane::ALL {
+            let jobs = self.offers.fair(lane, wanted, now);
+            if jobs.is_empty() {
+                continue;
+            }
+            if let Ok(length) = self.ring(lane, &jobs).await {
+                self.offers.learn(lane, length, now);
+            }
+        }
+    }
+
+    /// Says once when the bell goes, and once when it comes back.
+    fn heard<T>(&self, operation: &'static str, answer: Result<T, Away>) -> Result<T, Away> {
+        let away = answer.is_err();
+        if away {
+            counter!("syncfleet_bell_errors_total", "operation" => operation).increment(1);
+        }
+        if self.away.swap(away, Ordering::Relaxed) != away {
+            gauge!("syncfleet_bell_up").set(if away { 0.0 } else { 1.0 });
+            match &answer {
+                Ok(_) => tracing::info!("the bell is back"),
+                Err(error) => tracing::warn!("{error}; going on through PostgreSQL"),
+            }
+        }
+        answer
+    }
+}

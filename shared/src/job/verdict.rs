@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Lane;
+use crate::store::Tx;
+
+/// What a step says of its job. The states it leads to are drawn in ARCHITECTURE.md.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// The pass is over: the job is idle until its interval or the next want.
+    Complete,
+    /// A long pass goes on in its next step, at once.
+    Continue {
+        /// The lane of the steps to come, if it changes.
+        lane: Option<Lane>,
+    },
+    /// An answer is awaited: looked at again after the time, or when wanted.
+    Wait {
+        /// How long.
+        after: Duration,
+        /// What for.
+        why: String,
+    },
+    /// It failed in passing: tried again after a backoff.
+    Retry {
+        /// The provider's own word on when, if it gave one.
+        after: Option<Duration>,
+        /// What failed.
+        why: String,
+    },
+    /// The provider wants less: the gate of the scope is closed for the time.
+    Throttled {
+        /// Who is held back.
+        scope: GateScope,
+        /// How long.
+        after: Duration,
+        /// The provider's words.
+        why: String,
+    },
+    /// It cannot go on until an event changes that.
+    Park {
+        /// The class of the cause.
+        parked: Parked,
+        /// The cause.
+        why: String,
+    },
+}
+
+/// Whom a throttle holds back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GateScope {
+    /// The run's account.
+    Account,
+    /// All kinds that call the same provider as the run's kind.
+    Provider,
+}
+
+/// Why a job is parked, as in the column `job_state.parked`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parked {
+    /// A lasting gate stands before it (kind, lane, tenant or account).
+    Gate,
+    /// The account must sign in again.
+    SignIn,
+    /// A permanent error.
+    Failed,
+    /// What it kept in step is gone.
+    Gone,
+    /// Its workers died with it too often.
+    Crashed,
+}
+
+impl Parked {
+    /// The word in SQL, metrics and the CLI.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::SignIn => "sign_in",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+/// A step's end: its verdict, and the transaction with what it changed, open. The engine adds the run's history and the
+/// job's own row, guarded by the lease, and commits; if the lease was lost it rolls all of it back.
+#[derive(Debug)]
+pub struct Step {
+    /// What is to become of the job.
+    pub verdict: Verdict,
+    /// Writes to be committed with the verdict; none: there were none.
+    pub tx: Option<Tx>,
+    /// How many rows of the mirror changed.
+    pub changed: u32,
+}
+
+impl Step {
+    /// A step that wrote nothing.
+    #[must_use]
+    pub const fn quiet(verdict: Verdict) -> Self {
+        Self { verdict, tx: None, changed: 0 }
+    }
+
+    /// A step whose writes stand in `tx`.
+    #[must_use]
+    pub const fn wrote(verdict: Verdict, tx: Tx, changed: u32) -> Self {
+        Self { verdict, tx: Some(tx), changed }
+    }
+}

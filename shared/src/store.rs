@@ -1,0 +1,22 @@
+//! The SQL: one file per table, free functions. Each statement begins with a comment that names its function, so that it is
+//! found in `pg_stat_statements` and in logs. What a job goes through is told in [`job_state`].
+
+pub mod connect;
+pub mod gates;
+pub mod job_state;
+pub mod jobs;
+pub mod runs;
+pub mod schema;
+pub mod tenants;
+pub mod workers;
+
+pub use connect::{Session, connect};
+pub use sqlx::{PgConnection, PgPool};
+
+/// A transaction on a connection of the pool.
+pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
+
+/// Seconds for SQL's `make_interval`; a time that does not fit is as good as for ever.
+pub(crate) fn seconds(duration: std::time::Duration) -> f64 {
+    duration.as_secs_f64().min(1e10)
+}

@@ -1,0 +1,58 @@
+//! Connections to PostgreSQL.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// What a pool is for.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Shown in `pg_stat_activity`.
+    pub name: String,
+    /// The most connections.
+    pub connections: u32,
+    /// How long a call may wait for a connection.
+    pub wait: Duration,
+}
+
+impl Session {
+    /// A pool for `name`, with at most that many connections.
+    #[must_use]
+    pub fn new(name: &str, connections: u32) -> Self {
+        Self { name: name.to_owned(), connections, wait: Duration::from_secs(5) }
+    }
+}
+
+/// The connection's settings from its URL, and from `session`.
+///
+/// A process that was stopped must not hold locks against its successor: the server ends transactions that idle and waits
+/// for locks that take too long, and notices a dead peer by TCP keepalives.
+pub fn options(url: &SecretString, name: &str) -> anyhow::Result<PgConnectOptions> {
+    let options: PgConnectOptions = url.expose_secret().parse().context(
+        "the database URL is not valid; it looks like postgres://user:password@host:5432/syncfleet",
+    )?;
+    Ok(options.application_name(name).options([
+        ("idle_in_transaction_session_timeout", "15s"),
+        ("lock_timeout", "5s"),
+        ("statement_timeout", "60s"),
+        ("tcp_keepalives_idle", "10"),
+        ("tcp_keepalives_interval", "3"),
+        ("tcp_keepalives_count", "3"),
+        // The server would wait for ever to send to a peer that is gone.
+        ("tcp_user_timeout", "15000"),
+    ]))
+}
+
+/// Opens a pool. Connects lazily: a server that is away is waited for by the callers, who can tell what they wait for.
+pub fn connect(url: &SecretString, session: &Session) -> anyhow::Result<PgPool> {
+    Ok(PgPoolOptions::new()
+        .max_connections(session.connections)
+        .acquire_timeout(session.wait)
+        .idle_timeout(Duration::from_secs(300))
+        .connect_lazy_with(options(url, &session.name)?))
+}

@@ -1,0 +1,75 @@
+use sqlx::PgConnection;
+
+use crate::job::{JobId, Lane, Run, RunId, WorkerId};
+
+/// Who claims, and what it can run.
+#[derive(Debug, Clone)]
+pub struct Claimer<'a> {
+    /// The process.
+    pub worker: WorkerId,
+    /// The kinds that it knows. Jobs of others are left to others.
+    pub kinds: &'a [String],
+    /// Whether it has room for a job whose last worker died with it.
+    pub suspects: bool,
+}
+
+/// Claims those of the jobs that are due, open and not taken, each under its own lease.
+///
+/// `jobs` and `leases` have the same length, no id twice. A job that is not in the answer was somebody else's or not due.
+pub async fn claim(
+    conn: &mut PgConnection,
+    claimer: &Claimer<'_>,
+    jobs: &[JobId],
+    leases: &[RunId],
+) -> Result<Vec<Run>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"-- job_state::claim
+        with offered as (
+            select * from unnest($1::bigint[], $2::uuid[]) as o (job_id, lease)
+        ), locked as (
+            select d.job_id, offered.lease, d.run_at, d.seen is not null as goes_on
+            from due_jobs d join offered using (job_id)
+            where d.kind = any($4) and (d.crashes = 0 or $5)
+            order by d.job_id
+            for update of d skip locked
+        )
+        update job_state s set
+            phase = 'running',
+            lease = locked.lease,
+            claimed_by = $3,
+            seen = coalesce(s.seen, s.wanted),
+            due_since = coalesce(s.due_since, s.run_at),
+            run_at = 'infinity'
+        from locked join jobs j on j.id = locked.job_id
+        where s.job_id = locked.job_id
+        returning
+            s.job_id, locked.lease as "lease!", s.kind, j.key, s.tenant_id, s.account_id, s.lane as "lane: Lane",
+            s.attempt, s.crashes, locked.goes_on as "goes_on!", locked.run_at as "run_at!", s.dirty_since,
+            clock() as "started_at!""#,
+        jobs,
+        leases,
+        claimer.worker,
+        claimer.kinds,
+        claimer.suspects,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Run {
+            id: row.lease,
+            job: row.job_id,
+            kind: row.kind,
+            key: row.key,
+            tenant: row.tenant_id,
+            account: row.account_id,
+            lane: row.lane,
+            attempt: row.attempt.unsigned_abs(),
+            crashes: row.crashes.unsigned_abs().into(),
+            goes_on: row.goes_on,
+            due_since: row.run_at,
+            dirty_since: row.dirty_since,
+            started_at: row.started_at,
+        })
+        .collect())
+}

@@ -1,0 +1,144 @@
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use crate::{job::JobId, store::seconds};
+
+/// A gate that stays closed for longer than this is lasting: the jobs behind it are parked, so that dispatch need not pass
+/// over them again and again.
+pub const LASTING: Duration = Duration::from_secs(60);
+
+/// Parks due jobs behind lasting gates, at most `limit`. Says how many.
+pub async fn park_gated(conn: &mut PgConnection, limit: i64) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        r#"-- job_state::park_gated
+        with lasting as materialized (
+            select scope, target
+            from gates
+            where until is null or until > clock() + make_interval(secs => $1)
+            order by scope, target, reason
+            for share
+        ), behind as (
+            select job_id
+            from job_state s
+            where phase = 'idle' and not paused and run_at < 'infinity' and run_at <= clock()
+                and (
+                    kind in (select target from lasting where scope = 'kind')
+                    or lane::text in (select target from lasting where scope = 'lane')
+                    or tenant_id::text in (select target from lasting where scope = 'tenant')
+                    or account_id::text in (select target from lasting where scope = 'account')
+                )
+            order by job_id
+            limit $2
+            for update of s skip locked
+        )
+        update job_state s set phase = 'parked', parked = 'gate', run_at = 'infinity'
+        from behind
+        where s.job_id = behind.job_id"#,
+        seconds(LASTING),
+        limit,
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+/// Makes due again, spread over `spread`, the jobs that are parked behind gates that have opened, at most `limit`; and takes
+/// away the opened gates that nobody is parked behind any more. Says how many jobs went.
+pub async fn unpark_opened(
+    conn: &mut PgConnection,
+    spread: Duration,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    let unparked = sqlx::query!(
+        r#"-- job_state::unpark_opened (1)
+        with opened as materialized (
+            select scope, target, reason from gates where until <= clock()
+        ), behind as (
+            select job_id
+            from job_state s
+            where phase = 'parked'
+                and (
+                    parked = 'gate' and (
+                        kind in (select target from opened where scope = 'kind')
+                        or lane::text in (select target from opened where scope = 'lane')
+                        or tenant_id::text in (select target from opened where scope = 'tenant')
+                        or account_id::text in (select target from opened where scope = 'account')
+                    )
+                    or parked = 'sign_in'
+                        and account_id::text in (
+                            select target from opened where scope = 'account' and reason = 'sign_in'
+                        )
+                )
+            order by job_id
+            limit $2
+            for update of s skip locked
+        )
+        update job_state s set
+            phase = 'idle', parked = null,
+            run_at = greatest(s.floor_at, s.backoff_until, clock() + random() * make_interval(secs => $1))
+        from behind
+        where s.job_id = behind.job_id"#,
+        seconds(spread),
+        limit,
+    )
+    .execute(&mut *conn)
+    .await?
+    .rows_affected();
+    if unparked == 0 {
+        sqlx::query!(
+            r#"-- job_state::unpark_opened (2)
+            delete from gates g
+            where until <= clock() and not exists (
+                select from job_state s
+                where phase = 'parked' and parked in ('gate', 'sign_in') and (
+                    g.scope = 'kind' and s.kind = g.target
+                    or g.scope = 'lane' and s.lane::text = g.target
+                    or g.scope = 'tenant' and s.tenant_id::text = g.target
+                    or g.scope = 'account' and s.account_id::text = g.target
+                )
+            )"#,
+        )
+        .execute(conn)
+        .await?;
+    }
+    Ok(unparked)
+}
+
+/// An operator's retry: lifts backoffs, forgets failures and crashes, and makes parked jobs idle and due, whatever parked
+/// them. A provider's minimum interval stays. Running jobs are left alone. Says how many.
+pub async fn release(conn: &mut PgConnection, jobs: &[JobId]) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        r#"-- job_state::release
+        with locked as (
+            select job_id from job_state where job_id = any($1) and phase <> 'running' order by job_id for update
+        )
+        update job_state s set
+            phase = 'idle', parked = null, attempt = 0, crashes = 0, backoff_until = '-infinity',
+            run_at = greatest(s.floor_at, clock())
+        from locked
+        where s.job_id = locked.job_id and s.phase <> 'running'"#,
+        jobs,
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+/// Pauses the jobs, or ends their pause. A run under way goes on; no next one begins. Says how many changed.
+pub async fn pause(conn: &mut PgConnection, jobs: &[JobId], paused: bool) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        r#"-- job_state::pause
+        with locked as (
+            select job_id from job_state where job_id = any($1) order by job_id for update
+        )
+        update job_state s set paused = $2
+        from locked
+        where s.job_id = locked.job_id and s.paused <> $2"#,
+        jobs,
+        paused,
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected())
+}

@@ -1,0 +1,99 @@
+//! The database's version: brought up to date by `migrate` and `up`, waited for by everybody else.
+
+use sqlx::{
+    PgPool,
+    migrate::{MigrateError, Migrator},
+};
+
+/// All migrations, as they stand in `migrations/`.
+pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// How the database's version stands to the program's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// As the program needs it.
+    Current,
+    /// Migrations are missing; the last applied one is told (0: none).
+    Older(i64),
+}
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// A newer program has migrated it.
+    #[error(
+        "the database has migration {found}, this program knows {known} at the most: it was migrated by a newer syncfleet; \
+         run that version or a later one"
+    )]
+    Newer {
+        /// The database's last migration.
+        found: i64,
+        /// The program's last migration.
+        known: i64,
+    },
+    /// A migration was changed after it was applied, or broke off.
+    #[error("the database's migrations do not match the program's: {0}")]
+    Mismatch(MigrateError),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<MigrateError> for SchemaError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) => Self::Database(error),
+            other => Self::Mismatch(other),
+        }
+    }
+}
+
+fn known() -> i64 {
+    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// Compares the database's version with the program's.
+pub async fn version(db: &PgPool) -> Result<Version, SchemaError> {
+    let there = sqlx::query_scalar::<_, bool>(
+        "-- schema::version (1)\nselect to_regclass('_sqlx_migrations') is not null",
+    )
+    .fetch_one(db)
+    .await?;
+    if !there {
+        return Ok(Version::Older(0));
+    }
+    // Not checked at compile time: the table is sqlx's own.
+    let found = sqlx::query_scalar::<_, Option<i64>>(
+        "-- schema::version (2)\nselect max(version) from _sqlx_migrations where success",
+    )
+    .fetch_one(db)
+    .await?
+    .unwrap_or(0);
+    match found.cmp(&known()) {
+        std::cmp::Ordering::Less => Ok(Version::Older(found)),
+        std::cmp::Ordering::Equal => Ok(Version::Current),
+        std::cmp::Ordering::Greater => Err(SchemaError::Newer { found, known: known() }),
+    }
+}
+
+/// Brings the database up to date and says which version it had. Callers at the same moment wait for each other.
+pub async fn migrate(db: &PgPool) -> Result<Version, SchemaError> {
+    let before = version(db).await?;
+    let mut connection = db.acquire().await?;
+    // A large table may take its time; the pool's limits are for the daily work.
+    sqlx::raw_sql(
+        "set lock_timeout = 0; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0",
+    )
+    .execute(&mut *connection)
+    .await?;
+    let applied = MIGRATOR.run(&mut *connection).await;
+    // Its settings must not come back with it into the pool.
+    connection.close_on_drop();
+    applied?;
+    Ok(before)
+}
+
+/// Whether `connection` can be asked at all; used by readiness.
+pub async fn ping(db: &PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query("-- schema::ping\nselect 1").execute(db).await.map(drop)
+}
