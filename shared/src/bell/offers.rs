@@ -78,7 +78,7 @@ mod tests {
     fn a_long_bell_is_not_made_longer_until_the_news_is_old() {
         let (offers, now) = (Offers::default(), Instant::now());
         offers.learn(Lane::Normal, SHORT, now);
-        assert_eq!(offers.fair(Lane::Normal, &wanted(1, 0..5), now), []);
+        assert_eq!(offers.fair(Lane::Normal, &wanted(1, 0..5), now), Vec::<JobId>::new());
         assert_eq!(offers.fair(Lane::Normal, &wanted(1, 0..5), now + Duration::from_secs(1)).len(), 5);
     }
 
