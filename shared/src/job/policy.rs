@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_the_cap_and_use_the_whole_range() {
-        let retry = Retry { base: Duration::from_secs(2), cap: Duration::from_secs(60), attempts: None };
+        let retry = Retry { base: Duration::from_secs(2), cap: Duration::from_mins(1), attempts: None };
         let mut rng = StdRng::seed_from_u64(1);
         for (attempt, ceiling) in [(1, 2), (2, 4), (3, 8), (5, 32), (6, 60), (7, 60), (4_000_000_000, 60)] {
             let ceiling = Duration::from_secs(ceiling);

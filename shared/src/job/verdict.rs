@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Lane;
-use crate::store::Tx;
+use crate::store::{Tx, job_state::Wanted};
 
 /// What a step says of its job. The states it leads to are drawn in ARCHITECTURE.md.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,18 +96,20 @@ pub struct Step {
     pub tx: Option<Tx>,
     /// How many rows of the mirror changed.
     pub changed: u32,
+    /// Other jobs that were wanted in `tx`; they are rung after its commit.
+    pub wanted: Vec<Wanted>,
 }
 
 impl Step {
     /// A step that wrote nothing.
     #[must_use]
     pub const fn quiet(verdict: Verdict) -> Self {
-        Self { verdict, tx: None, changed: 0 }
+        Self { verdict, tx: None, changed: 0, wanted: Vec::new() }
     }
 
     /// A step whose writes stand in `tx`.
     #[must_use]
     pub const fn wrote(verdict: Verdict, tx: Tx, changed: u32) -> Self {
-        Self { verdict, tx: Some(tx), changed }
+        Self { verdict, tx: Some(tx), changed, wanted: Vec::new() }
     }
 }

@@ -53,6 +53,6 @@ pub fn connect(url: &SecretString, session: &Session) -> anyhow::Result<PgPool> 
     Ok(PgPoolOptions::new()
         .max_connections(session.connections)
         .acquire_timeout(session.wait)
-        .idle_timeout(Duration::from_secs(300))
+        .idle_timeout(Duration::from_mins(5))
         .connect_lazy_with(options(url, &session.name)?))
 }

@@ -168,7 +168,7 @@ impl Columns {
 /// How a job whose pass is not over becomes idle again.
 #[derive(Debug, Clone)]
 pub struct PutBack {
-    /// The history's word: continue, wait, retry, throttled, handed_back.
+    /// The history's word: continue, wait, retry, throttled, `handed_back`.
     pub outcome: &'static str,
     /// When it is due again, from now.
     pub after: Duration,

@@ -6,7 +6,7 @@ use crate::{job::JobId, store::seconds};
 
 /// A gate that stays closed for longer than this is lasting: the jobs behind it are parked, so that dispatch need not pass
 /// over them again and again.
-pub const LASTING: Duration = Duration::from_secs(60);
+pub const LASTING: Duration = Duration::from_mins(1);
 
 /// Parks due jobs behind lasting gates, at most `limit`. Says how many.
 pub async fn park_gated(conn: &mut PgConnection, limit: i64) -> Result<u64, sqlx::Error> {
