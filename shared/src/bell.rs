@@ -46,20 +46,20 @@ pub struct Bell {
 
 #[derive(Debug)]
 enum Means {
-    Memory(Memory),
-    Redis(Redis),
+    Memory(Box<Memory>),
+    Redis(Box<Redis>),
 }
 
 impl Bell {
     /// A bell within the process.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self::new(Means::Memory(Memory::default()))
+        Self::new(Means::Memory(Box::default()))
     }
 
     /// A bell that processes share: lists in Redis, version 7.0 or later. Connects when it is first used.
     pub fn in_redis(url: &SecretString) -> anyhow::Result<Self> {
-        Ok(Self::new(Means::Redis(Redis::new(url)?)))
+        Ok(Self::new(Means::Redis(Box::new(Redis::new(url)?))))
     }
 
     fn new(means: Means) -> Self {

@@ -1,3 +1,167 @@
 //! Claims runs and executes them. All that a kind knows stands in [`jobs`]; nothing else in the fleet names a kind.
+//!
+//! A worker is: one [`claim`] loop per lane, which takes free slots, ids from the bell, and claims them; the [`backend`], which
+//! hands each claimed run to apalis; [`execute`], which runs one step and commits its verdict; and a [`heartbeat`] on a
+//! thread of its own. [`start`] puts them together.
 
+pub mod backend;
+pub mod claim;
+pub mod commit;
+pub mod execute;
+pub mod heartbeat;
+pub mod held;
 pub mod jobs;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context as _;
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use secrecy::SecretString;
+use shared::{
+    bell::Bell,
+    job::{Lane, Lanes, RunId, WorkerId},
+    shutdown::Tasks,
+    store::PgPool,
+};
+use tokio::sync::{Semaphore, mpsc};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::{claim::Claimed, execute::Executor, heartbeat::Alive, held::Held, jobs::Context};
+
+/// How long a worker takes to end: running steps finish within it, or are handed back.
+pub const GRACE: Duration = Duration::from_secs(25);
+
+/// What a worker is started with.
+#[derive(Debug)]
+pub struct Settings {
+    /// Slots in each lane.
+    pub lanes: Lanes,
+    /// For people: host and process id.
+    pub name: String,
+    /// Where the heartbeat's own connection goes.
+    pub database_url: SecretString,
+}
+
+/// A worker process, as its parts see it.
+#[derive(Debug)]
+pub struct Worker {
+    /// New at each start.
+    pub id: WorkerId,
+    /// Slots in each lane.
+    pub lanes: Lanes,
+    /// The free slots.
+    pub slots: [Arc<Semaphore>; Lane::ALL.len()],
+    /// The leases in memory.
+    pub held: Held,
+    /// The last acknowledged beat.
+    pub alive: Alive,
+    /// The doorbell.
+    pub bell: Arc<Bell>,
+    /// What steps work with.
+    pub context: Context,
+    /// The kinds that it runs.
+    pub kinds: Vec<String>,
+    /// Jobs whose last worker died with them run one at a time; this many are held.
+    pub suspects: AtomicUsize,
+}
+
+impl Worker {
+    /// The database.
+    #[must_use]
+    pub const fn db(&self) -> &PgPool {
+        &self.context.db
+    }
+
+    /// Whether there is room for another suspect: waiting for each other, they must not fill the slots.
+    #[must_use]
+    pub fn has_room_for_suspects(&self) -> bool {
+        let slots: u32 = Lane::ALL.into_iter().map(|lane| self.lanes.of(lane)).sum();
+        self.suspects.load(Ordering::Relaxed) < (slots as usize / 4).max(1)
+    }
+
+    /// Slots in use.
+    #[must_use]
+    pub fn busy(&self) -> Lanes {
+        let busy = |lane: Lane| {
+            let free = self.slots[lane as usize].available_permits();
+            self.lanes.of(lane).saturating_sub(u32::try_from(free).unwrap_or(u32::MAX))
+        };
+        Lanes { interactive: busy(Lane::Interactive), normal: busy(Lane::Normal), bulk: busy(Lane::Bulk) }
+    }
+}
+
+/// A new time-ordered id. Its time only chooses the history's partition; order and due times are the database's.
+#[must_use]
+pub fn new_id(now: SystemTime) -> RunId {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
+}
+
+/// Starts a worker's tasks. They end by `tasks`: at the soft word no claim is made any more and what runs finishes; shortly
+/// before [`GRACE`] is over, what still runs is handed back.
+pub async fn start(
+    settings: Settings,
+    context: Context,
+    bell: Arc<Bell>,
+    tasks: &Tasks,
+) -> anyhow::Result<Arc<Worker>> {
+    describe_metrics(settings.lanes);
+    let alive = Alive::new();
+    let lanes = settings.lanes;
+    let worker = Arc::new(Worker {
+        id: new_id(SystemTime::now()),
+        lanes,
+        slots: Lane::ALL.map(|lane| Arc::new(Semaphore::new(lanes.of(lane) as usize))),
+        held: Held::default(),
+        alive,
+        bell,
+        context,
+        kinds: jobs::KINDS.iter().map(|kind| kind.policy.kind.to_owned()).collect(),
+        suspects: AtomicUsize::new(0),
+    });
+    heartbeat::start(settings, &worker, tasks).context("cannot start the heartbeat's thread")?;
+    tasks.spawn(heartbeat::watch(Arc::clone(&worker), tasks.clone()));
+    tasks.spawn(heartbeat::hand_back_lost(Arc::clone(&worker), tasks.soft().clone()));
+
+    let slots = Lane::ALL.into_iter().map(|lane| lanes.of(lane) as usize).sum::<usize>();
+    let (hand_on, claimed) = mpsc::channel::<Claimed>(slots.max(1));
+    for lane in Lane::ALL.into_iter().filter(|lane| lanes.of(*lane) > 0) {
+        tasks.spawn(claim::run(Arc::clone(&worker), lane, hand_on.clone(), tasks.soft().clone()));
+    }
+    // The claim loops hold the only senders: when they end, the backend knows that nothing comes any more.
+    drop(hand_on);
+    let executor = Executor::start(Arc::clone(&worker), tasks);
+    tasks.spawn(backend::run(worker.id, claimed, executor, tasks.clone()));
+    tracing::info!(worker = %worker.id, lanes = %lanes, "worker started");
+    Ok(worker)
+}
+
+fn describe_metrics(lanes: Lanes) {
+    describe_gauge!("syncfleet_worker_slots", "Slots of this worker");
+    describe_gauge!("syncfleet_worker_slots_busy", "Slots of this worker in use");
+    describe_counter!("syncfleet_job_attempts_total", "Steps, by their outcome");
+    describe_histogram!("syncfleet_job_start_delay_seconds", Unit::Seconds, "From due to claimed");
+    describe_histogram!("syncfleet_job_duration_seconds", Unit::Seconds, "From claimed to committed");
+    describe_histogram!("syncfleet_job_end_to_end_seconds", Unit::Seconds, "From first wanted to completed");
+    describe_histogram!("syncfleet_claim_duration_seconds", Unit::Seconds, "One claim statement");
+    describe_counter!("syncfleet_claims_empty_total", "Claims of rung ids that got none of them");
+    describe_counter!("syncfleet_heartbeat_failures_total", "Beats that were not acknowledged");
+    counter!("syncfleet_heartbeat_failures_total").absolute(0);
+    for lane in Lane::ALL {
+        gauge!("syncfleet_worker_slots", "lane" => lane.as_str()).set(lanes.of(lane));
+        gauge!("syncfleet_worker_slots_busy", "lane" => lane.as_str()).set(0);
+        counter!("syncfleet_claims_empty_total", "lane" => lane.as_str()).absolute(0);
+    }
+    for kind in jobs::KINDS {
+        for outcome in execute::OUTCOMES {
+            counter!("syncfleet_job_attempts_total", "kind" => kind.policy.kind, "outcome" => outcome)
+                .absolute(0);
+        }
+    }
+}

@@ -13,15 +13,11 @@ const AHEAD: i32 = 14;
 /// The advisory lock of whoever changes the partitions.
 const LOCK: i64 = 0x7372_756e_7301;
 
-/// Whether the run was committed: the answer to a commit whose own answer was lost.
-pub async fn is_recorded(db: &PgPool, run: RunId) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"-- runs::is_recorded
-        select exists (select from runs where id = $1) as "recorded!""#,
-        run,
-    )
-    .fetch_one(db)
-    .await
+/// Which of the runs were committed: the answer to a commit whose own answer was lost.
+pub async fn recorded(conn: &mut PgConnection, runs: &[RunId]) -> Result<Vec<RunId>, sqlx::Error> {
+    sqlx::query_scalar!("-- runs::recorded\nselect id from runs where id = any($1)", runs)
+        .fetch_all(conn)
+        .await
 }
 
 /// What a round of retention did.

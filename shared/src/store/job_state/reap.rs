@@ -87,17 +87,19 @@ pub async fn reap(db: &PgPool, dead_after: Duration, limit: i64) -> Result<Vec<R
 }
 
 /// Makes due again what runs in the worker's name under none of the leases that it knows of: a claim whose answer was lost.
+/// Leases that were drawn after `before` are left alone, because `known` may be older than they are.
 pub async fn hand_back(
     db: &PgPool,
     worker: WorkerId,
     known: &[RunId],
+    before: RunId,
 ) -> Result<Vec<(JobId, Lane)>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"-- job_state::hand_back
         with lost as (
             select job_id, lease, attempt
             from job_state
-            where phase = 'running' and claimed_by = $1 and lease <> all($2)
+            where phase = 'running' and claimed_by = $1 and lease <> all($2) and lease < $3
             order by job_id
             for update skip locked
         ), updated as (
@@ -118,6 +120,7 @@ pub async fn hand_back(
         select job_id as "job!", lane as "lane!: Lane" from updated"#,
         worker,
         known,
+        before,
     )
     .fetch_all(db)
     .await?;

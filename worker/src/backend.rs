@@ -1,0 +1,95 @@
+//! The one place that knows apalis. Its worker drives our claimed runs: we give it a [`Backend`] that is a stream of them, and
+//! a handler that always answers `Ok`, because a run's verdict is our own commit and not apalis's business.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use apalis::prelude::{Data, WorkerBuilder};
+use apalis_core::{
+    backend::{Backend, BackendConfig, finalize::Ephemeral},
+    task::{Task, task_id::RandomId},
+    worker::context::WorkerContext,
+};
+use shared::{job::WorkerId, shutdown::Tasks};
+use tokio::sync::mpsc;
+
+use crate::{claim::Claimed, execute::Executor};
+
+/// A stream of claimed runs, each with its slot.
+#[derive(Debug)]
+struct ClaimedRuns {
+    claimed: mpsc::Receiver<Claimed>,
+}
+
+impl Backend for ClaimedRuns {
+    type Task = Task<Claimed>;
+    /// What can go wrong is retried where it goes wrong: an error here would end the worker.
+    type Error = Infallible;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+        self.claimed.poll_recv(cx).map(|claimed| claimed.map(|claimed| Ok(Task::new(claimed))))
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl BackendConfig for ClaimedRuns {
+    type Args = Claimed;
+    type Id = RandomId;
+    type Kind = Ephemeral;
+    type Config = ();
+    type Layer = tower_layer::Identity;
+
+    fn config(&self) -> &() {
+        &()
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> Self::Layer {
+        tower_layer::Identity::new()
+    }
+}
+
+/// Executes claimed runs until the soft word was said and the last of them has ended.
+pub async fn run(worker: WorkerId, claimed: mpsc::Receiver<Claimed>, executor: Executor, tasks: Tasks) {
+    let soft = tasks.soft().clone();
+    let ended = WorkerBuilder::new(worker.to_string())
+        .backend(ClaimedRuns { claimed })
+        .data(Arc::new(executor))
+        .data(tasks)
+        .build(handle)
+        .run_until(async move {
+            soft.cancelled().await;
+            Ok::<(), Infallible>(())
+        })
+        .await;
+    if let Err(error) = ended {
+        tracing::error!("the apalis worker ended with an error: {error}");
+    }
+}
+
+async fn handle(
+    claimed: Claimed,
+    executor: Data<Arc<Executor>>,
+    tasks: Data<Tasks>,
+) -> Result<(), Infallible> {
+    // On a task of its own, so that runs use all cores.
+    let executor = Arc::clone(&executor);
+    let run = tasks.spawn(async move { executor.execute(claimed).await });
+    if let Err(error) = run.await {
+        tracing::error!("a run's task ended before its verdict: {error}");
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! How a run's verdict reaches the database.
+//!
+//! A step that wrote something commits alone, in its own transaction. Passes that found nothing new are committed together by
+//! one task: a fleet is quiet most of the time, and one commit for many is what makes that cheap.
+//!
+//! When a commit's answer is lost, nobody knows whether it stood. The run's history row was in the same transaction, so it
+//! tells; it is asked for until the database answers, or until the lease cannot stand any more.
+
+mod batch;
+mod settle;
+
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use shared::{
+    job::{GateScope, Lane, Parked, Policy, Run, Step, Verdict},
+    store::{
+        Tx, gates,
+        job_state::{self, Completion, LeaseLost, PutBack, Wanted},
+    },
+};
+
+pub use batch::{Batch, Quiet};
+
+use crate::{Worker, execute::finished, jobs};
+
+/// How a run ended for the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Its verdict is committed.
+    Committed(&'static str),
+    /// Another has the job; nothing of the run stands.
+    LeaseLost,
+    /// The database did not say; the lease runs out.
+    GivenUp,
+}
+
+impl Ended {
+    /// The word in metrics.
+    #[must_use]
+    pub const fn outcome(self) -> &'static str {
+        match self {
+            Self::Committed(outcome) => outcome,
+            Self::LeaseLost | Self::GivenUp => "lost_lease",
+        }
+    }
+}
+
+/// What is to be rung after a commit.
+type Rings = Vec<Wanted>;
+
+/// Commits a step's writes, its follow-up wants, its history and its verdict.
+pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: &mut impl Rng) -> Ended {
+    let Step { verdict, tx, changed, wanted } = step;
+    let outcome = outcome(&verdict, run, policy);
+    let wrote = tx.is_some();
+    let next = policy.next(rng);
+    let again = policy.retry.delay(run.attempt + 1, rng);
+    let mut rings = wanted;
+    let committed = match tx {
+        Some(tx) => apply(worker, run, policy, &verdict, changed, (next, again), tx).await,
+        None => begin_and_apply(worker, run, policy, &verdict, changed, (next, again)).await,
+    };
+    match committed {
+        Ok(own) => {
+            rings.extend(own);
+            worker.bell.offer(&rings, Instant::now()).await;
+            Ended::Committed(outcome)
+        }
+        Err(LeaseLost::Lost(_)) => {
+            tracing::info!("the lease was lost: nothing of this run stands");
+            Ended::LeaseLost
+        }
+        Err(LeaseLost::Database(error)) => {
+            tracing::warn!("the commit was not answered: {error}");
+            match settle::one(worker, run.id).await {
+                Some(true) => Ended::Committed(outcome),
+                // Its transaction is gone with its connection; the step is done again.
+                Some(false) if wrote => hand_back(worker, run).await,
+                Some(false) => {
+                    match begin_and_apply(worker, run, policy, &verdict, changed, (next, again)).await {
+                        Ok(_) => Ended::Committed(outcome),
+                        Err(LeaseLost::Lost(_)) => Ended::LeaseLost,
+                        Err(LeaseLost::Database(_)) => Ended::GivenUp,
+                    }
+                }
+                None => Ended::GivenUp,
+            }
+        }
+    }
+}
+
+/// Makes a run's job due again for whoever has a slot; the pass goes on where its last commit was.
+pub async fn hand_back(worker: &Worker, run: &Run) -> Ended {
+    let back = PutBack {
+        outcome: "handed_back",
+        after: Duration::ZERO,
+        backoff: false,
+        attempt: attempt(run.attempt),
+        good: false,
+        lane: None,
+        note: None,
+    };
+    let handed_back = async {
+        let mut conn = worker.db().acquire().await?;
+        job_state::put_back(&mut conn, &finished(worker, run, 0), &back).await
+    };
+    match handed_back.await {
+        Ok(()) => {
+            // As it is due anyway, a bell that is away costs only time.
+            let _ = worker.bell.ring(run.lane, &[run.job]).await;
+            Ended::Committed("handed_back")
+        }
+        Err(LeaseLost::Lost(_)) => Ended::LeaseLost,
+        Err(LeaseLost::Database(error)) => {
+            tracing::debug!("cannot hand back: {error}");
+            Ended::GivenUp
+        }
+    }
+}
+
+async fn begin_and_apply(
+    worker: &Worker,
+    run: &Run,
+    policy: &Policy,
+    verdict: &Verdict,
+    changed: u32,
+    times: (Option<Duration>, Duration),
+) -> Result<Rings, LeaseLost> {
+    let tx = worker.db().begin().await?;
+    apply(worker, run, policy, verdict, changed, times, tx).await
+}
+
+/// Adds the verdict to the step's transaction and commits it. Says what of it is due at once.
+async fn apply(
+    worker: &Worker,
+    run: &Run,
+    policy: &Policy,
+    verdict: &Verdict,
+    changed: u32,
+    (next, again): (Option<Duration>, Duration),
+    mut tx: Tx,
+) -> Result<Rings, LeaseLost> {
+    let finished = finished(worker, run, changed);
+    let ring = |lane: Lane| vec![Wanted { job: run.job, tenant: run.tenant, lane, due: true }];
+    let mut rings = Vec::new();
+    match verdict {
+        Verdict::Complete => {
+            let completion = Completion { finished, next, floor: policy.min_interval, lane: policy.lane };
+            let done = job_state::complete(&mut tx, &[completion]).await?;
+            let [done] = done[..] else { return Err(LeaseLost::Lost(run.id)) };
+            if done.due {
+                rings = ring(done.lane);
+            }
+        }
+        Verdict::Continue { lane } => {
+            let back = put_back("continue", Duration::ZERO, 0, true, *lane, None);
+            job_state::put_back(&mut tx, &finished, &back).await?;
+            rings = ring(lane.unwrap_or(run.lane));
+        }
+        Verdict::Wait { after, why } => {
+            let back = put_back("wait", *after, 0, true, None, Some(why));
+            job_state::put_back(&mut tx, &finished, &back).await?;
+        }
+        Verdict::Throttled { scope, after, why } => {
+            for gate in throttled_gates(run, policy, *scope) {
+                gates::close(&mut tx, &gate, gates::Reason::Throttled, Some(*after), why).await?;
+            }
+            let back = put_back("throttled", *after, attempt(run.attempt), false, None, Some(why));
+            job_state::put_back(&mut tx, &finished, &back).await?;
+        }
+        Verdict::Retry { why, .. } if is_last(run, policy) => {
+            job_state::park(&mut tx, &finished, Parked::Failed, why).await?;
+        }
+        Verdict::Retry { after, why } => {
+            let mut back =
+                put_back("retry", after.unwrap_or(again), attempt(run.attempt + 1), false, None, Some(why));
+            back.backoff = true;
+            job_state::put_back(&mut tx, &finished, &back).await?;
+        }
+        Verdict::Park { parked, why } => {
+            if let (Parked::SignIn, Some(account)) = (parked, run.account) {
+                gates::close(&mut tx, &gates::Gate::Account(account), gates::Reason::SignIn, None, why)
+                    .await?;
+            }
+            job_state::park(&mut tx, &finished, *parked, why).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(rings)
+}
+
+fn put_back(
+    outcome: &'static str,
+    after: Duration,
+    attempt: i32,
+    good: bool,
+    lane: Option<Lane>,
+    note: Option<&String>,
+) -> PutBack {
+    PutBack { outcome, after, backoff: false, attempt, good, lane, note: note.cloned() }
+}
+
+fn attempt(attempts: u32) -> i32 {
+    i32::try_from(attempts).unwrap_or(i32::MAX)
+}
+
+/// Whether the policy has no further attempt after this one.
+fn is_last(run: &Run, policy: &Policy) -> bool {
+    policy.retry.attempts.is_some_and(|attempts| run.attempt + 1 >= attempts)
+}
+
+fn outcome(verdict: &Verdict, run: &Run, policy: &Policy) -> &'static str {
+    match verdict {
+        Verdict::Complete => "complete",
+        Verdict::Continue { .. } => "continue",
+        Verdict::Wait { .. } => "wait",
+        Verdict::Retry { .. } if is_last(run, policy) => "park",
+        Verdict::Retry { .. } => "retry",
+        Verdict::Throttled { .. } => "throttled",
+        Verdict::Park { .. } => "park",
+    }
+}
+
+/// The gates that a throttle closes. A provider's is that of all kinds that call it, the run's own among them.
+fn throttled_gates(run: &Run, policy: &Policy, scope: GateScope) -> Vec<gates::Gate> {
+    match (scope, run.account) {
+        (GateScope::Account, Some(account)) => vec![gates::Gate::Account(account)],
+        (GateScope::Account, None) | (GateScope::Provider, _) => jobs::KINDS
+            .iter()
+            .filter(|kind| {
+                kind.policy.kind == policy.kind
+                    || policy.provider.is_some() && kind.policy.provider == policy.provider
+            })
+            .map(|kind| gates::Gate::Kind(kind.policy.kind.to_owned()))
+            .collect(),
+    }
+}
