@@ -4,10 +4,10 @@
 use std::{
     convert::Infallible,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use apalis::prelude::{Data, WorkerBuilder};
+use apalis::prelude::{Data, WorkerBuilder, WorkerError};
 use apalis_core::{
     backend::{Backend, BackendConfig, finalize::Ephemeral},
     task::{Task, task_id::RandomId},
@@ -15,6 +15,7 @@ use apalis_core::{
 };
 use shared::{job::WorkerId, shutdown::Tasks};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::{claim::Claimed, execute::Executor};
 
@@ -22,6 +23,8 @@ use crate::{claim::Claimed, execute::Executor};
 #[derive(Debug)]
 struct ClaimedRuns {
     claimed: mpsc::Receiver<Claimed>,
+    /// Said when the claim loops have ended and the last of their runs was handed on.
+    drained: CancellationToken,
 }
 
 impl Backend for ClaimedRuns {
@@ -38,7 +41,11 @@ impl Backend for ClaimedRuns {
         cx: &mut Context<'_>,
         _: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        self.claimed.poll_recv(cx).map(|claimed| claimed.map(|claimed| Ok(Task::new(claimed))))
+        let claimed = ready!(self.claimed.poll_recv(cx));
+        if claimed.is_none() {
+            self.drained.cancel();
+        }
+        Poll::Ready(claimed.map(|claimed| Ok(Task::new(claimed))))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
@@ -62,17 +69,19 @@ impl BackendConfig for ClaimedRuns {
     }
 }
 
-/// Executes claimed runs until the soft word was said and the last of them has ended.
+/// Executes claimed runs until no more can come and the last of them has ended.
 pub async fn run(worker: WorkerId, claimed: mpsc::Receiver<Claimed>, executor: Executor, tasks: Tasks) {
-    let soft = tasks.soft().clone();
+    let drained = CancellationToken::new();
+    let over = drained.clone();
     let ended = WorkerBuilder::new(worker.to_string())
-        .backend(ClaimedRuns { claimed })
+        .backend(ClaimedRuns { claimed, drained })
         .data(Arc::new(executor))
         .data(tasks)
         .build(handle)
         .run_until(async move {
-            soft.cancelled().await;
-            Ok::<(), Infallible>(())
+            // Not before: what was claimed and not handed on would stand in nobody's name.
+            over.cancelled().await;
+            Ok::<(), WorkerError>(())
         })
         .await;
     if let Err(error) = ended {
