@@ -5,3 +5,4 @@ pub mod bell;
 pub mod job;
 pub mod shutdown;
 pub mod store;
+pub mod telemetry;

@@ -52,9 +52,9 @@ pub struct Executor {
 impl Executor {
     /// An executor, and the task behind it that commits quiet passes.
     #[must_use]
-    pub fn start(worker: Arc<Worker>, tasks: &Tasks) -> Self {
-        let quiet = Batch::start(Arc::clone(&worker), tasks);
-        Self { worker, quiet, one_suspect: Semaphore::new(1), hard: tasks.hard().clone() }
+    pub fn start(worker: &Arc<Worker>, tasks: &Tasks) -> Self {
+        let quiet = Batch::start(worker, tasks);
+        Self { worker: Arc::clone(worker), quiet, one_suspect: Semaphore::new(1), hard: tasks.hard().clone() }
     }
 
     /// Runs one step and commits its verdict. The slot is free when this returns.

@@ -25,7 +25,7 @@ use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::{GRACE, Settings, Worker, new_id};
+use crate::{HAND_BACK, Settings, Worker, new_id};
 
 const BEAT: Duration = Duration::from_secs(2);
 
@@ -85,16 +85,46 @@ impl Alive {
     }
 }
 
-/// Starts the beating thread. It ends, and takes the worker's row away, when everything else has ended.
-pub(crate) fn start(settings: Settings, worker: &Arc<Worker>, tasks: &Tasks) -> anyhow::Result<()> {
+/// The beating thread.
+#[derive(Debug)]
+pub struct Heart {
+    stop: CancellationToken,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Heart {
+    /// Ends the beat and takes the worker's row away, now that it holds no lease any more.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let joined = tokio::task::spawn_blocking(|| self.thread.join());
+        if !matches!(joined.await, Ok(Ok(()))) {
+            tracing::error!("the heartbeat's thread has panicked");
+        }
+    }
+}
+
+/// Starts the beating thread.
+pub(crate) fn start(settings: Settings, worker: &Arc<Worker>) -> anyhow::Result<Heart> {
     let options = connect::options(&settings.database_url, "syncfleet-heartbeat")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let worker = Arc::clone(worker);
-    let stop = tasks.hard().clone();
-    thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
-        runtime.block_on(beat_until(&worker, &settings.name, &options, &stop));
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let thread = thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            beat_until(&worker, &settings.name, &options, &stopped).await;
+            let left = tokio::time::timeout(PATIENCE, leave(&worker, &options)).await;
+            if !matches!(left, Ok(Ok(()))) {
+                tracing::debug!("could not take the worker's row away; the reaper will");
+            }
+        });
     })?;
-    Ok(())
+    Ok(Heart { stop, thread })
+}
+
+async fn leave(worker: &Worker, options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let mut connection = options.connect().await?;
+    workers::leave(&mut connection, worker.id).await
 }
 
 async fn beat_until(worker: &Worker, name: &str, options: &PgConnectOptions, stop: &CancellationToken) {
@@ -162,7 +192,7 @@ pub(crate) async fn watch(worker: Arc<Worker>, tasks: Tasks) {
     };
     tasks.soft().run_until_cancelled(look).await;
     let handing_back = async {
-        tokio::time::sleep(GRACE - Duration::from_secs(5)).await;
+        tokio::time::sleep(HAND_BACK).await;
         let ended = worker.held.cancel_all();
         if ended > 0 {
             tracing::info!(runs = ended, "handing back what still runs");

@@ -32,10 +32,19 @@ use shared::{
 use tokio::sync::{Semaphore, mpsc};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::{claim::Claimed, execute::Executor, heartbeat::Alive, held::Held, jobs::Context};
+use crate::{
+    claim::Claimed,
+    execute::Executor,
+    heartbeat::{Alive, Heart},
+    held::Held,
+    jobs::Context,
+};
 
-/// How long a worker takes to end: running steps finish within it, or are handed back.
+/// The longest that a worker takes to end.
 pub const GRACE: Duration = Duration::from_secs(25);
+
+/// After this time of it, what still runs is handed back.
+const HAND_BACK: Duration = Duration::from_secs(20);
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -104,13 +113,13 @@ pub fn new_id(now: SystemTime) -> RunId {
 }
 
 /// Starts a worker's tasks. They end by `tasks`: at the soft word no claim is made any more and what runs finishes; shortly
-/// before [`GRACE`] is over, what still runs is handed back.
-pub async fn start(
+/// before [`GRACE`] is over, what still runs is handed back. After them, stop the [`Heart`].
+pub fn start(
     settings: Settings,
     context: Context,
     bell: Arc<Bell>,
     tasks: &Tasks,
-) -> anyhow::Result<Arc<Worker>> {
+) -> anyhow::Result<(Arc<Worker>, Heart)> {
     describe_metrics(settings.lanes);
     let alive = Alive::new();
     let lanes = settings.lanes;
@@ -125,7 +134,7 @@ pub async fn start(
         kinds: jobs::KINDS.iter().map(|kind| kind.policy.kind.to_owned()).collect(),
         suspects: AtomicUsize::new(0),
     });
-    heartbeat::start(settings, &worker, tasks).context("cannot start the heartbeat's thread")?;
+    let heart = heartbeat::start(settings, &worker).context("cannot start the heartbeat's thread")?;
     tasks.spawn(heartbeat::watch(Arc::clone(&worker), tasks.clone()));
     tasks.spawn(heartbeat::hand_back_lost(Arc::clone(&worker), tasks.soft().clone()));
 
@@ -136,10 +145,10 @@ pub async fn start(
     }
     // The claim loops hold the only senders: when they end, the backend knows that nothing comes any more.
     drop(hand_on);
-    let executor = Executor::start(Arc::clone(&worker), tasks);
+    let executor = Executor::start(&worker, tasks);
     tasks.spawn(backend::run(worker.id, claimed, executor, tasks.clone()));
     tracing::info!(worker = %worker.id, lanes = %lanes, "worker started");
-    Ok(worker)
+    Ok((worker, heart))
 }
 
 fn describe_metrics(lanes: Lanes) {

@@ -42,6 +42,7 @@
 mod claim;
 mod commit;
 mod due;
+mod measure;
 mod parked;
 mod reap;
 mod want;
@@ -49,6 +50,7 @@ mod want;
 pub use claim::{Claimer, claim};
 pub use commit::{Completed, Completion, Finished, LeaseLost, PutBack, complete, park, put_back};
 pub use due::{Due, due, due_elsewhere};
+pub use measure::{Count, count, staleness};
 pub use parked::{park_gated, pause, release, unpark_opened};
 pub use reap::{Reaped, hand_back, reap};
 pub use want::{Wanted, want};

@@ -97,3 +97,14 @@ pub async fn migrate(db: &PgPool) -> Result<Version, SchemaError> {
 pub async fn ping(db: &PgPool) -> Result<(), sqlx::Error> {
     sqlx::query("-- schema::ping\nselect 1").execute(db).await.map(drop)
 }
+
+/// How long the server has been up.
+pub async fn up_for(db: &PgPool) -> Result<std::time::Duration, sqlx::Error> {
+    let seconds = sqlx::query_scalar!(
+        r#"-- schema::up_for
+        select extract(epoch from statement_timestamp() - pg_postmaster_start_time())::float8 as "seconds!""#
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(std::time::Duration::from_secs_f64(seconds.max(0.0)))
+}

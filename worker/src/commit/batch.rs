@@ -47,11 +47,11 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn start(worker: Arc<Worker>, tasks: &Tasks) -> Self {
+    pub(crate) fn start(worker: &Arc<Worker>, tasks: &Tasks) -> Self {
         let (queue, incoming) = mpsc::channel(BATCH * 4);
         let incoming = Arc::new(tokio::sync::Mutex::new(incoming));
         for _ in 0..PIPELINES {
-            tasks.spawn(commit_batches(Arc::clone(&worker), Arc::clone(&incoming)));
+            tasks.spawn(commit_batches(Arc::clone(worker), Arc::clone(&incoming)));
         }
         Self { queue }
     }

@@ -1,0 +1,62 @@
+//! Gauges that only the database knows. Every scheduler exports them: aggregate with `max by`, not with `sum`.
+
+use std::{collections::HashSet, time::Duration};
+
+use metrics::gauge;
+use shared::{
+    job::Lane,
+    store::job_state::{self, Count},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Pace, Scheduler};
+
+/// Cheap ones: a few index entries each.
+const OFTEN: Duration = Duration::from_secs(5);
+
+/// How many of the cheap ones pass before the table is counted.
+const COUNT_EVERY: u32 = 12;
+
+pub(super) async fn run(scheduler: Scheduler, soft: CancellationToken) {
+    let mut counted = Counted::default();
+    let mut pace = Pace::new("gauges", soft);
+    while pace.keep(tick(&scheduler, &mut counted)).await {}
+}
+
+async fn tick(scheduler: &Scheduler, counted: &mut Counted) -> anyhow::Result<Duration> {
+    let mut conn = scheduler.db.acquire().await?;
+    for lane in Lane::ALL {
+        let staleness = job_state::staleness(&mut conn, lane).await?;
+        gauge!("syncfleet_staleness_seconds", "lane" => lane.as_str()).set(staleness.as_secs_f64());
+        if let Ok(waiting) = scheduler.bell.len(lane).await {
+            #[expect(clippy::cast_precision_loss, reason = "the bell is bounded far below 2^52")]
+            gauge!("syncfleet_bell_jobs", "lane" => lane.as_str()).set(waiting as f64);
+        }
+    }
+    if counted.rounds.is_multiple_of(COUNT_EVERY) {
+        counted.show(job_state::count(&mut conn).await?);
+    }
+    counted.rounds = counted.rounds.wrapping_add(1);
+    Ok(OFTEN)
+}
+
+/// What was counted last: a state that has emptied is shown as 0.
+#[derive(Debug, Default)]
+struct Counted {
+    rounds: u32,
+    shown: HashSet<(String, String)>,
+}
+
+impl Counted {
+    fn show(&mut self, counts: Vec<Count>) {
+        for (kind, state) in &self.shown {
+            gauge!("syncfleet_jobs", "kind" => kind.clone(), "state" => state.clone()).set(0.0);
+        }
+        for count in counts {
+            #[expect(clippy::cast_precision_loss, reason = "no fleet has 2^52 jobs")]
+            gauge!("syncfleet_jobs", "kind" => count.kind.clone(), "state" => count.state.clone())
+                .set(count.jobs as f64);
+            self.shown.insert((count.kind, count.state));
+        }
+    }
+}

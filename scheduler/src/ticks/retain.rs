@@ -1,0 +1,21 @@
+//! Keeps the history's partitions ready and drops the old ones.
+
+use std::time::Duration;
+
+use shared::store::runs;
+use tokio_util::sync::CancellationToken;
+
+use super::{Pace, Scheduler};
+
+pub(super) async fn run(scheduler: Scheduler, soft: CancellationToken) {
+    let mut pace = Pace::new("retain", soft);
+    while pace.keep(tick(&scheduler)).await {}
+}
+
+async fn tick(scheduler: &Scheduler) -> anyhow::Result<Duration> {
+    let retained = runs::retain(&scheduler.db, scheduler.keep_runs).await?;
+    if !retained.dropped.is_empty() {
+        tracing::info!(partitions = retained.dropped.join(", "), "dropped old history");
+    }
+    Ok(Duration::from_mins(10))
+}

@@ -1,0 +1,57 @@
+//! Logs and metrics of a process.
+
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use metrics::gauge;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// What is logged when `RUST_LOG` does not say otherwise.
+const DEFAULT_LEVELS: &str = "info,sqlx=warn,hyper=warn,reqwest=warn,apalis=warn,apalis_core=warn";
+
+/// Buckets for delays, in seconds: from a push that is served at once to a job that waited for a day.
+const DELAYS: [f64; 17] =
+    [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
+
+/// Begins to log: text on a terminal, JSON lines otherwise, to standard error. Levels come from `RUST_LOG`.
+pub fn log() -> anyhow::Result<()> {
+    let levels = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
+    let levels = if EnvFilter::try_from_default_env().is_ok() {
+        levels.from_env().context("RUST_LOG is not valid; it looks like info,sqlx=warn")?
+    } else {
+        EnvFilter::new(DEFAULT_LEVELS)
+    };
+    let terminal = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if terminal {
+        lines.with_target(false).boxed()
+    } else {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    };
+    tracing_subscriber::registry().with(levels).with(lines).try_init().context("cannot begin to log")
+}
+
+/// The process's metrics.
+#[derive(Debug, Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// The metrics in Prometheus's text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0.run_upkeep();
+        self.0.render()
+    }
+}
+
+/// Begins to measure. `role` is shown in `syncfleet_build_info`.
+pub fn measure(role: &'static str) -> anyhow::Result<Metrics> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DELAYS)
+        .context("cannot set the buckets")?
+        .install_recorder()
+        .context("cannot begin to measure")?;
+    gauge!("syncfleet_build_info", "version" => env!("CARGO_PKG_VERSION"), "role" => role).set(1.0);
+    Ok(Metrics(handle))
+}
