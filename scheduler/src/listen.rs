@@ -16,16 +16,15 @@ pub async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener
     })
 }
 
+/// Serves until the soft word of `tasks`.
 fn serve(listener: TcpListener, routes: axum::Router, tasks: &Tasks, what: &'static str) {
-    // The health of a process that is ending must still be told, so the listener ends last.
-    let hard = tasks.hard().clone();
     let soft = tasks.soft().clone();
+    let hard = tasks.hard().clone();
     tasks.spawn(async move {
         let served =
             axum::serve(listener, routes).with_graceful_shutdown(async move { soft.cancelled().await });
-        match hard.run_until_cancelled(served.into_future()).await {
-            Some(Err(error)) => tracing::error!("the {what} listener ended: {error}"),
-            Some(Ok(())) | None => {}
+        if let Some(Err(error)) = hard.run_until_cancelled(served.into_future()).await {
+            tracing::error!("the {what} listener ended: {error}");
         }
     });
 }

@@ -16,12 +16,10 @@ const DELAYS: [f64; 17] =
 
 /// Begins to log: text on a terminal, JSON lines otherwise, to standard error. Levels come from `RUST_LOG`.
 pub fn log() -> anyhow::Result<()> {
-    let levels = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
-    let levels = if EnvFilter::try_from_default_env().is_ok() {
-        levels.from_env().context("RUST_LOG is not valid; it looks like info,sqlx=warn")?
-    } else {
-        EnvFilter::new(DEFAULT_LEVELS)
-    };
+    let given =
+        EnvFilter::builder().from_env().context("RUST_LOG is not valid; it looks like info,sqlx=warn")?;
+    let levels =
+        if EnvFilter::try_from_default_env().is_ok() { given } else { EnvFilter::new(DEFAULT_LEVELS) };
     let terminal = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if terminal {

@@ -32,9 +32,10 @@ impl fmt::Debug for Health {
     }
 }
 
-/// Serves the listener until the end of the process's tasks.
-pub fn serve(listener: TcpListener, health: Health, tasks: &Tasks) {
-    super::serve(listener, routes(health, tasks.soft().clone()), tasks, "admin");
+/// Serves the listener until the soft word of `tasks`. The role's own tasks are others: after `draining` was said, and while
+/// they end, the process is alive and not ready.
+pub fn serve(listener: TcpListener, health: Health, draining: CancellationToken, tasks: &Tasks) {
+    super::serve(listener, routes(health, draining), tasks, "admin");
 }
 
 fn routes(health: Health, draining: CancellationToken) -> Router {
