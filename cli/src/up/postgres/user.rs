@@ -29,7 +29,10 @@ pub struct Ids {
 
 /// Ourselves, unless we are root: then the owner of the cluster, `postgres`, or `nobody`.
 pub fn choose(data: &Path) -> Result<User, StartError> {
-    let uid = rustix::process::geteuid().as_raw();
+    choose_for(rustix::process::geteuid().as_raw(), data)
+}
+
+fn choose_for(uid: u32, data: &Path) -> Result<User, StartError> {
     let cluster = cluster::folder(data);
     let owner = match fs::metadata(&cluster) {
         Ok(meta) => Some(Ids { uid: meta.uid(), gid: meta.gid() }),
@@ -91,6 +94,21 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cluster_of_another_user_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let cluster = cluster::folder(dir.path());
+        assert!(choose_for(4321, dir.path()).is_ok(), "there is no cluster yet");
+        fs::create_dir(&cluster).unwrap();
+        let owner = fs::metadata(&cluster).unwrap().uid();
+        let error = choose_for(4321, dir.path()).unwrap_err();
+        assert!(
+            matches!(error, StartError::WrongOwner { owner: found, uid: 4321, .. } if found == owner),
+            "{error}"
+        );
+        assert!(error.to_string().contains("start as that user"), "{error}");
+    }
 
     #[test]
     fn finds_a_user_in_passwd() {
