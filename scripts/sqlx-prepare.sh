@@ -40,6 +40,9 @@ if [ "${1:-}" = --check ]; then
   exit "$outcome"
 fi
 rm -rf .sqlx
-mkdir .sqlx
-cp "$made"/query-*.json .sqlx/
-echo "$(find .sqlx -name '*.json' | wc -l) queries described in .sqlx"
+described=("$made"/query-*.json)
+if [ ${#described[@]} -gt 0 ]; then
+  mkdir .sqlx
+  cp "${described[@]}" .sqlx/
+fi
+echo "${#described[@]} queries described in .sqlx"
