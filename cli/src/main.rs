@@ -1,1 +1,5 @@
+//! The binary `syncfleet`.
+
+mod up;
+
 fn main() {}

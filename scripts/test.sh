@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# All tests, on a private PostgreSQL and Redis; the arguments go to `cargo test`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/setup.sh postgresql redis python kubectl
+deploy/test/render.sh
+scripts/with-servers.sh cargo test --locked --workspace "$@"
