@@ -1,1 +1,3 @@
-//! loadtest
+//! Fake providers, load and faults, for tests and for `syncfleet up --demo`.
+
+pub mod fake_google;
