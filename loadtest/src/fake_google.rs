@@ -175,7 +175,6 @@ impl FakeGoogle {
 
     /// Locks the world, to change it or to ask for the truth. No call is answered until the guard is dropped, so do
     /// not hold it across an await.
-    #[must_use]
     pub fn world(&self) -> MutexGuard<'_, World> {
         lock(&self.shared.world)
     }

@@ -82,7 +82,7 @@ impl Calendar {
         let follows = |name: &Arc<str>| revived || self.events.get(name).is_some_and(|row| row.cancelled);
         let mut group: Vec<Arc<str>> = exceptions.into_iter().filter(follows).collect();
         // Google promises no order within one answer: an exception may stand before its master.
-        let place = if stamp.etag % 4 == 0 { group.len() } else { 0 };
+        let place = if stamp.etag.is_multiple_of(4) { group.len() } else { 0 };
         group.insert(place, id.clone());
         self.log_all(&group, stamp.at);
     }

@@ -108,7 +108,7 @@ impl World {
 
     /// The live event that follows a drawn id: not quite fair, but found at once.
     fn some_event(&self, calendar: &str, rng: &mut impl Rng) -> Option<(String, EventDraft)> {
-        let id = self.after_drawn_id(calendar, rng, |calendar, row| calendar.is_live(row))?;
+        let id = self.after_drawn_id(calendar, rng, Calendar::is_live)?;
         let event = self.event(calendar, &id)?;
         Some((id, event))
     }

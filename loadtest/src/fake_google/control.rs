@@ -120,7 +120,10 @@ impl World {
         let id = |id: String| json!({ "id": id });
         let nothing = |(): ()| json!({});
         Ok(match operation {
-            Op::AddClient { id, secret } => nothing(self.add_client(&id, &secret)),
+            Op::AddClient { id, secret } => {
+                self.add_client(&id, &secret);
+                json!({})
+            }
             Op::AddAccount { email, refresh_token, client } => {
                 nothing(self.add_account(&email, &refresh_token, client.as_deref())?)
             }
@@ -182,14 +185,16 @@ async fn faults(State(shared): State<Shared>) -> Json<Vec<FaultRule>> {
 /// Takes one rule or a list of them: all, or none if one of them is wrong.
 async fn add_faults(State(shared): State<Shared>, Json(body): Json<Value>) -> Response {
     let bodies = if let Value::Array(bodies) = body { bodies } else { vec![body] };
-    let rules: anyhow::Result<Vec<FaultRule>> = bodies.into_iter().map(fault_rule).collect();
+    let rules: anyhow::Result<Vec<FaultRule>> = bodies.iter().map(fault_rule).collect();
     control(rules.map(|rules| {
-        rules.into_iter().for_each(|rule| shared.faults.add(rule));
+        for rule in rules {
+            shared.faults.add(rule);
+        }
         json!({})
     }))
 }
 
-fn fault_rule(body: Value) -> anyhow::Result<FaultRule> {
+fn fault_rule(body: &Value) -> anyhow::Result<FaultRule> {
     let rule: FaultRule = serde_json::from_value(body.clone()).context("no fault rule")?;
     rule.check()?;
     // serde cannot refuse unknown fields beside a flattened enum; a rule writes all fields that it knows.

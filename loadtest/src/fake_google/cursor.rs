@@ -40,7 +40,8 @@ fn checksum(text: &str) -> u32 {
 /// Writes a token as opaque text.
 pub(super) fn encode(token: &impl Serialize) -> String {
     let text = serde_json::to_string(token).unwrap_or_default();
-    let hex = text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+    let hex: String = text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
     format!("{:08x}{hex}", checksum(&text))
 }
 

@@ -1,8 +1,10 @@
 //! Everything the fake Google knows, and the operations that change it.
 
+mod events;
+mod lists;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,10 +12,7 @@ use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{
-    calendar::{Calendar, Role, Stamp},
-    event::{EventDraft, Occurrence, When},
-};
+use super::calendar::{Calendar, Role, Stamp};
 
 /// How many access tokens an account may have at once; older ones stop working.
 const TOKENS_PER_ACCOUNT: usize = 50;
@@ -149,223 +148,6 @@ impl World {
         Ok(())
     }
 
-    /// Adds a calendar that `owner` owns and answers its id. With no `id`: the owner's primary calendar if there
-    /// is none yet, else a drawn one.
-    pub fn add_calendar(&mut self, owner: &str, id: Option<&str>, summary: &str) -> anyhow::Result<String> {
-        self.account_index(owner)?;
-        let id = match id {
-            Some(id) => id.to_owned(),
-            None if !self.by_calendar.contains_key(owner) => owner.to_owned(),
-            None => format!("c_{}@group.calendar.google.com", self.draw_id()),
-        };
-        ensure!(!self.by_calendar.contains_key(&id), "calendar {id} exists already");
-        let updated = self.now();
-        self.by_calendar.insert(id.clone(), self.calendars.len());
-        self.calendars.push(Calendar {
-            id: id.clone(),
-            summary: summary.to_owned(),
-            time_zone: "Europe/Berlin".to_owned(),
-            owner: owner.to_owned(),
-            updated,
-            version: 0,
-            events: BTreeMap::new(),
-            log: BTreeMap::new(),
-        });
-        self.list_calendar(owner, &id, Role::Owner)?;
-        Ok(id)
-    }
-
-    /// Puts a calendar into an account's list (again), with this role. Old sync tokens of it stop working.
-    pub fn list_calendar(&mut self, email: &str, calendar: &str, role: Role) -> anyhow::Result<()> {
-        let (account, index) = (self.account_index(email)?, self.calendar_index(calendar)?);
-        let etag = self.stamp().etag;
-        let account = &mut self.accounts[account];
-        account.version += 1;
-        let epoch = account.list.get(calendar).map_or(0, |entry| entry.epoch + 1);
-        let entry = Entry {
-            calendar: index,
-            role,
-            hidden: false,
-            deleted: false,
-            etag,
-            version: account.version,
-            epoch,
-        };
-        account.list.insert(calendar.to_owned(), entry);
-        Ok(())
-    }
-
-    /// Takes a calendar out of an account's list, and the access with it.
-    pub fn remove_calendar(&mut self, email: &str, calendar: &str) -> anyhow::Result<()> {
-        self.entry(email, calendar)?.deleted = true;
-        self.log_entry(email, calendar)
-    }
-
-    /// Hides a calendar in the user's interface, or shows it again.
-    pub fn hide_calendar(&mut self, email: &str, calendar: &str, hidden: bool) -> anyhow::Result<()> {
-        self.entry(email, calendar)?.hidden = hidden;
-        self.log_entry(email, calendar)
-    }
-
-    /// Changes an account's role on a calendar. Its sync tokens of that calendar stop working; the calendar list
-    /// does not tell (an access rule is a read-only field of the list) unless `announce` is set.
-    pub fn set_role(
-        &mut self,
-        email: &str,
-        calendar: &str,
-        role: Role,
-        announce: bool,
-    ) -> anyhow::Result<()> {
-        let entry = self.entry(email, calendar)?;
-        entry.role = role;
-        entry.epoch += 1;
-        if announce { self.log_entry(email, calendar) } else { Ok(()) }
-    }
-
-    fn log_entry(&mut self, email: &str, calendar: &str) -> anyhow::Result<()> {
-        let etag = self.stamp().etag;
-        let account = self.account_index(email)?;
-        let account = &mut self.accounts[account];
-        account.version += 1;
-        if let Some(entry) = account.list.get_mut(calendar) {
-            entry.version = account.version;
-            entry.etag = etag;
-        }
-        Ok(())
-    }
-
-    /// Adds an event, or replaces the one whose id the draft names (also a deleted one). Answers its id.
-    pub fn put_event(&mut self, calendar: &str, mut draft: EventDraft) -> anyhow::Result<String> {
-        let index = self.calendar_index(calendar)?;
-        check(&draft)?;
-        let id = draft.id.take().unwrap_or_else(|| self.draw_id());
-        let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'v').contains(&byte);
-        ensure!(
-            (5..=1024).contains(&id.len()) && id.bytes().all(plain),
-            "event id {id:?}: 5 to 1024 characters of a-v and 0-9 are allowed"
-        );
-        let stamp = self.stamp();
-        self.calendars[index].put(&Arc::from(id.as_str()), draft, None, stamp);
-        Ok(id)
-    }
-
-    /// Adds or replaces the exception of a series that stands for the occurrence at `original`. The series may be
-    /// missing in this calendar: one can be invited to a single occurrence. Answers the exception's id.
-    pub fn put_exception(
-        &mut self,
-        calendar: &str,
-        series: &str,
-        original: &When,
-        draft: EventDraft,
-    ) -> anyhow::Result<String> {
-        let index = self.calendar_index(calendar)?;
-        check(&draft)?;
-        ensure!(
-            draft.id.is_none() && draft.recurrence.is_empty(),
-            "an exception has neither own id nor recurrence"
-        );
-        let (id, occurrence) = self.occurrence(index, series, original)?;
-        let stamp = self.stamp();
-        self.calendars[index].put(&id, draft, Some(occurrence), stamp);
-        Ok(id.to_string())
-    }
-
-    /// Cancels the occurrence of a series at `original`. Answers the id of the cancelled exception.
-    pub fn cancel_occurrence(
-        &mut self,
-        calendar: &str,
-        series: &str,
-        original: &When,
-    ) -> anyhow::Result<String> {
-        let index = self.calendar_index(calendar)?;
-        let (id, occurrence) = self.occurrence(index, series, original)?;
-        let stamp = self.stamp();
-        self.calendars[index].cancel_occurrence(&id, occurrence, stamp);
-        Ok(id.to_string())
-    }
-
-    fn occurrence(
-        &self,
-        calendar: usize,
-        series: &str,
-        start: &When,
-    ) -> anyhow::Result<(Arc<str>, Occurrence)> {
-        ensure!(start.is_whole(), "original start: exactly one of date and dateTime is needed");
-        if let Some(master) = self.calendars[calendar].events.get(series) {
-            ensure!(
-                !master.cancelled && !master.body.recurrence.is_empty(),
-                "event {series} is no live series"
-            );
-        }
-        let id = format!("{series}_{}", start.stamp());
-        Ok((Arc::from(id), Occurrence { master: Arc::from(series), start: start.clone() }))
-    }
-
-    /// Deletes a live event: a single one, a whole series, or an exception (whose occurrence is then cancelled).
-    pub fn delete_event(&mut self, calendar: &str, id: &str) -> anyhow::Result<()> {
-        let index = self.calendar_index(calendar)?;
-        let live = self.calendars[index].events.get(id).is_some_and(|row| self.calendars[index].is_live(row));
-        ensure!(live, "calendar {calendar} has no live event {id}");
-        let stamp = self.stamp();
-        self.calendars[index].cancel(&Arc::from(id), stamp);
-        Ok(())
-    }
-
-    /// Brings a deleted event back, a series with its exceptions.
-    pub fn restore_event(&mut self, calendar: &str, id: &str) -> anyhow::Result<()> {
-        let index = self.calendar_index(calendar)?;
-        let row = self.calendars[index].events.get(id).filter(|row| row.cancelled);
-        let row = row.with_context(|| format!("calendar {calendar} has no deleted event {id}"))?;
-        let (body, occurrence) = (row.body.clone(), row.occurrence.clone());
-        let stamp = self.stamp();
-        self.calendars[index].put(&Arc::from(id), body, occurrence, stamp);
-        Ok(())
-    }
-
-    /// Moves an event to another calendar: deleted here, the same id there. Exceptions do not go along.
-    pub fn move_event(&mut self, from: &str, to: &str, id: &str) -> anyhow::Result<()> {
-        ensure!(from != to, "event {id} is in calendar {to} already");
-        self.calendar_index(to)?;
-        let draft =
-            self.event(from, id).with_context(|| format!("calendar {from} has no live event {id}"))?;
-        ensure!(draft.id.is_some(), "event {id} is an exception: only whole events can be moved");
-        self.delete_event(from, id)?;
-        self.put_event(to, draft)?;
-        Ok(())
-    }
-
-    /// A live event as a draft to change and put back. The draft of an exception carries no id.
-    #[must_use]
-    pub fn event(&self, calendar: &str, id: &str) -> Option<EventDraft> {
-        let calendar = &self.calendars[*self.by_calendar.get(calendar)?];
-        let row = calendar.events.get(id).filter(|row| calendar.is_live(row))?;
-        let id = row.occurrence.is_none().then(|| id.to_owned());
-        Some(EventDraft { id, ..row.body.clone() })
-    }
-
-    /// Makes sync tokens of events answer 410 from now on: those of one calendar, or all.
-    pub fn invalidate_event_tokens(&mut self, calendar: Option<&str>) -> anyhow::Result<()> {
-        if let Some(calendar) = calendar {
-            self.calendar_index(calendar)?;
-        }
-        for account in &mut self.accounts {
-            for (id, entry) in &mut account.list {
-                if calendar.is_none_or(|wanted| wanted == id) {
-                    entry.epoch += 1;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes sync tokens of calendar lists answer 410 from now on: those of one account, or all.
-    pub fn invalidate_list_tokens(&mut self, email: Option<&str>) -> anyhow::Result<()> {
-        for index in self.chosen(email)? {
-            self.accounts[index].epoch += 1;
-        }
-        Ok(())
-    }
-
     /// Takes back an account's grant: its refresh token and all its access tokens stop working.
     pub fn revoke(&mut self, email: &str) -> anyhow::Result<()> {
         let index = self.account_index(email)?;
@@ -418,12 +200,4 @@ impl World {
         }
         token
     }
-}
-
-fn check(draft: &EventDraft) -> anyhow::Result<()> {
-    ensure!(draft.start.is_whole(), "start: exactly one of date and dateTime is needed");
-    ensure!(draft.end.as_ref().is_none_or(When::is_whole), "end: exactly one of date and dateTime is needed");
-    let known = matches!(draft.status.as_deref(), None | Some("confirmed" | "tentative"));
-    ensure!(known, "status: confirmed and tentative are allowed; delete the event to cancel it");
-    Ok(())
 }

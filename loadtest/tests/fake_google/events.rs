@@ -129,8 +129,7 @@ async fn spoilt_tokens_are_bad_requests() {
     setup.put("Two");
     let token = setup.sync_token().await;
     let page = setup.events_ok("").await["nextPageToken"].as_str().unwrap().to_owned();
-    for bad in ["syncToken=x", "pageToken=x", &format!("syncToken={}0", token), &format!("syncToken={page}")]
-    {
+    for bad in ["syncToken=x", "pageToken=x", &format!("syncToken={token}0"), &format!("syncToken={page}")] {
         let (status, answer) = setup.events(bad).await;
         assert_eq!((status, reason(&answer)), (400, "invalid"), "{bad}");
     }

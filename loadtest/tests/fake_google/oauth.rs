@@ -16,11 +16,16 @@ async fn a_refresh_token_buys_an_access_token() {
     assert_eq!(setup.google.stats().refreshes[ME], 2);
 }
 
+const REVOKED: &str = "refresh-bob";
+
+/// Form fields in place of the good ones.
+type Fields = &'static [(&'static str, &'static str)];
+
 #[tokio::test]
 async fn the_token_endpoint_refuses_as_google_does() {
     let setup = setup(Options::default()).await;
     setup.google.world().add_client("other", "other-secret");
-    let cases: [(&[(&str, &str)], u16, &str); 6] = [
+    let cases: [(Fields, u16, &str); 6] = [
         (&[("refresh_token", "unknown")], 400, "invalid_grant"),
         (&[("client_secret", "wrong")], 401, "invalid_client"),
         (&[("client_id", "nobody")], 401, "invalid_client"),
@@ -36,8 +41,6 @@ async fn the_token_endpoint_refuses_as_google_does() {
     }
     assert_eq!(setup.google.stats().refreshes[ME], 1, "refused refreshes are not counted");
 }
-
-const REVOKED: &str = "refresh-bob";
 
 #[tokio::test]
 async fn a_revoked_account_gets_in_again_only_after_signing_in() {

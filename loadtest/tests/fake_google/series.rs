@@ -20,7 +20,7 @@ async fn a_cancelled_occurrence_has_four_fields_and_shows_in_a_full_list() {
         "recurringEventId": series,
         "originalStartTime": {"dateTime": "2026-03-09T10:00:00+01:00", "timeZone": "Europe/Berlin"},
     });
-    assert_eq!(setup.changes(&token).await, [bare.clone()]);
+    assert_eq!(setup.changes(&token).await, std::slice::from_ref(&bare));
     let full = setup.events_ok("").await;
     assert_eq!(ids(&full), [series.as_str(), id.as_str()]);
     assert_eq!(full["items"][1], bare);
@@ -79,11 +79,11 @@ async fn lists_promise_no_order_within_a_series() {
         let series = setup.put_series();
         let exception = setup.google.world().cancel_occurrence(ME, &series, &next_monday()).unwrap();
         let token = setup.sync_token().await;
-        let changed = EventDraft {
+        let renamed = EventDraft {
             id: Some(series.clone()),
             ..EventDraft::series("New", monday(), "RRULE:FREQ=DAILY")
         };
-        setup.google.world().put_event(ME, changed).unwrap();
+        setup.google.world().put_event(ME, renamed).unwrap();
         let changes = setup.changes(&token).await;
         assert_eq!(changes.len(), 2, "cancelled occurrences come along with their series");
         exception_first += u32::from(changes[0]["id"] == *exception);
@@ -124,7 +124,7 @@ async fn one_can_be_invited_to_a_single_occurrence() {
     let draft = EventDraft::new("Guest", next_monday());
     let id = setup.google.world().put_exception(ME, "elsewhere0", &next_monday(), draft).unwrap();
     let token = setup.sync_token().await;
-    assert_eq!(truth_ids(&setup), [id.clone()]);
+    assert_eq!(truth_ids(&setup), std::slice::from_ref(&id));
     setup.google.world().delete_event(ME, &id).unwrap();
     assert_eq!(setup.changes(&token).await[0]["status"], "cancelled");
     assert_eq!(ids(&setup.events_ok("").await).len(), 0, "its series is not live here");
