@@ -114,8 +114,17 @@ async fn whatever_happens_nothing_is_lost_and_nothing_runs_twice(
     // PROPTEST_CASES makes it longer. A failure prints its events, made as few as possible.
     let run = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let config =
-            ProptestConfig { failure_persistence: None, max_shrink_iters: 400, ..ProptestConfig::default() };
+        // proptest's own default of 256 is too long for every day.
+        let cases = match ProptestConfig::default().cases {
+            256 => 48,
+            asked => asked,
+        };
+        let config = ProptestConfig {
+            cases,
+            failure_persistence: None,
+            max_shrink_iters: 400,
+            ..ProptestConfig::default()
+        };
         let mut fleet = runtime.block_on(Fleet::connect(database));
         let fleet = std::cell::RefCell::new(&mut fleet);
         TestRunner::new(config).run(&events(), |events| {

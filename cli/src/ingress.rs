@@ -1,0 +1,36 @@
+//! `ingress`: what the outside calls.
+
+use std::sync::Arc;
+
+use scheduler::listen::{self, public};
+use shared::{config, telemetry};
+
+use crate::{
+    exit::Exit,
+    role::{self, GRACE},
+};
+
+/// Answer the calls from outside, on the public listener
+///
+/// For now it tells its health only: `/healthz`. Reads DATABASE_URL.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    database: config::Database,
+    #[command(flatten)]
+    listeners: config::Listeners,
+}
+
+/// Runs the role until a signal.
+pub async fn run(args: &Args) -> anyhow::Result<Exit> {
+    telemetry::log()?;
+    let role =
+        role::begin("ingress", args.database.required()?, args.database.database_connections, &args.listeners)
+            .await?;
+    let public = listen::bind(args.listeners.public_addr, "public").await?;
+    if !role.wait_for_schema().await? {
+        return Ok(Exit::Done);
+    }
+    public::serve(public, &role.tasks);
+    role.serve(Arc::new(|| Ok(())), GRACE, role::never(), async {}).await
+}

@@ -1,0 +1,137 @@
+//! What all roles have in common: how they begin, tell of their health, and end.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use scheduler::listen::{self, admin};
+use secrecy::SecretString;
+use shared::{
+    bell::Bell,
+    config,
+    shutdown::{self, Tasks},
+    store::{
+        self, PgPool, Session,
+        schema::{self, Version},
+    },
+    telemetry::{self, Metrics},
+};
+use tokio::net::TcpListener;
+
+use crate::exit::Exit;
+
+/// How long a role without running steps takes to end.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// A role that has begun.
+pub struct Role {
+    /// The database's address.
+    pub database_url: SecretString,
+    /// The database.
+    pub db: PgPool,
+    /// The role's own tasks.
+    pub tasks: Tasks,
+    metrics: Metrics,
+    admin: TcpListener,
+}
+
+/// Why a role is not ready, beyond what the admin listener checks by itself; none: it is.
+type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// Begins to log and to measure, and takes the admin listener's port. Nothing is asked of the database yet.
+pub async fn begin(
+    name: &'static str,
+    database_url: SecretString,
+    connections: u32,
+    listeners: &config::Listeners,
+) -> anyhow::Result<Role> {
+    let metrics = telemetry::measure(name)?;
+    let db = store::connect(&database_url, &Session::new(&format!("syncfleet {name}"), connections))?;
+    let admin = listen::bind(listeners.admin_addr, "admin").await?;
+    Ok(Role { database_url, db, tasks: Tasks::new(), metrics, admin })
+}
+
+/// The bell that the settings name: Redis, or one within the process.
+pub fn bell(redis: &config::Redis) -> anyhow::Result<Arc<Bell>> {
+    Ok(Arc::new(match redis.url()? {
+        Some(url) => Bell::in_redis(&url)?,
+        None => Bell::in_memory(),
+    }))
+}
+
+impl Role {
+    /// Waits for the version of the database that this program needs. A newer one is refused. False: a signal came first.
+    pub async fn wait_for_schema(&self) -> anyhow::Result<bool> {
+        let mut said = None;
+        let current = async {
+            loop {
+                let waiting_for = match schema::version(&self.db).await {
+                    Ok(Version::Current) => return Ok(()),
+                    Ok(Version::Older(_)) => "the database is older than this program: waiting for `syncfleet migrate`",
+                    Err(schema::SchemaError::Database(error)) if is_final(&error) => {
+                        return Err(error).context("the database refuses this program");
+                    }
+                    Err(schema::SchemaError::Database(error)) => {
+                        tracing::debug!("cannot reach the database: {error}");
+                        "the database does not answer: waiting for it"
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                if said.replace(waiting_for) != Some(waiting_for) {
+                    tracing::warn!("{waiting_for}");
+                }
+                tokio::time::sleep(Duration::from_millis(rand::random_range(500..1_500))).await;
+            }
+        };
+        tokio::select! {
+            current = current => current.map(|()| true),
+            signal = shutdown::wait_for_signal() => {
+                tracing::info!("ending on {}", signal?);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Serves health and metrics, waits for a signal or for `failed`, and ends the role's tasks within `grace`.
+    pub async fn serve(
+        self,
+        ready: Ready,
+        grace: Duration,
+        failed: impl Future<Output = anyhow::Error>,
+        last: impl Future<Output = ()>,
+    ) -> anyhow::Result<Exit> {
+        let listeners = Tasks::new();
+        let health = admin::Health { db: self.db.clone(), metrics: self.metrics, ready };
+        admin::serve(self.admin, health, self.tasks.soft().clone(), &listeners);
+        let failure = tokio::select! {
+            signal = shutdown::wait_for_signal() => {
+                tracing::info!("ending on {}: no new work is taken", signal?);
+                None
+            }
+            failure = failed => Some(failure),
+        };
+        let in_time = self.tasks.finish(grace).await;
+        last.await;
+        self.db.close().await;
+        listeners.finish(Duration::from_secs(1)).await;
+        match failure {
+            Some(failure) => Err(failure),
+            None if in_time => {
+                tracing::info!("ended");
+                Ok(Exit::Done)
+            }
+            None => bail!("not all work had ended after {grace:?}: the fleet takes it back"),
+        }
+    }
+}
+
+/// Nothing to wait for: the address is right and the answer is no.
+fn is_final(error: &sqlx::Error) -> bool {
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: class 28, no such role or password; 3D000, no such
+    // database.
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("28") || code == "3D000")
+}
+
+/// For roles whose parts do not fail by themselves.
+pub fn never() -> impl Future<Output = anyhow::Error> {
+    std::future::pending()
+}

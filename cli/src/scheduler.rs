@@ -1,0 +1,41 @@
+//! `scheduler`: decides what is due.
+
+use std::sync::Arc;
+
+use scheduler::ticks::{self, Scheduler};
+use shared::{config, telemetry};
+
+use crate::{
+    exit::Exit,
+    role::{self, GRACE},
+};
+
+/// Decide what is due, and take back the work of dead workers
+///
+/// Run two for safety: they do not disturb each other. Reads DATABASE_URL and REDIS_URL.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    database: config::Database,
+    #[command(flatten)]
+    redis: config::Redis,
+    #[command(flatten)]
+    listeners: config::Listeners,
+    #[command(flatten)]
+    retention: config::Retention,
+}
+
+/// Runs the role until a signal.
+pub async fn run(args: &Args) -> anyhow::Result<Exit> {
+    telemetry::log()?;
+    let role =
+        role::begin("scheduler", args.database.required()?, args.database.database_connections, &args.listeners)
+            .await?;
+    let bell = role::bell(&args.redis)?;
+    if !role.wait_for_schema().await? {
+        return Ok(Exit::Done);
+    }
+    let scheduler = Scheduler { db: role.db.clone(), bell, keep_runs: args.retention.runs_keep };
+    ticks::start(&scheduler, &role.tasks);
+    role.serve(Arc::new(|| Ok(())), GRACE, role::never(), async {}).await
+}
