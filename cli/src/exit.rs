@@ -2,6 +2,7 @@
 
 use std::{io::Write, process::ExitCode};
 
+use clap::error::{ContextKind, ContextValue};
 use shared::{admin::AdminError, config::Invalid};
 
 /// What `--help` says of exit codes.
@@ -53,6 +54,26 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
     // If even stderr is closed, the exit code has to do.
     let _ = writeln!(std::io::stderr(), "error: {}", chain(error));
     ExitCode::from(code(error))
+}
+
+/// Prints what clap has to say: help, or what is wrong with the flags. A wrong value may come from the environment, so that
+/// name is told, too.
+pub fn unparsed(error: &clap::Error, command: &clap::Command) -> ExitCode {
+    // As clap's own exit: what cannot be printed has to be left.
+    let _ = error.print();
+    if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && let Some(variable) = variable(command, flag)
+    {
+        let _ = writeln!(std::io::stderr(), "\nThe value may come from the environment variable {variable}.");
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// The environment variable behind a flag as clap prints it: `--runs-keep <TIME>`.
+fn variable(command: &clap::Command, flag: &str) -> Option<String> {
+    let here = command.get_arguments().filter(|arg| arg.to_string() == flag).find_map(clap::Arg::get_env);
+    here.map(|name| name.to_string_lossy().into_owned())
+        .or_else(|| command.get_subcommands().find_map(|sub| variable(sub, flag)))
 }
 
 fn code(error: &anyhow::Error) -> u8 {

@@ -10,9 +10,9 @@ use shared::{admin::words, config};
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people
+    // For people.
     Table,
-    /// For programs
+    // For programs.
     Json,
 }
 
@@ -55,7 +55,7 @@ impl Output {
         for item in items {
             table.add_row(cells(item).iter().map(|text| plain(text)));
         }
-        lines(&table)
+        lines(table)
     }
 
     /// Prints one thing: a line per fact.
@@ -67,12 +67,20 @@ impl Output {
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
             table.add_row([self.head(name), Cell::new(plain(value))]);
         }
-        lines(&table)
+        lines(table)
     }
 
     /// Prints what an action came to: a sentence, or the thing itself.
     pub fn result<T: Serialize>(self, thing: &T, sentence: &str) -> anyhow::Result<()> {
         if self.is_table() { line(sentence) } else { json(thing) }
+    }
+
+    /// Prints what an action on several things came to: a sentence each, or a list.
+    pub fn results<T: Serialize>(self, things: &[T], sentence: impl Fn(&T) -> String) -> anyhow::Result<()> {
+        if !self.is_table() {
+            return json(things);
+        }
+        things.iter().try_for_each(|thing| line(&sentence(thing)))
     }
 
     fn table(self) -> Table {
@@ -97,7 +105,10 @@ pub fn json<T: Serialize + ?Sized>(thing: &T) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(thing)?)
 }
 
-fn lines(table: &Table) -> anyhow::Result<()> {
+fn lines(mut table: Table) -> anyhow::Result<()> {
+    if let Some(first) = table.column_mut(0) {
+        first.set_padding((0, 1));
+    }
     for row in table.lines() {
         line(row.trim_end())?;
     }

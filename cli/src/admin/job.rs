@@ -167,21 +167,34 @@ fn print_explanation(explanation: &Explanation, out: Output) -> anyhow::Result<(
     Ok(())
 }
 
+/// The numbers of all the jobs, before anything is done to one of them.
+async fn find(db: &PgPool, jobs: &[JobRef]) -> anyhow::Result<Vec<JobRef>> {
+    let mut conn = db.acquire().await?;
+    let mut found = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        found.push(JobRef::Id(job.find(&mut conn).await?));
+    }
+    Ok(found)
+}
+
 async fn retry(access: &Access, db: &PgPool, jobs: &[JobRef], out: Output) -> anyhow::Result<Exit> {
     let bell = access.bell()?;
     let actor = access.actor();
-    for job in jobs {
-        let retried = job::retry(db, &actor, job).await?;
+    let mut all = Vec::new();
+    for job in find(db, jobs).await? {
+        let retried = job::retry(db, &actor, &job).await?;
         ring(bell.as_ref(), &[retried.bell]).await?;
+        all.push(retried);
+    }
+    out.results(&all, |retried| {
         let name = name(&retried.job);
-        let sentence = match (retried.changed, retried.job.state) {
+        match (retried.changed, retried.job.state) {
             (false, _) => format!("{name} is running; there is nothing to retry"),
             (true, State::Due) => format!("{name} is due"),
             (true, State::Paused) => format!("{name} is paused: `syncfleet job resume {}`", retried.job.id),
             (true, _) => format!("{name} runs when its provider's minimum interval is over"),
-        };
-        out.result(&retried, &sentence)?;
-    }
+        }
+    })?;
     Ok(Exit::Done)
 }
 
@@ -193,14 +206,16 @@ async fn switch(
     out: Output,
 ) -> anyhow::Result<Exit> {
     let actor = access.actor();
-    for job in jobs {
-        let (job, word) = if paused {
-            (job::pause(db, &actor, job).await?, "is paused")
+    let mut all = Vec::new();
+    for job in find(db, jobs).await? {
+        all.push(if paused {
+            job::pause(db, &actor, &job).await?
         } else {
-            (job::resume(db, &actor, job).await?, "goes on")
-        };
-        out.result(&job, &format!("{} {word}", name(&job)))?;
+            job::resume(db, &actor, &job).await?
+        });
     }
+    let word = if paused { "is paused" } else { "goes on" };
+    out.results(&all, |job| format!("{} {word}", name(job)))?;
     Ok(Exit::Done)
 }
 
