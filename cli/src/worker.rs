@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shared::{config, job::Lanes, telemetry};
-use worker::{GRACE, Settings};
+use worker::{GRACE, Settings, jobs};
 
 use crate::{exit::Exit, role};
 
@@ -46,8 +46,12 @@ pub async fn run(args: &Args) -> anyhow::Result<Exit> {
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }
-    let settings =
-        Settings { lanes: args.slots.lanes, name: name(), database_url: role.database_url.clone() };
+    let settings = Settings {
+        kinds: jobs::KINDS,
+        lanes: args.slots.lanes,
+        name: role::process_name(),
+        database_url: role.database_url.clone(),
+    };
     let (worker, heart) = worker::start(settings, context, bell, &role.tasks)?;
     let ready = {
         let worker = Arc::clone(&worker);

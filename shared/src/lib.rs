@@ -1,7 +1,9 @@
 //! What scheduler and worker both need: jobs and their store, the bell, the admin operations, configuration, secrets,
 //! telemetry, and Google.
 
+pub mod admin;
 pub mod bell;
+pub mod config;
 pub mod job;
 pub mod shutdown;
 pub mod store;

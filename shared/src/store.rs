@@ -1,6 +1,7 @@
 //! The SQL: one file per table, free functions. Each statement begins with a comment that names its function, so that it is
 //! found in `pg_stat_statements` and in logs. What a job goes through is told in [`job_state`].
 
+pub mod audit;
 pub mod connect;
 pub mod gates;
 pub mod job_state;

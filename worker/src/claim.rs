@@ -132,7 +132,7 @@ async fn claim(worker: &Worker, lane: Lane, ids: &[JobId]) -> Result<Vec<Run>, s
     let leases: Vec<_> = ids.iter().map(|_| new_id(SystemTime::now())).collect();
     worker.held.add(&leases);
     let claimer =
-        Claimer { worker: worker.id, kinds: &worker.kinds, suspects: worker.has_room_for_suspects() };
+        Claimer { worker: worker.id, kinds: &worker.kind_names, suspects: worker.has_room_for_suspects() };
     let claimed = async {
         let mut conn = worker.db().acquire().await?;
         job_state::claim(&mut conn, &claimer, ids, &leases).await

@@ -22,7 +22,7 @@ use shared::{
 
 pub use batch::{Batch, Quiet};
 
-use crate::{Worker, execute::finished, jobs};
+use crate::{Worker, execute::finished};
 
 /// How a run ended for the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +163,7 @@ async fn apply(
             job_state::put_back(&mut tx, &finished, &back).await?;
         }
         Verdict::Throttled { scope, after, why } => {
-            for gate in throttled_gates(run, policy, *scope) {
+            for gate in throttled_gates(worker, run, policy, *scope) {
                 gates::close(&mut tx, &gate, gates::Reason::Throttled, Some(*after), why).await?;
             }
             let back = put_back("throttled", *after, attempt(run.attempt), false, None, Some(why));
@@ -223,10 +223,11 @@ fn outcome(verdict: &Verdict, run: &Run, policy: &Policy) -> &'static str {
 }
 
 /// The gates that a throttle closes. A provider's is that of all kinds that call it, the run's own among them.
-fn throttled_gates(run: &Run, policy: &Policy, scope: GateScope) -> Vec<gates::Gate> {
+fn throttled_gates(worker: &Worker, run: &Run, policy: &Policy, scope: GateScope) -> Vec<gates::Gate> {
     match (scope, run.account) {
         (GateScope::Account, Some(account)) => vec![gates::Gate::Account(account)],
-        (GateScope::Account, None) | (GateScope::Provider, _) => jobs::KINDS
+        (GateScope::Account, None) | (GateScope::Provider, _) => worker
+            .kinds
             .iter()
             .filter(|kind| {
                 kind.policy.kind == policy.kind

@@ -32,7 +32,7 @@ use crate::{
     Worker,
     claim::Claimed,
     commit::{self, Batch, Ended, Quiet},
-    jobs::{self, Kind},
+    jobs::Kind,
 };
 
 /// All that may become of a run, as in the label `outcome`.
@@ -69,7 +69,7 @@ impl Executor {
         let lane = run.lane;
         histogram!("syncfleet_job_start_delay_seconds", "lane" => lane.as_str())
             .record((run.started_at - run.due_since).as_seconds_f64().max(0.0));
-        let Some(kind) = jobs::find(&run.kind) else {
+        let Some(kind) = self.worker.find(&run.kind) else {
             // Claims name the kinds, so this is a fault of ours; the row is handed back when the lease is forgotten.
             tracing::error!("a run of an unknown kind was claimed");
             self.worker.held.remove(&[run.id]);
@@ -102,7 +102,7 @@ impl Executor {
     fn ended(&self, run: &Run, ended: Ended) {
         self.worker.held.remove(&[run.id]);
         if let Some(now) = self.worker.alive.database_time() {
-            record(run, ended.outcome(), now);
+            record(&self.worker, run, ended.outcome(), now);
         }
     }
 
@@ -179,9 +179,9 @@ pub(crate) fn finished(worker: &Worker, run: &Run, changed: u32) -> Finished {
 }
 
 /// Measures a run that has ended at `now`, in database time.
-pub(crate) fn record(run: &Run, outcome: &'static str, now: chrono::DateTime<chrono::Utc>) {
+pub(crate) fn record(worker: &Worker, run: &Run, outcome: &'static str, now: chrono::DateTime<chrono::Utc>) {
     let lane: Lane = run.lane;
-    let kind = jobs::find(&run.kind).map_or("unknown", |kind| kind.policy.kind);
+    let kind = worker.find(&run.kind).map_or("unknown", |kind| kind.policy.kind);
     counter!("syncfleet_job_attempts_total", "kind" => kind, "outcome" => outcome).increment(1);
     histogram!("syncfleet_job_duration_seconds", "kind" => kind, "outcome" => outcome)
         .record((now - run.started_at).as_seconds_f64().max(0.0));

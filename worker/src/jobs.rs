@@ -31,12 +31,6 @@ pub struct Context {
     pub db: PgPool,
 }
 
-/// The kind of a name.
-#[must_use]
-pub fn find(name: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.policy.kind == name)
-}
-
 /// The policies of all kinds.
 #[must_use]
 pub fn policies() -> Vec<Policy> {

@@ -37,7 +37,7 @@ use crate::{
     execute::Executor,
     heartbeat::{Alive, Heart},
     held::Held,
-    jobs::Context,
+    jobs::{Context, Kind},
 };
 
 /// The longest that a worker takes to end.
@@ -49,6 +49,8 @@ const HAND_BACK: Duration = Duration::from_secs(20);
 /// What a worker is started with.
 #[derive(Debug)]
 pub struct Settings {
+    /// The kinds that it runs: [`jobs::KINDS`].
+    pub kinds: &'static [Kind],
     /// Slots in each lane.
     pub lanes: Lanes,
     /// For people: host and process id.
@@ -75,7 +77,9 @@ pub struct Worker {
     /// What steps work with.
     pub context: Context,
     /// The kinds that it runs.
-    pub kinds: Vec<String>,
+    pub kinds: &'static [Kind],
+    /// Their names.
+    pub kind_names: Vec<String>,
     /// Jobs whose last worker died with them run one at a time; this many are held.
     pub suspects: AtomicUsize,
 }
@@ -85,6 +89,12 @@ impl Worker {
     #[must_use]
     pub const fn db(&self) -> &PgPool {
         &self.context.db
+    }
+
+    /// The kind of a name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'static Kind> {
+        self.kinds.iter().find(|kind| kind.policy.kind == name)
     }
 
     /// Whether there is room for another suspect: waiting for each other, they must not fill the slots.
@@ -120,7 +130,7 @@ pub fn start(
     bell: Arc<Bell>,
     tasks: &Tasks,
 ) -> anyhow::Result<(Arc<Worker>, Heart)> {
-    describe_metrics(settings.lanes);
+    describe_metrics(&settings);
     let alive = Alive::new();
     let lanes = settings.lanes;
     let worker = Arc::new(Worker {
@@ -131,7 +141,8 @@ pub fn start(
         alive,
         bell,
         context,
-        kinds: jobs::KINDS.iter().map(|kind| kind.policy.kind.to_owned()).collect(),
+        kinds: settings.kinds,
+        kind_names: settings.kinds.iter().map(|kind| kind.policy.kind.to_owned()).collect(),
         suspects: AtomicUsize::new(0),
     });
     let heart = heartbeat::start(settings, &worker).context("cannot start the heartbeat's thread")?;
@@ -151,7 +162,7 @@ pub fn start(
     Ok((worker, heart))
 }
 
-fn describe_metrics(lanes: Lanes) {
+fn describe_metrics(settings: &Settings) {
     describe_gauge!("syncfleet_worker_slots", "Slots of this worker");
     describe_gauge!("syncfleet_worker_slots_busy", "Slots of this worker in use");
     describe_counter!("syncfleet_job_attempts_total", "Steps, by their outcome");
@@ -163,11 +174,11 @@ fn describe_metrics(lanes: Lanes) {
     describe_counter!("syncfleet_heartbeat_failures_total", "Beats that were not acknowledged");
     counter!("syncfleet_heartbeat_failures_total").absolute(0);
     for lane in Lane::ALL {
-        gauge!("syncfleet_worker_slots", "lane" => lane.as_str()).set(lanes.of(lane));
+        gauge!("syncfleet_worker_slots", "lane" => lane.as_str()).set(settings.lanes.of(lane));
         gauge!("syncfleet_worker_slots_busy", "lane" => lane.as_str()).set(0);
         counter!("syncfleet_claims_empty_total", "lane" => lane.as_str()).absolute(0);
     }
-    for kind in jobs::KINDS {
+    for kind in settings.kinds {
         for outcome in execute::OUTCOMES {
             counter!("syncfleet_job_attempts_total", "kind" => kind.policy.kind, "outcome" => outcome)
                 .absolute(0);

@@ -173,6 +173,7 @@ impl Fleet {
                 self.strangers.extend(dead.runs.iter().map(|run| (run.job, run.id)));
                 Ok(())
             }
+            Event::Stall { worker } => self.stall(worker).await,
             Event::HandBack { worker } => self.hand_back(worker).await,
             Event::Reap => self.reap().await,
             Event::Gates => self.gates().await.map(drop),
@@ -313,6 +314,18 @@ impl Fleet {
         Ok(())
     }
 
+    async fn stall(&mut self, worker: usize) -> Result<()> {
+        self.pass(11).await?;
+        for other in (0..WORKERS).filter(|other| *other != worker) {
+            self.beat(other).await?;
+        }
+        self.reap().await?;
+        let mut conn = self.db.acquire().await?;
+        let due = job_state::due(&mut conn, Lane::Normal, (DateTime::UNIX_EPOCH, 0), 2).await?;
+        drop(conn);
+        self.claim((worker + 1) % WORKERS, due.iter().map(|due| due.job).collect(), true).await
+    }
+
     async fn hand_back(&mut self, worker: usize) -> Result<()> {
         let known: Vec<RunId> = self.workers[worker].runs.iter().map(|run| run.id).collect();
         let id = self.workers[worker].id;
@@ -355,7 +368,7 @@ impl Fleet {
 
     async fn rows(&self) -> Result<Vec<Row>> {
         Ok(sqlx::query_as(
-            "select s.job_id, wanted, seen, done, lease, phase::text, paused, run_at = 'infinity' as never, m.steps
+            "select s.job_id, wanted, seen, done, lease, phase::text, run_at = 'infinity' as never, m.steps
             from job_state s join mirror m using (job_id)",
         )
         .fetch_all(&self.db)

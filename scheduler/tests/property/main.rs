@@ -3,6 +3,8 @@
 //! Two schedulers and three workers share one database, whose clock the test shifts. After each event the rows are compared
 //! with the model; at the end all obstacles are taken away, and everything wanted must get done.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod fleet;
 mod model;
 
@@ -28,6 +30,8 @@ pub(crate) enum Event {
     Beat { worker: usize },
     /// A worker dies and is started again under a new id.
     Crash { worker: usize },
+    /// A worker is stopped past its lease, and meanwhile the others go on.
+    Stall { worker: usize },
     /// A worker hands back what it does not know of.
     HandBack { worker: usize },
     /// A reaper's round.
@@ -94,6 +98,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             .prop_map(|(worker, run, how, fate)| Event::End { worker, run, how, fate }),
         5 => worker.clone().prop_map(|worker| Event::Beat { worker }),
         1 => worker.clone().prop_map(|worker| Event::Crash { worker }),
+        3 => worker.clone().prop_map(|worker| Event::Stall { worker }),
         1 => worker.prop_map(|worker| Event::HandBack { worker }),
         2 => Just(Event::Reap),
         2 => Just(Event::Gates),

@@ -24,7 +24,6 @@ pub struct Row {
     pub done: i64,
     pub lease: Option<RunId>,
     pub phase: String,
-    pub paused: bool,
     pub never: bool,
     pub steps: i64,
 }

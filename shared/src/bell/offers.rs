@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn wanted(tenant: TenantId, jobs: std::ops::Range<JobId>) -> Vec<Wanted> {
-        jobs.map(|job| Wanted { job, tenant, lane: Lane::Normal, due: true }).collect()
+        jobs.map(|job| Wanted { job, tenant, lane: Lane::Normal, counter: 1, due: true }).collect()
     }
 
     #[test]

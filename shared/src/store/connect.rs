@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    PgPool,
+    Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -55,4 +55,17 @@ pub fn connect(url: &SecretString, session: &Session) -> anyhow::Result<PgPool> 
         .acquire_timeout(session.wait)
         .idle_timeout(Duration::from_mins(5))
         .connect_lazy_with(options(url, &session.name)?))
+}
+
+/// Connects once and leaves again, to learn early and in plain words why the database cannot be reached.
+pub async fn reach(url: &SecretString, patience: Duration) -> anyhow::Result<()> {
+    let options = options(url, "syncfleet")?;
+    let place = format!("the database at {}:{}", options.get_host(), options.get_port());
+    let connection = tokio::time::timeout(patience, PgConnection::connect_with(&options))
+        .await
+        .map_err(|_| anyhow::anyhow!("{place} did not answer within {} s", patience.as_secs()))?
+        .with_context(|| format!("cannot reach {place}"))?;
+    // The answer is known; how the server takes the farewell is of no interest.
+    let _ = connection.close().await;
+    Ok(())
 }

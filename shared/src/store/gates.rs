@@ -22,7 +22,7 @@ pub enum Gate {
 }
 
 impl Gate {
-    fn columns(&self) -> (&'static str, String) {
+    pub(crate) fn columns(&self) -> (&'static str, String) {
         match self {
             Self::Kind(kind) => ("kind", kind.clone()),
             Self::Lane(lane) => ("lane", lane.to_string()),

@@ -77,7 +77,7 @@ async fn commit_batches(worker: Arc<Worker>, incoming: Arc<tokio::sync::Mutex<mp
         for quiet in &batch {
             let outcome = if completed.contains_key(&quiet.run.id) { "complete" } else { "lost_lease" };
             if let Some(now) = now {
-                record(&quiet.run, outcome, now);
+                record(&worker, &quiet.run, outcome, now);
             }
         }
         let rings: Vec<Wanted> = completed

@@ -12,6 +12,8 @@ pub struct Wanted {
     pub tenant: TenantId,
     /// The lane that it is in now.
     pub lane: Lane,
+    /// Its counter: this want is answered when `done` has reached it.
+    pub counter: i64,
     /// Whether it could be claimed at once, so that ringing it makes sense.
     pub due: bool,
 }
@@ -45,7 +47,7 @@ pub async fn want(
         from locked
         where s.job_id = locked.job_id
         returning
-            s.job_id as "job!", s.tenant_id as "tenant!", s.lane as "lane!: Lane",
+            s.job_id as "job!", s.tenant_id as "tenant!", s.lane as "lane!: Lane", s.wanted as counter,
             (s.phase = 'idle' and not s.paused and s.run_at <= clock()) as "due!""#,
         jobs,
         at,

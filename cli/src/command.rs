@@ -1,0 +1,56 @@
+//! The subcommands: roles, then admin nouns. Each one's flags and work stand in the file of its name.
+
+use clap::{ArgMatches, Parser, Subcommand};
+
+use crate::{
+    admin, exit,
+    exit::Exit,
+    migrate,
+    output::{Format, Output},
+};
+
+/// Keeps things in step with the outside world, for many tenants, from one queue and a fleet of workers
+#[derive(Debug, Parser)]
+#[command(name = "syncfleet", version, after_help = exit::HELP, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    /// How results are printed
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    output: Format,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Migrate(migrate::Args),
+
+    Tenant(admin::tenant::Args),
+    Kind(admin::kind::Args),
+    Lane(admin::lane::Args),
+    Enqueue(admin::enqueue::Args),
+    Job(admin::job::Args),
+    Run(admin::run::Args),
+    Worker(admin::worker::Args),
+    Audit(admin::audit::Args),
+    Config(admin::config::Args),
+    Completions(admin::completions::Args),
+}
+
+/// Runs the command.
+pub async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<Exit> {
+    let out = Output::new(cli.output);
+    match cli.command {
+        Command::Migrate(args) => migrate::run(&args, out).await,
+        Command::Tenant(args) => admin::tenant::run(&args, out).await,
+        Command::Kind(args) => admin::kind::run(&args, out).await,
+        Command::Lane(args) => admin::lane::run(&args, out).await,
+        Command::Enqueue(args) => admin::enqueue::run(&args, out).await,
+        Command::Job(args) => admin::job::run(&args, out).await,
+        Command::Run(args) => admin::run::run(&args, out).await,
+        Command::Worker(args) => admin::worker::run(&args, out).await,
+        Command::Audit(args) => admin::audit::run(&args, out).await,
+        Command::Config(args) => admin::config::run(&args, matches, out).await,
+        Command::Completions(args) => admin::completions::run(&args),
+    }
+}

@@ -1,0 +1,81 @@
+//! `config check`: whether what the settings name is there and fit.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use crate::store::{
+    self, Session,
+    schema::{self, SchemaError, Version},
+};
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The first Redis that has what the bell needs (BLMPOP).
+const REDIS_AT_LEAST: u32 = 7;
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// The setting that it is about.
+    pub setting: &'static str,
+    /// Whether it is good.
+    pub ok: bool,
+    /// What was found, and what to do if it is not good.
+    pub found: String,
+}
+
+impl Check {
+    /// A check's result: what was found, or what is wrong.
+    #[must_use]
+    pub fn new(setting: &'static str, result: Result<String, String>) -> Self {
+        let ok = result.is_ok();
+        let (Ok(found) | Err(found)) = result;
+        Self { setting, ok, found }
+    }
+}
+
+/// Whether the database answers, and has the version that the program needs.
+pub async fn database(url: &SecretString) -> Check {
+    Check::new("DATABASE_URL", ask_database(url).await)
+}
+
+async fn ask_database(url: &SecretString) -> Result<String, String> {
+    store::connect::reach(url, PATIENCE).await.map_err(|error| format!("{error:#}"))?;
+    let db =
+        store::connect(url, &Session::new("syncfleet check", 1)).map_err(|error| format!("{error:#}"))?;
+    match schema::version(&db).await {
+        Ok(Version::Current) => Ok("reachable, and of this program's version".to_owned()),
+        Ok(Version::Older(0)) => Err("reachable, but empty: run `syncfleet migrate`".to_owned()),
+        Ok(Version::Older(found)) => {
+            Err(format!("reachable, but at migration {found} only: run `syncfleet migrate`"))
+        }
+        Err(error @ (SchemaError::Newer { .. } | SchemaError::Mismatch(_) | SchemaError::Database(_))) => {
+            Err(error.to_string())
+        }
+    }
+}
+
+/// Whether Redis answers, and is new enough.
+pub async fn redis(url: &SecretString) -> Check {
+    let asked = tokio::time::timeout(PATIENCE, ask_redis(url)).await;
+    let late =
+        || format!("no answer within {} s: is it running, and is the address right?", PATIENCE.as_secs());
+    Check::new("REDIS_URL", asked.unwrap_or_else(|_| Err(late())))
+}
+
+async fn ask_redis(url: &SecretString) -> Result<String, String> {
+    let wrong = |error: redis::RedisError| format!("{error}: is it running, and is the address right?");
+    let client = redis::Client::open(url.expose_secret()).map_err(wrong)?;
+    let mut connection = client.get_multiplexed_async_connection().await.map_err(wrong)?;
+    let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await.map_err(wrong)?;
+    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown");
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_some_and(|major| major >= REDIS_AT_LEAST) {
+        Ok(format!("reachable, version {version}"))
+    } else {
+        Err(format!("version {version}: Redis {REDIS_AT_LEAST}.0 or later is needed"))
+    }
+}

@@ -1,0 +1,44 @@
+//! Why a job is not running, or what it does: one answer, from one consistent read.
+
+mod answer;
+mod facts;
+mod text;
+
+use serde::Serialize;
+use sqlx::PgPool;
+
+pub use self::{answer::Answer, facts::Facts};
+use super::{Job, JobRef, get, last_runs};
+use crate::{
+    admin::{AdminError, run},
+    job::Policy,
+};
+
+/// The answer, and what it rests on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The answer in one sentence, for people.
+    pub text: String,
+    /// The answer, for programs.
+    pub answer: Answer,
+    /// The job.
+    pub job: Job,
+    /// What else was read.
+    pub facts: Facts,
+    /// The job's last runs, newest first.
+    pub runs: Vec<run::Run>,
+}
+
+/// Explains how a job stands.
+pub async fn explain(db: &PgPool, policies: &[Policy], job: &JobRef) -> Result<Explanation, AdminError> {
+    let mut tx = db.begin_with("begin isolation level repeatable read read only").await?;
+    let id = job.find(&mut tx).await?;
+    let job = get(&mut tx, id).await?;
+    let runs = last_runs(&mut tx, id).await?;
+    let facts = facts::read(&mut tx, &job).await?;
+    tx.commit().await?;
+    let known = policies.iter().any(|policy| policy.kind == job.kind);
+    let answer = answer::answer(&job, &facts, &runs, known);
+    let text = text::sentence(&answer, &job, facts.now);
+    Ok(Explanation { text, answer, job, facts, runs })
+}

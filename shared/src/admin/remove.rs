@@ -1,0 +1,94 @@
+//! What removing a tenant and removing an account have in common.
+
+use sqlx::PgConnection;
+
+use super::AdminError;
+use crate::job::{AccountId, TenantId};
+
+/// How often a removal is tried that meets a worker's commit in a deadlock.
+const ATTEMPTS: u32 = 5;
+
+/// Tries again when the transaction was chosen to end a deadlock.
+pub(super) async fn retried<T>(
+    mut once: impl AsyncFnMut() -> Result<T, AdminError>,
+) -> Result<T, AdminError> {
+    let mut attempt = 1;
+    loop {
+        match once().await {
+            Err(AdminError::Database(sqlx::Error::Database(error)))
+                if attempt < ATTEMPTS && error.code().as_deref() == Some("40P01") =>
+            {
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Lets the transaction take its time: a tenant may have a million jobs.
+pub(super) async fn unhurried(conn: &mut PgConnection) -> Result<(), AdminError> {
+    sqlx::raw_sql(
+        "-- admin::remove::unhurried
+        set local statement_timeout = 0;
+        set local lock_timeout = '30s'",
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes the jobs' state away first, in id order: whoever runs one loses its lease before its rows go, so that it waits for
+/// this transaction instead of meeting it half-way.
+pub(super) async fn leases(
+    conn: &mut PgConnection,
+    tenant: Option<TenantId>,
+    account: Option<AccountId>,
+) -> Result<(), AdminError> {
+    sqlx::query!(
+        "-- admin::remove::leases
+        with locked as (
+            select job_id
+            from job_state
+            where ($1::bigint is null or tenant_id = $1) and ($2::bigint is null or account_id = $2)
+                and ($1 is not null or $2 is not null)
+            order by job_id
+            for update
+        )
+        delete from job_state s using locked where s.job_id = locked.job_id",
+        tenant,
+        account,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes away what names its owner without a foreign key: gates and secrets.
+pub(super) async fn strays(
+    conn: &mut PgConnection,
+    tenant: Option<TenantId>,
+    account: Option<AccountId>,
+) -> Result<(), AdminError> {
+    sqlx::query!(
+        "-- admin::remove::strays (gates)
+        delete from gates
+        where scope = 'tenant' and target = $1::bigint::text
+            or scope = 'account' and target in (
+                select id::text from accounts where tenant_id = $1 or id = $2
+            )",
+        tenant,
+        account,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "-- admin::remove::strays (secrets)
+        delete from secrets
+        where owner_kind = 'account' and owner_id in (select id from accounts where tenant_id = $1 or id = $2)",
+        tenant,
+        account,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

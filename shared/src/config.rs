@@ -1,0 +1,63 @@
+//! Settings: one clap struct per concern, each read from a flag or an environment variable, flag first. Only this module
+//! reads the environment. Values that come from files and secrets often end in a line break, so all of them are trimmed.
+
+mod database;
+mod listeners;
+mod redis;
+mod retention;
+
+use std::{fmt::Display, str::FromStr};
+
+use secrecy::{ExposeSecret, SecretString};
+
+pub use self::{database::Database, listeners::Listeners, redis::Redis, retention::Retention};
+
+/// A setting that is missing or cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {why}")]
+pub struct Invalid {
+    /// The environment variable of the setting.
+    pub setting: &'static str,
+    /// What is wrong, and what would be right. Never the value of a secret.
+    pub why: String,
+}
+
+impl Invalid {
+    /// Names the setting and what is wrong with it.
+    pub fn new(setting: &'static str, why: impl Display) -> Self {
+        Self { setting, why: why.to_string() }
+    }
+}
+
+/// The name of whoever runs the program, as the system's session tells it; none: it does not.
+#[must_use]
+pub fn user() -> Option<String> {
+    ["USER", "LOGNAME"].into_iter().find_map(variable)
+}
+
+/// Whether colours are unwanted (<https://no-color.org>).
+#[must_use]
+pub fn no_color() -> bool {
+    variable("NO_COLOR").is_some()
+}
+
+fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A clap parser that forgives white space at both ends.
+fn trimmed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.trim().parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// A clap parser for what must not be printed. It accepts everything: clap repeats a value that it refuses.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap parser")]
+fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(SecretString::from(text.trim()))
+}
+
+/// The secret, if it is not empty: an empty variable is as good as none.
+fn given(value: Option<&SecretString>) -> Option<&SecretString> {
+    value.filter(|value| !value.expose_secret().is_empty())
+}
