@@ -54,7 +54,7 @@ async fn measure_in(connection: ConnectionManager, load: Load, lock: bool) -> an
     tokio::time::timeout(load.limit, worker.run()).await.context("the queue was not drained in time")??;
     let drained = began.elapsed();
     let done: u64 =
-        redis::cmd("ZCARD").arg(config("drain").done_jobs_set()).query_async(&mut connection.clone()).await?;
+        redis::cmd("SCARD").arg(config("drain").done_jobs_set()).query_async(&mut connection.clone()).await?;
     ensure!(done == u64::from(load.tasks), "{done} tasks of {} are done", load.tasks);
 
     let tasks = Tasks::new(WARM_UP + load.rate * load.seconds);
