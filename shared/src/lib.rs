@@ -2,6 +2,9 @@
 //! telemetry, and Google.
 
 pub mod bell;
+pub mod config;
+pub mod google;
 pub mod job;
+pub mod secrets;
 pub mod shutdown;
 pub mod store;
