@@ -1,8 +1,10 @@
 //! Drives load and faults against syncfleet, and runs the fake providers on their own.
 
 mod commands {
+    pub mod engine;
     pub mod fake_google;
 }
+mod stage;
 
 use clap::{Parser, Subcommand};
 
@@ -15,6 +17,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure the engine with jobs that do nothing, beside the same SQL in a bare loop, and beside other queues
+    Engine(commands::engine::Args),
     /// Run a fake Google until Ctrl-C
     FakeGoogle(commands::fake_google::Args),
 }
@@ -23,6 +27,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     match Cli::parse().command {
+        Command::Engine(args) => commands::engine::run(args).await,
         Command::FakeGoogle(args) => commands::fake_google::run(args).await,
     }
 }

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use shared::{
     bell::Bell,
     config, shutdown,
-    store::{self, PgConnection, PgPool, Session, connect, schema},
+    store::{PgConnection, PgPool, Session, connect, schema},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use tempfile::TempDir;
@@ -80,7 +80,7 @@ pub async fn on_stage<T>(
         .context("cannot make a database to work in")?;
     let worked = async {
         let url = SecretString::from(options.clone().database(&name).to_url_lossy().to_string());
-        let db = store::connect(&url, &Session::new("loadtest", CONNECTIONS))?;
+        let db = connect(&url, &Session::new("loadtest", CONNECTIONS))?;
         schema::migrate(&db).await?;
         let stage = Stage {
             bell: Arc::new(Bell::in_redis(&redis_url)?),
@@ -118,12 +118,13 @@ async fn empty_redis(place: &Place) -> anyhow::Result<(MultiplexedConnection, Se
     if let ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } = info.addr() {
         ensure!(is_loopback(host), "Redis is at {host}: load goes to servers of this machine only");
     }
-    let mut redis = redis::Client::open(info)?
-        .get_multiplexed_async_connection()
-        .await
-        .context("cannot reach Redis")?;
+    let mut redis =
+        redis::Client::open(info)?.get_multiplexed_async_connection().await.context("cannot reach Redis")?;
     let keys: u64 = redis::cmd("DBSIZE").query_async(&mut redis).await?;
-    ensure!(keys == 0, "the Redis database holds {keys} keys: name an empty one in REDIS_URL, as in redis://host:6379/15");
+    ensure!(
+        keys == 0,
+        "the Redis database holds {keys} keys: name an empty one in REDIS_URL, as in redis://host:6379/15"
+    );
     Ok((redis, url))
 }
 

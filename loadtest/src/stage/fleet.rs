@@ -101,8 +101,9 @@ impl Role {
 
     /// Its metrics, in Prometheus's text format.
     pub async fn metrics(&self) -> anyhow::Result<String> {
-        let (status, text) =
-            get(self.admin, "/metrics").await.with_context(|| format!("cannot read the {}'s metrics", self.name))?;
+        let (status, text) = get(self.admin, "/metrics")
+            .await
+            .with_context(|| format!("cannot read the {}'s metrics", self.name))?;
         if status != 200 {
             bail!("the {} answers {status} for its metrics", self.name);
         }
@@ -144,6 +145,10 @@ async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
     };
     let answer = tokio::time::timeout(ANSWER, exchange).await.context("no answer")??;
     let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("an answer without a status")?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .context("an answer without a status")?;
     Ok((status, body.to_owned()))
 }

@@ -1,12 +1,20 @@
 //! Jobs that do nothing, and how they are wanted.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use anyhow::Context;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use shared::{
+    bell::Bell,
     job::JobId,
-    store::{job_state, tenants},
+    store::{
+        PgPool,
+        job_state::{self, Wanted},
+        tenants,
+    },
 };
 
 use super::{Stage, fleet::Fleet, metrics, until};
@@ -62,13 +70,9 @@ impl Stage {
         Ok(ids)
     }
 
-    /// Wants jobs as whoever hears a push does: the durable want, then the bell.
-    pub async fn want(&self, jobs: &[JobId]) -> anyhow::Result<()> {
-        let mut connection = self.db.acquire().await?;
-        let wanted = job_state::want(&mut connection, jobs, None, None).await?;
-        drop(connection);
-        self.bell.offer(&wanted, Instant::now()).await;
-        Ok(())
+    /// Somebody who wants jobs.
+    pub fn wanter(&self) -> Wanter {
+        Wanter { db: self.db.clone(), bell: Arc::clone(&self.bell) }
     }
 
     /// Waits until the worker has completed as many passes, since it was started.
@@ -88,9 +92,28 @@ impl Stage {
     }
 }
 
+/// Wants jobs as whoever hears a push does.
+pub struct Wanter {
+    db: PgPool,
+    bell: Arc<Bell>,
+}
+
+impl Wanter {
+    /// The durable want, then the bell. Says when the want was acknowledged.
+    pub async fn want(&self, jobs: &[JobId]) -> anyhow::Result<SystemTime> {
+        let mut connection = self.db.acquire().await?;
+        let wanted = job_state::want(&mut connection, jobs, None, None).await?;
+        let acknowledged = SystemTime::now();
+        drop(connection);
+        self.bell.offer(wanted.iter().filter_map(Wanted::ring), Instant::now()).await;
+        Ok(acknowledged)
+    }
+}
+
 /// How many passes the worker has completed since it was started.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter")]
 pub async fn passes_of(fleet: &Fleet) -> anyhow::Result<usize> {
     let text = fleet.worker.metrics().await?;
-    Ok(metrics::sum(&text, "syncfleet_job_attempts_total", &[("kind", KIND), ("outcome", "complete")]) as usize)
+    Ok(metrics::sum(&text, "syncfleet_job_attempts_total", &[("kind", KIND), ("outcome", "complete")])
+        as usize)
 }

@@ -1,7 +1,6 @@
 //! Reads Prometheus's text format.
 
 /// The sum of a metric's values over all label sets that hold these labels.
-#[expect(clippy::float_arithmetic, reason = "the format knows floats only")]
 pub fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
     text.lines()
         .filter_map(|line| {

@@ -116,7 +116,8 @@ async fn redis_cpu(redis: &redis::aio::MultiplexedConnection) -> anyhow::Result<
     ["used_cpu_sys:", "used_cpu_user:"]
         .iter()
         .map(|field| {
-            let value = info.lines().find_map(|line| line.strip_prefix(field)).context("Redis tells no CPU time")?;
+            let value =
+                info.lines().find_map(|line| line.strip_prefix(field)).context("Redis tells no CPU time")?;
             Ok(value.trim().parse::<f64>()?)
         })
         .sum()
