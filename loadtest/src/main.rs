@@ -2,7 +2,10 @@
 
 mod commands {
     pub mod engine;
+    pub mod fairness;
     pub mod fake_google;
+    pub mod idle;
+    pub mod soak;
 }
 mod stage;
 
@@ -19,6 +22,12 @@ struct Cli {
 enum Command {
     /// Measure the engine with jobs that do nothing, beside the same SQL in a bare loop, and beside other queues
     Engine(commands::engine::Args),
+    /// Measure whether one tenant's backlog delays another one's single job
+    Fairness(commands::fairness::Args),
+    /// Measure what a million idle jobs cost
+    Idle(commands::idle::Args),
+    /// Drive millions of runs with a long-running reader open
+    Soak(commands::soak::Args),
     /// Run a fake Google until Ctrl-C
     FakeGoogle(commands::fake_google::Args),
 }
@@ -28,6 +37,9 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     match Cli::parse().command {
         Command::Engine(args) => commands::engine::run(args).await,
+        Command::Fairness(args) => commands::fairness::run(args).await,
+        Command::Idle(args) => commands::idle::run(args).await,
+        Command::Soak(args) => commands::soak::run(args).await,
         Command::FakeGoogle(args) => commands::fake_google::run(args).await,
     }
 }

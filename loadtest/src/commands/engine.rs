@@ -4,7 +4,7 @@ mod bare;
 mod latency;
 mod peers;
 mod report;
-mod throughput;
+pub mod throughput;
 
 use std::{path::PathBuf, time::Duration};
 

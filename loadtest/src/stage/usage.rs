@@ -1,6 +1,10 @@
 //! What processes use, by `/proc`.
 
-use std::{fs, ops::Sub, time::Duration};
+use std::{
+    fs,
+    ops::{Div, Sub},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -29,6 +33,21 @@ impl Sub for Cpu {
             postgres: self.postgres - earlier.postgres,
             redis: self.redis - earlier.redis,
             driver: self.driver - earlier.driver,
+        }
+    }
+}
+
+/// Per second, or per job.
+impl Div<f64> for Cpu {
+    type Output = Self;
+
+    fn div(self, by: f64) -> Self {
+        Self {
+            worker: self.worker / by,
+            scheduler: self.scheduler / by,
+            postgres: self.postgres / by,
+            redis: self.redis / by,
+            driver: self.driver / by,
         }
     }
 }

@@ -117,14 +117,10 @@ fn row(text: &mut String, name: &str, runs: &[Run]) -> std::fmt::Result {
 }
 
 fn cpu_row(text: &mut String, name: &str, cpu: &Cpu, jobs: f64) -> std::fmt::Result {
-    let per_job = |seconds: f64| seconds * 1e6 / jobs;
+    let cpu = *cpu / (jobs / 1e6);
     writeln!(
         text,
         "| {name} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
-        per_job(cpu.worker),
-        per_job(cpu.scheduler),
-        per_job(cpu.postgres),
-        per_job(cpu.redis),
-        per_job(cpu.driver),
+        cpu.worker, cpu.scheduler, cpu.postgres, cpu.redis, cpu.driver,
     )
 }
