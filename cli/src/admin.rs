@@ -36,11 +36,13 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// Whom a noun talks to, and in whose name.
 #[derive(Debug, clap::Args)]
 pub struct Access {
+    /// The database.
     #[command(flatten)]
-    database: settings::Database,
+    pub database: settings::Database,
 
+    /// The bell.
     #[command(flatten)]
-    redis: settings::Redis,
+    pub redis: settings::Redis,
 
     /// Who the audit log says it was [default: the user of the session]
     #[arg(long, env = "SYNCFLEET_ACTOR", value_name = "NAME", global = true, help_heading = "Settings")]
@@ -79,7 +81,7 @@ impl Access {
 /// Rings what was just wanted. If that fails, the dispatcher finds it a little later.
 pub async fn ring(bell: Option<&Bell>, wanted: &[Wanted]) -> anyhow::Result<()> {
     let Some(bell) = bell else { return Ok(()) };
-    bell.offer(wanted, Instant::now()).await;
+    bell.offer(wanted.iter().filter_map(Wanted::ring), Instant::now()).await;
     if bell.is_away() {
         say("note: Redis does not answer (REDIS_URL); the scheduler will find the work by itself")?;
     }

@@ -5,8 +5,9 @@ use clap::{ArgMatches, Parser, Subcommand};
 use crate::{
     admin, exit,
     exit::Exit,
-    migrate,
+    ingress, migrate,
     output::{Format, Output},
+    scheduler, up, worker,
 };
 
 /// Keeps things in step with the outside world, for many tenants, from one queue and a fleet of workers
@@ -23,6 +24,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::Args),
+    Scheduler(scheduler::Args),
+    Ingress(ingress::Args),
     Migrate(migrate::Args),
 
     Tenant(admin::tenant::Args),
@@ -31,7 +35,7 @@ enum Command {
     Enqueue(admin::enqueue::Args),
     Job(admin::job::Args),
     Run(admin::run::Args),
-    Worker(admin::worker::Args),
+    Worker(worker::Args),
     Audit(admin::audit::Args),
     Config(admin::config::Args),
     Completions(admin::completions::Args),
@@ -41,6 +45,9 @@ enum Command {
 pub async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<Exit> {
     let out = Output::new(cli.output);
     match cli.command {
+        Command::Up(args) => up::run(args).await,
+        Command::Scheduler(args) => scheduler::run(&args).await,
+        Command::Ingress(args) => ingress::run(&args).await,
         Command::Migrate(args) => migrate::run(&args, out).await,
         Command::Tenant(args) => admin::tenant::run(&args, out).await,
         Command::Kind(args) => admin::kind::run(&args, out).await,
@@ -48,7 +55,7 @@ pub async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<Exit> {
         Command::Enqueue(args) => admin::enqueue::run(&args, out).await,
         Command::Job(args) => admin::job::run(&args, out).await,
         Command::Run(args) => admin::run::run(&args, out).await,
-        Command::Worker(args) => admin::worker::run(&args, out).await,
+        Command::Worker(args) => worker::run(&args, out).await,
         Command::Audit(args) => admin::audit::run(&args, out).await,
         Command::Config(args) => admin::config::run(&args, matches, out).await,
         Command::Completions(args) => admin::completions::run(&args),

@@ -24,9 +24,13 @@ pub struct Args {
 /// Runs the role until a signal.
 pub async fn run(args: &Args) -> anyhow::Result<Exit> {
     telemetry::log()?;
-    let role =
-        role::begin("ingress", args.database.required()?, args.database.database_connections, &args.listeners)
-            .await?;
+    let role = role::begin(
+        "ingress",
+        args.database.required()?,
+        args.database.database_connections,
+        &args.listeners,
+    )
+    .await?;
     let public = listen::bind(args.listeners.public_addr, "public").await?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);

@@ -3,8 +3,13 @@
 mod admin;
 mod command;
 mod exit;
+mod ingress;
 mod migrate;
 mod output;
+mod role;
+mod scheduler;
+mod up;
+mod worker;
 
 use std::process::ExitCode;
 

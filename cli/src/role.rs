@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use shared::{
     bell::Bell,
     config,
+    google::Google,
     shutdown::{self, Tasks},
     store::{
         self, PgPool, Session,
@@ -35,7 +36,7 @@ pub struct Role {
 }
 
 /// Why a role is not ready, beyond what the admin listener checks by itself; none: it is.
-type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// Begins to log and to measure, and takes the admin listener's port. Nothing is asked of the database yet.
 pub async fn begin(
@@ -66,7 +67,9 @@ impl Role {
             loop {
                 let waiting_for = match schema::version(&self.db).await {
                     Ok(Version::Current) => return Ok(()),
-                    Ok(Version::Older(_)) => "the database is older than this program: waiting for `syncfleet migrate`",
+                    Ok(Version::Older(_)) => {
+                        "the database is older than this program: waiting for `syncfleet migrate`"
+                    }
                     Err(schema::SchemaError::Database(error)) if is_final(&error) => {
                         return Err(error).context("the database refuses this program");
                     }
@@ -128,7 +131,31 @@ impl Role {
 fn is_final(error: &sqlx::Error) -> bool {
     // https://www.postgresql.org/docs/current/errcodes-appendix.html: class 28, no such role or password; 3D000, no such
     // database.
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("28") || code == "3D000")
+    error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code.starts_with("28") || code == "3D000")
+}
+
+/// The process's name for people: host and process id.
+pub fn process_name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}:{}", std::process::id())
+}
+
+/// What steps work with. Without an OAuth client, jobs that call Google wait until their worker has one.
+pub fn context(
+    db: &PgPool,
+    keys: &config::KeysArgs,
+    google: &config::GoogleArgs,
+) -> anyhow::Result<worker::jobs::Context> {
+    let google = if let Some(google) = google.config()? {
+        Some(Google::new(google, keys.key_ring()?)?)
+    } else {
+        tracing::warn!("no OAuth client is configured: jobs that call Google will fail until there is one");
+        None
+    };
+    Ok(worker::jobs::Context { db: db.clone(), google })
 }
 
 /// For roles whose parts do not fail by themselves.

@@ -28,9 +28,13 @@ pub struct Args {
 /// Runs the role until a signal.
 pub async fn run(args: &Args) -> anyhow::Result<Exit> {
     telemetry::log()?;
-    let role =
-        role::begin("scheduler", args.database.required()?, args.database.database_connections, &args.listeners)
-            .await?;
+    let role = role::begin(
+        "scheduler",
+        args.database.required()?,
+        args.database.database_connections,
+        &args.listeners,
+    )
+    .await?;
     let bell = role::bell(&args.redis)?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);

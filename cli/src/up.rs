@@ -1,4 +1,147 @@
-//! `syncfleet up`: everything in one process.
+//! `up`: everything in one process, on a PostgreSQL of its own unless one is named.
 
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the main program does not start it yet"))]
-pub mod postgres;
+#[cfg(feature = "demo")]
+mod demo;
+mod files;
+mod postgres;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use scheduler::{
+    listen::{self, public},
+    ticks::{self, Scheduler},
+};
+use secrecy::SecretString;
+use shared::{config, store::schema, telemetry};
+use url::Url;
+use worker::{GRACE, Settings, jobs};
+
+use self::{files::Files, postgres::Postgres};
+use crate::{
+    exit::Exit,
+    role,
+    worker::{Slots, ready},
+};
+
+/// Run everything in one process: scheduler, ingress, worker and, unless DATABASE_URL names one, a PostgreSQL of its own
+///
+/// The private PostgreSQL lives in the data folder. It is found on this machine, or downloaded if there is none. Stop it all
+/// with Ctrl-C; kill it as you like, the next start recovers.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  syncfleet up
+  syncfleet up --demo
+  DATABASE_URL=postgres://… REDIS_URL=redis://… syncfleet up")]
+pub struct Args {
+    /// The folder for everything that is kept
+    #[arg(long, env = "SYNCFLEET_DATA", value_name = "FOLDER", default_value_os_t = config::data_folder())]
+    data: PathBuf,
+    /// Add demo work: accounts at a fake Google within the process, whose calendars keep changing
+    #[cfg(feature = "demo")]
+    #[arg(long)]
+    demo: bool,
+    /// Where PostgreSQL is downloaded from if none is installed: a list of releases as GitHub gives it
+    #[arg(long, env = "SYNCFLEET_POSTGRESQL_RELEASES", value_name = "URL", default_value = postgres::RELEASES)]
+    postgresql_releases: Url,
+    #[command(flatten)]
+    slots: Slots,
+    #[command(flatten)]
+    database: config::Database,
+    #[command(flatten)]
+    redis: config::Redis,
+    #[command(flatten)]
+    listeners: config::Listeners,
+    #[command(flatten)]
+    retention: config::Retention,
+    #[command(flatten)]
+    keys: config::KeysArgs,
+    #[command(flatten)]
+    google: config::GoogleArgs,
+}
+
+/// Starts everything and runs until a signal.
+pub async fn run(args: Args) -> anyhow::Result<Exit> {
+    telemetry::log()?;
+    let Some(url) = args.database.url()? else {
+        let path = config::search_path();
+        let options =
+            postgres::Options::new(args.data.clone(), &path, Some(args.postgresql_releases.clone()));
+        tracing::info!(data = %args.data.display(), "starting a private PostgreSQL");
+        let postgres = postgres::start(options).await.context("cannot start a private PostgreSQL")?;
+        tracing::info!(pid = postgres.pid(), "PostgreSQL runs");
+        let exit = serve(args, postgres.url().into(), Some(&postgres)).await;
+        postgres.stop().await;
+        return exit;
+    };
+    serve(args, url, None).await
+}
+
+async fn serve(mut args: Args, url: SecretString, postgres: Option<&Postgres>) -> anyhow::Result<Exit> {
+    let files = Files::open(&args.data)?;
+    if !args.keys.is_set() {
+        args.keys.keys_file = Some(files.keys()?);
+    }
+    let role = role::begin("up", url, args.database.database_connections, &args.listeners).await?;
+    let public = listen::bind(args.listeners.public_addr, "public").await?;
+    let before = schema::migrate(&role.db).await.context("cannot bring the database up to date")?;
+    tracing::info!(?before, "the database is up to date");
+
+    let bell = role::bell(&args.redis)?;
+    #[cfg(feature = "demo")]
+    let demo =
+        if args.demo { Some(demo::start(&role, &bell, &mut args.google, &args.keys).await?) } else { None };
+    let context = role::context(&role.db, &args.keys, &args.google)?;
+    let scheduler =
+        Scheduler { db: role.db.clone(), bell: Arc::clone(&bell), keep_runs: args.retention.runs_keep };
+    ticks::start(&scheduler, &role.tasks);
+    public::serve(public, &role.tasks);
+    let settings = Settings {
+        kinds: jobs::KINDS,
+        lanes: args.slots.lanes,
+        name: role::process_name(),
+        database_url: role.database_url.clone(),
+    };
+    let (worker, heart) = worker::start(settings, context, bell, &role.tasks)?;
+
+    let environment = files.environment(&role.database_url, &args)?;
+    tell(&args, &environment)?;
+    let failed = async {
+        match postgres {
+            Some(postgres) => anyhow::Error::from(postgres.failed().await),
+            None => std::future::pending().await,
+        }
+    };
+    let exit = role.serve(ready(worker), GRACE, failed, heart.stop()).await;
+    #[cfg(feature = "demo")]
+    if let Some(demo) = demo {
+        demo.stop().await;
+    }
+    exit
+}
+
+/// Says where to look.
+fn tell(args: &Args, environment: &Path) -> anyhow::Result<()> {
+    let admin = args.listeners.admin_addr;
+    writeln!(
+        std::io::stdout(),
+        "syncfleet is up. Stop it with Ctrl-C.
+
+  In another terminal:
+    source {}
+    syncfleet calendar ls
+    syncfleet event ls
+    syncfleet job ls
+    syncfleet job explain 1
+    syncfleet run ls
+
+  Metrics: http://{admin}/metrics   health: http://{admin}/readyz
+",
+        environment.display(),
+    )
+    .context("cannot say where to look")
+}

@@ -1,30 +1,47 @@
-//! `worker`: claims runs and executes them.
+//! `worker`: claims runs and executes them. `worker ls` lists the processes that do.
 
 use std::sync::Arc;
 
+use clap::Subcommand;
 use shared::{config, job::Lanes, telemetry};
 use worker::{GRACE, Settings, jobs};
 
-use crate::{exit::Exit, role};
+use crate::{
+    admin::{self, Access},
+    exit::Exit,
+    output::Output,
+    role,
+};
 
-/// Claim runs and execute them
+/// Claim runs and execute them; or list the workers
 ///
-/// Start as many as you like, and kill them as you like. Reads DATABASE_URL, REDIS_URL and the keys.
+/// Start as many as you like, and kill them as you like: what a dead one held runs again within 15 seconds. SIGTERM ends one
+/// within 25 seconds, a second signal at once.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  syncfleet worker\n  syncfleet worker --lanes interactive=8,normal=64\n  syncfleet worker --lanes bulk=4")]
+#[command(after_help = "Examples:
+  syncfleet worker
+  syncfleet worker --lanes interactive=8,normal=64
+  syncfleet worker --lanes bulk=4
+  syncfleet worker ls")]
 pub struct Args {
     #[command(flatten)]
-    pub slots: Slots,
+    access: Access,
     #[command(flatten)]
-    database: config::Database,
-    #[command(flatten)]
-    redis: config::Redis,
+    slots: Slots,
     #[command(flatten)]
     listeners: config::Listeners,
     #[command(flatten)]
-    keys: config::Keys,
+    keys: config::KeysArgs,
     #[command(flatten)]
-    google: config::Google,
+    google: config::GoogleArgs,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the workers
+    Ls,
 }
 
 /// How many runs a worker holds at once.
@@ -35,14 +52,21 @@ pub struct Slots {
     pub lanes: Lanes,
 }
 
-/// Runs the role until a signal.
-pub async fn run(args: &Args) -> anyhow::Result<Exit> {
+/// Runs the role until a signal, or the verb.
+pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
+    match args.verb {
+        Some(Verb::Ls) => admin::worker::ls(&args.access, out).await,
+        None => work(args).await,
+    }
+}
+
+async fn work(args: &Args) -> anyhow::Result<Exit> {
     telemetry::log()?;
+    let database = &args.access.database;
     let role =
-        role::begin("worker", args.database.required()?, args.database.database_connections, &args.listeners)
-            .await?;
-    let bell = role::bell(&args.redis)?;
-    let context = context(&role, &args.keys, &args.google)?;
+        role::begin("worker", database.required()?, database.database_connections, &args.listeners).await?;
+    let bell = role::bell(&args.access.redis)?;
+    let context = role::context(&role.db, &args.keys, &args.google)?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }
@@ -53,9 +77,12 @@ pub async fn run(args: &Args) -> anyhow::Result<Exit> {
         database_url: role.database_url.clone(),
     };
     let (worker, heart) = worker::start(settings, context, bell, &role.tasks)?;
-    let ready = {
-        let worker = Arc::clone(&worker);
-        move || if worker.alive.is_fresh() { Ok(()) } else { Err("the heartbeat is not acknowledged".to_owned()) }
-    };
-    role.serve(Arc::new(ready), GRACE, role::never(), heart.stop()).await
+    role.serve(ready(worker), GRACE, role::never(), heart.stop()).await
+}
+
+/// A worker is ready while its leases are safe.
+pub fn ready(worker: Arc<worker::Worker>) -> role::Ready {
+    Arc::new(
+        move || if worker.alive.is_fresh() { Ok(()) } else { Err("no heartbeat is acknowledged".to_owned()) },
+    )
 }

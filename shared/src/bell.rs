@@ -23,13 +23,21 @@ use metrics::{counter, gauge};
 use secrecy::SecretString;
 
 use self::{memory::Memory, offers::Offers, redis::Redis};
-use crate::{
-    job::{JobId, Lane},
-    store::job_state::Wanted,
-};
+use crate::job::{JobId, Lane, TenantId};
 
 /// The most ids that wait in a lane. Beyond it ids are dropped.
 pub const BOUND: usize = 20_000;
+
+/// A job that is due now, as far as its ringer knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ring {
+    /// The job.
+    pub job: JobId,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Its lane.
+    pub lane: Lane,
+}
 
 /// The bell did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -106,11 +114,12 @@ impl Bell {
         self.heard("len", length)
     }
 
-    /// Rings jobs that were just wanted, as far as that is fair: while the lane's bell is short and the tenant under its
+    /// Rings jobs that have just become due, as far as that is fair: while the lane's bell is short and the tenant under its
     /// share of it. The rest is left to the dispatcher, which sees all tenants.
-    pub async fn offer(&self, wanted: &[Wanted], now: Instant) {
+    pub async fn offer(&self, rings: impl IntoIterator<Item = Ring>, now: Instant) {
+        let rings: Vec<Ring> = rings.into_iter().collect();
         for lane in Lane::ALL {
-            let jobs = self.offers.fair(lane, wanted, now);
+            let jobs = self.offers.fair(lane, &rings, now);
             if jobs.is_empty() {
                 continue;
             }

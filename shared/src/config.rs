@@ -2,15 +2,20 @@
 //! reads the environment. Values that come from files and secrets often end in a line break, so all of them are trimmed.
 
 mod database;
+pub mod google;
+pub mod keys;
 mod listeners;
 mod redis;
 mod retention;
 
-use std::{fmt::Display, str::FromStr};
+use std::{ffi::OsString, fmt::Display, path::PathBuf, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::{database::Database, listeners::Listeners, redis::Redis, retention::Retention};
+pub use self::{
+    database::Database, google::GoogleArgs, keys::KeysArgs, listeners::Listeners, redis::Redis,
+    retention::Retention,
+};
 
 /// A setting that is missing or cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,4 +65,26 @@ fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
 /// The secret, if it is not empty: an empty variable is as good as none.
 fn given(value: Option<&SecretString>) -> Option<&SecretString> {
     value.filter(|value| !value.expose_secret().is_empty())
+}
+
+/// Where `up` keeps its data unless it is told otherwise.
+#[must_use]
+pub fn data_folder() -> PathBuf {
+    if let Some(home) = variable("XDG_DATA_HOME") {
+        return PathBuf::from(home).join("syncfleet");
+    }
+    // The home of root is closed to the user that PostgreSQL must run as.
+    match variable("HOME") {
+        Some(home) if !rustix::process::geteuid().is_root() => {
+            PathBuf::from(home).join(".local/share/syncfleet")
+        }
+        _ => PathBuf::from("/var/lib/syncfleet"),
+    }
+}
+
+/// The folders that programs are looked for in.
+#[must_use]
+pub fn search_path() -> OsString {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    std::env::var_os("PATH").unwrap_or_default()
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 use shared::{
+    bell::Ring,
     job::{GateScope, Lane, Parked, Policy, Run, Step, Verdict},
     store::{
         Tx, gates,
@@ -46,9 +47,6 @@ impl Ended {
     }
 }
 
-/// What is to be rung after a commit.
-type Rings = Vec<Wanted>;
-
 /// Commits a step's writes, its follow-up wants, its history and its verdict.
 pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: &mut impl Rng) -> Ended {
     let Step { verdict, tx, changed, wanted } = step;
@@ -56,15 +54,14 @@ pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: 
     let wrote = tx.is_some();
     let next = policy.next(rng);
     let again = policy.retry.delay(run.attempt + 1, rng);
-    let mut rings = wanted;
+    let follow_ups = wanted.iter().filter_map(Wanted::ring);
     let committed = match tx {
         Some(tx) => apply(worker, run, policy, &verdict, changed, (next, again), tx).await,
         None => begin_and_apply(worker, run, policy, &verdict, changed, (next, again)).await,
     };
     match committed {
         Ok(own) => {
-            rings.extend(own);
-            worker.bell.offer(&rings, Instant::now()).await;
+            worker.bell.offer(follow_ups.chain(own), Instant::now()).await;
             Ended::Committed(outcome)
         }
         Err(LeaseLost::Lost(_)) => {
@@ -126,7 +123,7 @@ async fn begin_and_apply(
     verdict: &Verdict,
     changed: u32,
     times: (Option<Duration>, Duration),
-) -> Result<Rings, LeaseLost> {
+) -> Result<Option<Ring>, LeaseLost> {
     let tx = worker.db().begin().await?;
     apply(worker, run, policy, verdict, changed, times, tx).await
 }
@@ -140,23 +137,23 @@ async fn apply(
     changed: u32,
     (next, again): (Option<Duration>, Duration),
     mut tx: Tx,
-) -> Result<Rings, LeaseLost> {
+) -> Result<Option<Ring>, LeaseLost> {
     let finished = finished(worker, run, changed);
-    let ring = |lane: Lane| vec![Wanted { job: run.job, tenant: run.tenant, lane, due: true }];
-    let mut rings = Vec::new();
+    let ring = |lane: Lane| Some(Ring { job: run.job, tenant: run.tenant, lane });
+    let mut due = None;
     match verdict {
         Verdict::Complete => {
             let completion = Completion { finished, next, floor: policy.min_interval, lane: policy.lane };
             let done = job_state::complete(&mut tx, &[completion]).await?;
             let [done] = done[..] else { return Err(LeaseLost::Lost(run.id)) };
             if done.due {
-                rings = ring(done.lane);
+                due = ring(done.lane);
             }
         }
         Verdict::Continue { lane } => {
             let back = put_back("continue", Duration::ZERO, 0, true, *lane, None);
             job_state::put_back(&mut tx, &finished, &back).await?;
-            rings = ring(lane.unwrap_or(run.lane));
+            due = ring(lane.unwrap_or(run.lane));
         }
         Verdict::Wait { after, why } => {
             let back = put_back("wait", *after, 0, true, None, Some(why));
@@ -187,7 +184,7 @@ async fn apply(
         }
     }
     tx.commit().await?;
-    Ok(rings)
+    Ok(due)
 }
 
 fn put_back(

@@ -1,6 +1,5 @@
-//! `worker ls`: the processes of the fleet. The role that works is another command of the same name.
+//! `worker ls`: the processes of the fleet. The role that works is the same command without a verb.
 
-use clap::Subcommand;
 use shared::{
     admin::{self, words, worker},
     job::Lane,
@@ -11,30 +10,6 @@ use crate::{
     exit::Exit,
     output::{Output, when},
 };
-
-/// The processes of the fleet
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  syncfleet worker ls")]
-pub struct Args {
-    #[command(flatten)]
-    access: Access,
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-/// What can be asked of the workers.
-#[derive(Debug, Subcommand)]
-pub enum Verb {
-    /// List the workers
-    Ls,
-}
-
-/// Runs the noun.
-pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
-    let Verb::Ls = args.verb;
-    ls(&args.access, out).await
-}
 
 /// Lists the workers.
 pub async fn ls(access: &Access, out: Output) -> anyhow::Result<Exit> {

@@ -216,8 +216,17 @@ impl Fleet {
         };
         let lane = raise.then_some(Lane::Interactive);
         let wanted = job_state::want(&mut conn, &[self.ids[job]], at, lane).await?;
-        self.bell.offer(&wanted, self.now()).await;
+        self.bell.offer(wanted.iter().filter_map(job_state::Wanted::ring), self.now()).await;
         self.jobs.get_mut(&self.ids[job]).unwrap().wanted += 1;
+        let near: bool = sqlx::query_scalar(
+            "select phase <> 'idle' or run_at <= greatest(floor_at, backoff_until, coalesce($2, clock()))
+            from job_state where job_id = $1",
+        )
+        .bind(self.ids[job])
+        .bind(at)
+        .fetch_one(&mut *conn)
+        .await?;
+        ensure!(near, "a want did not pull its job near");
         Ok(())
     }
 

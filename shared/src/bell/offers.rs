@@ -4,10 +4,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    job::{JobId, Lane, TenantId},
-    store::job_state::Wanted,
-};
+use super::Ring;
+use crate::job::{JobId, Lane, TenantId};
 
 /// A lane's bell with fewer ids than this is short.
 const SHORT: usize = 1_000;
@@ -29,8 +27,8 @@ struct Known {
 }
 
 impl Offers {
-    /// Those of the wanted jobs of a lane that may be rung at once.
-    pub(super) fn fair(&self, lane: Lane, wanted: &[Wanted], now: Instant) -> Vec<JobId> {
+    /// Those jobs of a lane that may be rung at once.
+    pub(super) fn fair(&self, lane: Lane, rings: &[Ring], now: Instant) -> Vec<JobId> {
         let mut known = self.lanes[lane as usize].lock().unwrap_or_else(PoisonError::into_inner);
         let second = Duration::from_secs(1);
         if known.since.is_none_or(|since| now.duration_since(since) >= second) {
@@ -42,12 +40,12 @@ impl Offers {
             known.length.filter(|(_, at)| now.duration_since(*at) < second).map_or(0, |(length, _)| length);
         let mut room = SHORT.saturating_sub(length);
         let mut jobs = Vec::new();
-        for wanted in wanted.iter().filter(|wanted| wanted.due && wanted.lane == lane) {
-            let rung = known.rung.entry(wanted.tenant).or_default();
+        for ring in rings.iter().filter(|ring| ring.lane == lane) {
+            let rung = known.rung.entry(ring.tenant).or_default();
             if room > 0 && *rung < SHARE {
                 *rung += 1;
                 room -= 1;
-                jobs.push(wanted.job);
+                jobs.push(ring.job);
             }
         }
         jobs
@@ -62,32 +60,31 @@ impl Offers {
 mod tests {
     use super::*;
 
-    fn wanted(tenant: TenantId, jobs: std::ops::Range<JobId>) -> Vec<Wanted> {
-        jobs.map(|job| Wanted { job, tenant, lane: Lane::Normal, counter: 1, due: true }).collect()
+    fn rings(tenant: TenantId, jobs: std::ops::Range<JobId>) -> Vec<Ring> {
+        jobs.map(|job| Ring { job, tenant, lane: Lane::Normal }).collect()
     }
 
     #[test]
     fn a_tenant_rings_its_share_and_another_one_still_rings() {
         let (offers, now) = (Offers::default(), Instant::now());
-        assert_eq!(offers.fair(Lane::Normal, &wanted(1, 0..10_000), now).len(), SHARE as usize);
-        assert_eq!(offers.fair(Lane::Normal, &wanted(2, 0..1), now), [0]);
-        assert_eq!(offers.fair(Lane::Normal, &wanted(1, 0..10_000), now + Duration::from_secs(1)).len(), 250);
+        assert_eq!(offers.fair(Lane::Normal, &rings(1, 0..10_000), now).len(), SHARE as usize);
+        assert_eq!(offers.fair(Lane::Normal, &rings(2, 0..1), now), [0]);
+        assert_eq!(offers.fair(Lane::Normal, &rings(1, 0..10_000), now + Duration::from_secs(1)).len(), 250);
     }
 
     #[test]
     fn a_long_bell_is_not_made_longer_until_the_news_is_old() {
         let (offers, now) = (Offers::default(), Instant::now());
         offers.learn(Lane::Normal, SHORT, now);
-        assert_eq!(offers.fair(Lane::Normal, &wanted(1, 0..5), now), Vec::<JobId>::new());
-        assert_eq!(offers.fair(Lane::Normal, &wanted(1, 0..5), now + Duration::from_secs(1)).len(), 5);
+        assert_eq!(offers.fair(Lane::Normal, &rings(1, 0..5), now), Vec::<JobId>::new());
+        assert_eq!(offers.fair(Lane::Normal, &rings(1, 0..5), now + Duration::from_secs(1)).len(), 5);
     }
 
     #[test]
-    fn only_due_jobs_of_the_lane_are_rung() {
+    fn only_jobs_of_the_lane_are_rung() {
         let offers = Offers::default();
-        let mut jobs = wanted(1, 0..3);
-        jobs[0].due = false;
-        jobs[1].lane = Lane::Bulk;
-        assert_eq!(offers.fair(Lane::Normal, &jobs, Instant::now()), [2]);
+        let mut jobs = rings(1, 0..2);
+        jobs[0].lane = Lane::Bulk;
+        assert_eq!(offers.fair(Lane::Normal, &jobs, Instant::now()), [1]);
     }
 }

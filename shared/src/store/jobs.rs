@@ -80,3 +80,21 @@ pub async fn remove(conn: &mut PgConnection, kind: &str, keys: &[String]) -> Res
     .await
     .map(|done| done.rows_affected())
 }
+
+/// The next `limit` jobs of a kind after a job's id.
+pub async fn of_kind(
+    conn: &mut PgConnection,
+    kind: &str,
+    after: JobId,
+    limit: i64,
+) -> Result<Vec<JobId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "-- jobs::of_kind
+        select id from jobs where kind = $1 and id > $2 order by id limit $3",
+        kind,
+        after,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -7,9 +7,10 @@ use std::{
 };
 
 use shared::{
+    bell::Ring,
     job::{Policy, Run, RunId},
     shutdown::Tasks,
-    store::job_state::{self, Completed, Completion, Wanted},
+    store::job_state::{self, Completed, Completion},
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -80,13 +81,12 @@ async fn commit_batches(worker: Arc<Worker>, incoming: Arc<tokio::sync::Mutex<mp
                 record(&worker, &quiet.run, outcome, now);
             }
         }
-        let rings: Vec<Wanted> = completed
-            .values()
-            .flatten()
-            .filter(|done| done.due)
-            .map(|done| Wanted { job: done.job, tenant: done.tenant, lane: done.lane, due: true })
-            .collect();
-        worker.bell.offer(&rings, Instant::now()).await;
+        let rings = completed.values().flatten().filter(|done| done.due).map(|done| Ring {
+            job: done.job,
+            tenant: done.tenant,
+            lane: done.lane,
+        });
+        worker.bell.offer(rings, Instant::now()).await;
     }
 }
 

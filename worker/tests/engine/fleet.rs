@@ -77,7 +77,7 @@ impl Fleet {
             name: "test".to_owned(),
             database_url: url,
         };
-        let context = Context { db: db.clone() };
+        let context = Context { db: db.clone(), google: None };
         let (worker, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks).unwrap();
         Self { db, tasks, bell, worker, heart, keys: AtomicU32::new(0) }
     }
@@ -122,7 +122,7 @@ impl Fleet {
         loop {
             let Ok(mut conn) = self.db.acquire().await else { continue };
             if let Ok(wanted) = job_state::want(&mut conn, &[job], None, None).await {
-                self.bell.offer(&wanted, Instant::now()).await;
+                self.bell.offer(wanted.iter().filter_map(job_state::Wanted::ring), Instant::now()).await;
                 return;
             }
         }

@@ -1,7 +1,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::job::{JobId, Lane, TenantId};
+use crate::{
+    bell::Ring,
+    job::{JobId, Lane, TenantId},
+};
 
 /// A job that was wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +19,14 @@ pub struct Wanted {
     pub counter: i64,
     /// Whether it could be claimed at once, so that ringing it makes sense.
     pub due: bool,
+}
+
+impl Wanted {
+    /// What is to be rung for it, if ringing makes sense.
+    #[must_use]
+    pub fn ring(&self) -> Option<Ring> {
+        self.due.then_some(Ring { job: self.job, tenant: self.tenant, lane: self.lane })
+    }
 }
 
 /// Wants the jobs: each one's counter goes up by one, however often it stands in `jobs`.

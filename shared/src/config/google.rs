@@ -1,0 +1,150 @@
+//! How Google is reached, and as which OAuth client.
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
+
+/// The OAuth client and the addresses.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Google")]
+pub struct GoogleArgs {
+    /// The id of the OAuth client that the accounts have granted access
+    #[arg(
+        id = "google_client_id",
+        long = "google-client-id",
+        env = "SYNCFLEET_GOOGLE_CLIENT_ID",
+        value_name = "ID"
+    )]
+    pub client_id: Option<String>,
+    /// That client's secret. Better in the environment than here
+    #[arg(
+        id = "google_client_secret",
+        long = "google-client-secret",
+        env = "SYNCFLEET_GOOGLE_CLIENT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub client_secret: Option<SecretString>,
+    /// The token endpoint
+    #[arg(
+        id = "google_token_url",
+        long = "google-token-url",
+        env = "SYNCFLEET_GOOGLE_TOKEN_URL",
+        value_name = "URL",
+        default_value = "https://oauth2.googleapis.com/token"
+    )]
+    pub token_url: String,
+    /// The root of the Calendar API
+    #[arg(
+        id = "google_calendar_url",
+        long = "google-calendar-url",
+        env = "SYNCFLEET_GOOGLE_CALENDAR_URL",
+        value_name = "URL",
+        default_value = "https://www.googleapis.com/calendar/v3/"
+    )]
+    pub calendar_url: String,
+}
+
+/// Checked configuration.
+#[derive(Debug, Clone)]
+pub struct GoogleConfig {
+    /// The OAuth client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretString,
+    /// The token endpoint.
+    pub token_url: Url,
+    /// The root of the Calendar API; ends with a slash.
+    pub calendar_url: Url,
+}
+
+impl GoogleArgs {
+    /// Checks the configuration; none if no OAuth client is configured.
+    pub fn config(&self) -> anyhow::Result<Option<GoogleConfig>> {
+        let token_url = address("SYNCFLEET_GOOGLE_TOKEN_URL", &self.token_url)?;
+        let mut calendar_url = address("SYNCFLEET_GOOGLE_CALENDAR_URL", &self.calendar_url)?;
+        if !calendar_url.path().ends_with('/') {
+            calendar_url.set_path(&format!("{}/", calendar_url.path()));
+        }
+        let (client_id, client_secret) = match (&self.client_id, &self.client_secret) {
+            (None, None) => return Ok(None),
+            (Some(id), Some(secret)) => (id.trim().to_owned(), secret.expose_secret().trim().to_owned()),
+            (Some(_), None) => {
+                bail!("SYNCFLEET_GOOGLE_CLIENT_SECRET is missing: the client id needs its secret")
+            }
+            (None, Some(_)) => bail!("SYNCFLEET_GOOGLE_CLIENT_ID is missing: the client secret needs its id"),
+        };
+        ensure!(!client_id.is_empty(), "SYNCFLEET_GOOGLE_CLIENT_ID is empty");
+        ensure!(!client_secret.is_empty(), "SYNCFLEET_GOOGLE_CLIENT_SECRET is empty");
+        Ok(Some(GoogleConfig { client_id, client_secret: client_secret.into(), token_url, calendar_url }))
+    }
+}
+
+/// Tokens go to these addresses, so they travel encrypted or do not leave the machine.
+fn address(name: &str, text: &str) -> anyhow::Result<Url> {
+    let url: Url = text.parse().with_context(|| format!("{name}: {text:?} is not a URL"))?;
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    ensure!(
+        url.scheme() == "https" || (url.scheme() == "http" && loopback),
+        "{name}: {text:?} is not allowed: https, or http to a loopback address"
+    );
+    ensure!(url.query().is_none() && url.fragment().is_none(), "{name}: {text:?} has a query or a fragment");
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> GoogleArgs {
+        GoogleArgs {
+            client_id: Some("id".to_owned()),
+            client_secret: Some("secret".into()),
+            token_url: "http://127.0.0.1:1/token".to_owned(),
+            calendar_url: "https://www.googleapis.com/calendar/v3".to_owned(),
+        }
+    }
+
+    #[test]
+    fn arguments_bear_the_providers_name() {
+        #[derive(clap::Parser)]
+        struct Program {
+            #[command(flatten)]
+            google: GoogleArgs,
+        }
+        let words = ["x", "--google-client-id", "i", "--google-client-secret", "s"];
+        let program = <Program as clap::Parser>::try_parse_from(words).unwrap();
+        let config = program.google.config().unwrap().unwrap();
+        assert_eq!((config.client_id.as_str(), config.client_secret.expose_secret()), ("i", "s"));
+        assert_eq!(config.token_url.as_str(), "https://oauth2.googleapis.com/token");
+    }
+
+    #[test]
+    fn a_missing_slash_is_added() {
+        let config = args().config().unwrap().unwrap();
+        assert_eq!(config.calendar_url.as_str(), "https://www.googleapis.com/calendar/v3/");
+    }
+
+    #[test]
+    fn no_client_is_no_configuration_and_half_a_client_an_error() {
+        let none = GoogleArgs { client_id: None, client_secret: None, ..args() };
+        assert!(none.config().unwrap().is_none());
+        let half = GoogleArgs { client_secret: None, ..args() };
+        assert!(half.config().unwrap_err().to_string().contains("CLIENT_SECRET is missing"));
+    }
+
+    #[test]
+    fn addresses_that_would_leak_tokens_are_refused() {
+        for bad in ["http://example.com/token", "ftp://127.0.0.1/", "nonsense", "https://example.com/?a=b"] {
+            let args = GoogleArgs { token_url: bad.to_owned(), ..args() };
+            let error = format!("{:#}", args.config().unwrap_err());
+            assert!(error.starts_with("SYNCFLEET_GOOGLE_TOKEN_URL: "), "{bad}: {error}");
+        }
+    }
+}
