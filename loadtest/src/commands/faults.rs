@@ -70,7 +70,11 @@ pub struct Args {
 
 /// Runs the test. An error says what went wrong; its logs are kept then.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    ensure!((0.2..=24.0 * 60.0).contains(&args.minutes), "--minutes {}: 0.2 to 1440 is allowed", args.minutes);
+    ensure!(
+        (0.2..=24.0 * 60.0).contains(&args.minutes),
+        "--minutes {}: 0.2 to 1440 is allowed",
+        args.minutes
+    );
     let seed = args.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
     let time = Duration::from_secs_f64(args.minutes * 60.0);
     let planned = plan::plan(seed, time);
@@ -82,7 +86,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let syncfleet = program(args.syncfleet.as_deref())?;
-    let folder = tempfile::Builder::new().prefix("syncfleet-faults.").tempdir().context("cannot make a folder")?;
+    let folder =
+        tempfile::Builder::new().prefix("syncfleet-faults.").tempdir().context("cannot make a folder")?;
     let logs = folder.path().join("logs");
     fs::create_dir(&logs).context("cannot make a folder for the logs")?;
     // PostgreSQL runs as another user where we are root.
@@ -111,7 +116,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 fn program(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let program = match given {
         Some(program) => program.to_owned(),
-        None => std::env::current_exe().context("cannot tell where this program is")?.with_file_name("syncfleet"),
+        None => {
+            std::env::current_exe().context("cannot tell where this program is")?.with_file_name("syncfleet")
+        }
     };
     let there = program.canonicalize();
     there.with_context(|| format!("no program at {}: cargo build -p syncfleet makes it", program.display()))

@@ -38,16 +38,21 @@ pub struct Findings {
 impl Findings {
     fn wrong_many(&mut self, what: &str, found: &[String]) {
         if !found.is_empty() {
-            let shown = found.iter().take(SHOWN).map(|one| format!("\n    {one}")).collect::<String>();
-            self.wrong.push(format!("{what}: {}{shown}", found.len()));
+            let shown: Vec<_> = found.iter().take(SHOWN).map(String::as_str).collect();
+            self.wrong.push(format!("{what}: {}\n    {}", found.len(), shown.join("\n    ")));
         }
     }
 }
 
 /// Compares the mirror with the truth, row by row.
 pub async fn mirror(db: &PgPool, google: &FakeGoogle, findings: &mut Findings) -> anyhow::Result<()> {
-    let (truth, mirrored) = (google.world().truth_rows(), observe::mirror(db).await?);
-    findings.told.push(format!("rows compared: {} of the truth, {} of the mirror", truth.len(), mirrored.len()));
+    let mirrored = observe::mirror(db).await?;
+    let truth = google.world().truth_rows();
+    findings.told.push(format!(
+        "rows compared: {} of the truth, {} of the mirror",
+        truth.len(),
+        mirrored.len()
+    ));
     findings.wrong_many("rows of the mirror differ from the truth", &differences(&truth, &mirrored));
     Ok(())
 }
@@ -200,6 +205,8 @@ mod tests {
         assert!(differences(&truth, &truth).is_empty());
         let told = differences(&truth, &[row("1", "x"), row("2", "y"), row("4", "x")]);
         assert_eq!(told.len(), 3, "{told:?}");
-        assert!(told[0].starts_with("etag") && told[1].starts_with("missing") && told[2].starts_with("too many"));
+        assert!(
+            told[0].starts_with("etag") && told[1].starts_with("missing") && told[2].starts_with("too many")
+        );
     }
 }

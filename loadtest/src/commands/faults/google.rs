@@ -67,7 +67,9 @@ pub async fn change_lists(google: Arc<FakeGoogle>, seed: u64) {
         let changed = match rng.random_range(0..10) {
             0 | 1 => world.remove_calendar(email, calendar),
             2 | 3 => world.list_calendar(email, calendar, Role::Owner),
-            4 => world.list_calendar(other, calendar, if other == email { Role::Owner } else { Role::Reader }),
+            4 => {
+                world.list_calendar(other, calendar, if other == email { Role::Owner } else { Role::Reader })
+            }
             5 => world.hide_calendar(email, calendar, rng.random_bool(0.5)),
             6 => world.set_role(email, calendar, Role::Writer, true),
             7 | 8 => world.invalidate_event_tokens(Some(calendar)),

@@ -178,7 +178,8 @@ pub async fn rerun(db: &PgPool, held: Held, since: DateTime<Utc>) -> Result<Reru
     .bind(since)
     .fetch_one(db)
     .await?;
-    let (exists, stands, after): (bool, bool, Option<f64>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let (exists, stands, after): (bool, bool, Option<f64>) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     Ok(match after {
         _ if stands => Rerun::NotNeeded,
         Some(after) => Rerun::After(after),

@@ -275,9 +275,12 @@ mod tests {
             }
             for at in (0..300).map(Duration::from_secs) {
                 let struck = |role: Role| {
-                    let open = planned.iter().filter(|one| (one.at..=one.at + one.fault.lasts()).contains(&at));
-                    let mut members: Vec<_> =
-                        open.filter_map(|one| one.fault.member()).filter(|member| member.role == role).collect();
+                    let open =
+                        planned.iter().filter(|one| (one.at..=one.at + one.fault.lasts()).contains(&at));
+                    let mut members: Vec<_> = open
+                        .filter_map(|one| one.fault.member())
+                        .filter(|member| member.role == role)
+                        .collect();
                     members.sort_unstable();
                     members.dedup();
                     members.len()

@@ -73,8 +73,17 @@ impl Postgres {
             name: "initdb".to_owned(),
             program: program("initdb"),
             args: [
-                "-D", &text(&data), "-U", "syncfleet", "-E", "UTF8", "--locale=C", "--no-sync",
-                "--auth=password", "--pwfile", &text(&password_file),
+                "-D",
+                &text(&data),
+                "-U",
+                "syncfleet",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+                "--auth=password",
+                "--pwfile",
+                &text(&password_file),
             ]
             .map(str::to_owned)
             .to_vec(),
@@ -86,10 +95,23 @@ impl Postgres {
         let port = free_port()?;
         // It is the process that crashes and not the machine: what was written needs no disk to survive it.
         let args = [
-            "-D", &text(&data), "-k", "", "-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1",
-            "-c", "max_connections=200", "-c", "fsync=off",
+            "-D",
+            &text(&data),
+            "-k",
+            "",
+            "-p",
+            &port.to_string(),
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "max_connections=200",
+            "-c",
+            "fsync=off",
             // So it is seen which lock was waited for, and by whom.
-            "-c", "log_lock_waits=on", "-c", "log_line_prefix=%m [%p] %a ",
+            "-c",
+            "log_lock_waits=on",
+            "-c",
+            "log_line_prefix=%m [%p] %a ",
         ]
         .map(str::to_owned)
         .to_vec();
@@ -157,7 +179,8 @@ impl Postgres {
 /// The newest that the distribution has installed.
 fn newest_programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(Result::ok);
-    let numbered = versions.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry)));
+    let numbered =
+        versions.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry)));
     let (_, newest) = numbered.max_by_key(|(version, _)| *version)?;
     Some(newest.path().join("bin"))
 }
@@ -193,8 +216,16 @@ impl Redis {
             name: "redis".to_owned(),
             program: "redis-server".into(),
             args: [
-                "--port", &port.to_string(), "--bind", "127.0.0.1", "--dir", &folder.display().to_string(),
-                "--save", "", "--appendonly", "no",
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+                &folder.display().to_string(),
+                "--save",
+                "",
+                "--appendonly",
+                "no",
             ]
             .map(str::to_owned)
             .to_vec(),
