@@ -1,1 +1,28 @@
-fn main() {}
+//! Drives load and faults against syncfleet, and runs the fake providers on their own.
+
+mod commands {
+    pub mod fake_google;
+}
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "loadtest", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a fake Google until Ctrl-C
+    FakeGoogle(commands::fake_google::Args),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match Cli::parse().command {
+        Command::FakeGoogle(args) => commands::fake_google::run(args).await,
+    }
+}

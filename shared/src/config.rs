@@ -2,6 +2,8 @@
 //! reads the environment. Values that come from files and secrets often end in a line break, so all of them are trimmed.
 
 mod database;
+pub mod google;
+pub mod keys;
 mod listeners;
 mod redis;
 mod retention;

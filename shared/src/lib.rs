@@ -4,6 +4,8 @@
 pub mod admin;
 pub mod bell;
 pub mod config;
+pub mod google;
 pub mod job;
+pub mod secrets;
 pub mod shutdown;
 pub mod store;

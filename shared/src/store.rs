@@ -1,13 +1,20 @@
 //! The SQL: one file per table, free functions. Each statement begins with a comment that names its function, so that it is
 //! found in `pg_stat_statements` and in logs. What a job goes through is told in [`job_state`].
 
+pub mod accounts;
 pub mod audit;
+pub mod calendar_lists;
+pub mod calendars;
 pub mod connect;
+pub mod cursor;
+pub mod events;
 pub mod gates;
 pub mod job_state;
 pub mod jobs;
+pub mod oauth_refreshes;
 pub mod runs;
 pub mod schema;
+pub mod secrets;
 pub mod tenants;
 pub mod workers;
 
@@ -20,4 +27,12 @@ pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 /// Seconds for SQL's `make_interval`; a time that does not fit is as good as for ever.
 pub(crate) fn seconds(duration: std::time::Duration) -> f64 {
     duration.as_secs_f64().min(1e10)
+}
+
+/// One row per key, the last one: a statement cannot write the same row twice.
+pub(crate) fn last_of_each<'a, T>(rows: &'a [T], key: impl Fn(&T) -> &str) -> Vec<&'a T> {
+    let mut seen = std::collections::HashSet::with_capacity(rows.len());
+    let mut kept: Vec<&T> = rows.iter().rev().filter(|row| seen.insert(key(row).to_owned())).collect();
+    kept.reverse();
+    kept
 }

@@ -1,0 +1,201 @@
+//! The way of every call: count it, let faults strike, answer it.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{ConnectInfo, Path, Query, State},
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Shared, calendar_list,
+    connection::Connection,
+    events,
+    faults::{self, Api, FaultBody, FaultKind},
+    lock, oauth,
+    query::Params,
+    refusal::Refusal,
+    stats::{Call, ListKind},
+};
+
+type Caller = ConnectInfo<Connection>;
+type QueryPairs = Query<Vec<(String, String)>>;
+
+/// `POST /token`.
+pub(super) async fn token(State(shared): State<Shared>, caller: Caller, uri: Uri, body: Bytes) -> Response {
+    let form = Params(form(&body));
+    let account = form.get("refresh_token").and_then(|token| {
+        let world = lock(&shared.world);
+        world.by_refresh_token.get(token).map(|index| world.accounts[*index].email.clone())
+    });
+    let call = Call { api: Api::Token, path: uri.path().to_owned(), account, calendar: None, list: None };
+    answer(&shared, &caller.0, call, || {
+        let mut world = lock(&shared.world);
+        let (account, answer) = oauth::refresh(&mut world, &form, shared.options.access_token_lifetime)?;
+        shared.counters.refreshed(&world.accounts[account].email);
+        Ok(answer)
+    })
+    .await
+}
+
+/// Reads an `application/x-www-form-urlencoded` body, which has the syntax of a query.
+fn form(body: &[u8]) -> Vec<(String, String)> {
+    let uri = std::str::from_utf8(body).ok().and_then(|text| format!("/?{text}").parse().ok());
+    uri.and_then(|uri| Query::try_from_uri(&uri).ok()).map(|Query(pairs)| pairs).unwrap_or_default()
+}
+
+/// `GET /calendar/v3/users/me/calendarList`.
+pub(super) async fn calendar_list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    Query(pairs): QueryPairs,
+) -> Response {
+    let params = Params(pairs);
+    let token = oauth::bearer(&headers);
+    let call = list_call(&shared, Api::CalendarList, &uri, token, None, &params);
+    answer(&shared, &caller.0, call, || {
+        let world = lock(&shared.world);
+        let account = oauth::authenticate(&world, token)?;
+        calendar_list::page(&world, account, &params, shared.options.page_size_cap)
+    })
+    .await
+}
+
+/// `GET /calendar/v3/calendars/{id}/events`.
+pub(super) async fn events(
+    State(shared): State<Shared>,
+    caller: Caller,
+    uri: Uri,
+    Path(calendar): Path<String>,
+    headers: HeaderMap,
+    Query(pairs): QueryPairs,
+) -> Response {
+    let params = Params(pairs);
+    let token = oauth::bearer(&headers);
+    let call = list_call(&shared, Api::Events, &uri, token, Some(&calendar), &params);
+    answer(&shared, &caller.0, call, || {
+        let world = lock(&shared.world);
+        let account = oauth::authenticate(&world, token)?;
+        events::page(&world, account, &calendar, &params, shared.options.page_size_cap)
+    })
+    .await
+}
+
+/// Anything else under the API's roots.
+pub(super) async fn unknown(uri: Uri) -> Response {
+    let refusal =
+        Refusal::api(StatusCode::NOT_FOUND, "global", "notFound", &format!("No method at {}", uri.path()));
+    (refusal.status, Json(refusal.body)).into_response()
+}
+
+fn list_call(
+    shared: &Shared,
+    api: Api,
+    uri: &Uri,
+    token: Option<&str>,
+    calendar: Option<&str>,
+    params: &Params,
+) -> Call {
+    let account = token.and_then(|token| {
+        let world = lock(&shared.world);
+        world.access.get(token).map(|access| world.accounts[access.account].email.clone())
+    });
+    let list = match (params.get("pageToken"), params.get("syncToken")) {
+        (Some(_), _) => ListKind::Page,
+        (None, Some(_)) => ListKind::Incremental,
+        (None, None) => ListKind::Full,
+    };
+    let calendar = match calendar {
+        Some("primary") => account.clone(),
+        other => other.map(str::to_owned),
+    };
+    Call { api, path: uri.path().to_owned(), account, calendar, list: Some(list) }
+}
+
+async fn answer(
+    shared: &Shared,
+    connection: &Connection,
+    call: Call,
+    work: impl FnOnce() -> Result<Value, Refusal>,
+) -> Response {
+    let _under_way = shared.counters.enter(&call);
+    let strike = shared.faults.strike(&call);
+    let delay = shared.options.latency + Duration::from_millis(strike.delay_ms);
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let response = match strike.fault {
+        Some(FaultKind::Status { status, reason, retry_after_s, body }) => {
+            faulty(status, reason.as_deref(), retry_after_s, body)
+        }
+        Some(FaultKind::InvalidGrant) if call.api == Api::Token => refused(&Refusal::oauth(
+            StatusCode::BAD_REQUEST,
+            "invalid_grant",
+            "Token has been expired or revoked.",
+        )),
+        Some(FaultKind::InvalidGrant) => refused(&Refusal::auth()),
+        fault => {
+            let mut result = work();
+            if let Ok(answer) = &mut result {
+                shared.faults.spoil(&call, answer);
+            }
+            let (status, body) = match result {
+                Ok(answer) => (StatusCode::OK, answer),
+                Err(refusal) => (refusal.status, refusal.body),
+            };
+            let body = body.to_string();
+            match fault {
+                Some(FaultKind::Cut) => connection.cut_after(0),
+                // The head of the answer takes about 120 bytes; some of the body follows.
+                Some(FaultKind::Truncated) => connection.cut_after(120 + body.len() / 2),
+                _ => {}
+            }
+            if matches!(fault, Some(FaultKind::Cut | FaultKind::Truncated)) {
+                shared.counters.answered(call.api, "cut");
+                return json_response(status, body);
+            }
+            json_response(status, body)
+        }
+    };
+    shared.counters.answered(call.api, response.status().as_str());
+    response
+}
+
+fn json_response(status: StatusCode, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json; charset=UTF-8")], body).into_response()
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    json_response(refusal.status, refusal.body.to_string())
+}
+
+fn faulty(status: u16, reason: Option<&str>, retry_after_s: Option<u32>, body: FaultBody) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = match body {
+        FaultBody::Json | FaultBody::Rpc => refused(&faults::refusal(status, reason, body)),
+        FaultBody::Empty => status.into_response(),
+        FaultBody::Html => {
+            let page =
+                format!("<!DOCTYPE html>\n<html><title>Error {status}</title><p>Please try again.</html>\n");
+            (status, [(header::CONTENT_TYPE, "text/html; charset=UTF-8")], page).into_response()
+        }
+    };
+    if let Some(seconds) = retry_after_s {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// The answer of a control call.
+pub(super) fn control(result: anyhow::Result<Value>) -> Response {
+    match result {
+        Ok(value) => Json(value).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({"error": format!("{error:#}")}))).into_response(),
+    }
+}

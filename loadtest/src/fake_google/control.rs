@@ -1,0 +1,251 @@
+//! The control API under `/control/`, for tests and drivers in other processes. JSON in, JSON out.
+
+use anyhow::{Context, ensure};
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    response::Response,
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    Shared,
+    answer::control,
+    calendar::Role,
+    churn,
+    event::{EventDraft, When},
+    faults::FaultRule,
+    lock,
+    world::World,
+};
+
+/// An operation on the world, as `POST /control/world` takes it: `{"op": "add_account", ...}`. Each does what the
+/// method of [`World`] with that name does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are the arguments of the methods of World")]
+pub enum Operation {
+    AddClient {
+        id: String,
+        secret: String,
+    },
+    AddAccount {
+        email: String,
+        refresh_token: String,
+        client: Option<String>,
+    },
+    AddCalendar {
+        owner: String,
+        id: Option<String>,
+        summary: String,
+    },
+    ListCalendar {
+        email: String,
+        calendar: String,
+        role: Role,
+    },
+    RemoveCalendar {
+        email: String,
+        calendar: String,
+    },
+    HideCalendar {
+        email: String,
+        calendar: String,
+        hidden: bool,
+    },
+    SetRole {
+        email: String,
+        calendar: String,
+        role: Role,
+        #[serde(default)]
+        announce: bool,
+    },
+    PutEvent {
+        calendar: String,
+        event: EventDraft,
+    },
+    PutException {
+        calendar: String,
+        series: String,
+        original: When,
+        event: EventDraft,
+    },
+    CancelOccurrence {
+        calendar: String,
+        series: String,
+        original: When,
+    },
+    DeleteEvent {
+        calendar: String,
+        id: String,
+    },
+    RestoreEvent {
+        calendar: String,
+        id: String,
+    },
+    MoveEvent {
+        from: String,
+        to: String,
+        id: String,
+    },
+    InvalidateEventTokens {
+        calendar: Option<String>,
+    },
+    InvalidateListTokens {
+        email: Option<String>,
+    },
+    Revoke {
+        email: String,
+    },
+    Reconnect {
+        email: String,
+        refresh_token: String,
+    },
+    ExpireAccessTokens {
+        email: Option<String>,
+    },
+    Seed {
+        accounts: usize,
+        calendars_per_account: usize,
+        events_per_calendar: usize,
+    },
+}
+
+impl World {
+    /// Carries out an operation. The answer has `id` where something was added or changed under an id.
+    pub fn apply(&mut self, operation: Operation) -> anyhow::Result<Value> {
+        use Operation as Op;
+        let id = |id: String| json!({ "id": id });
+        let nothing = |(): ()| json!({});
+        Ok(match operation {
+            Op::AddClient { id, secret } => {
+                self.add_client(&id, &secret);
+                json!({})
+            }
+            Op::AddAccount { email, refresh_token, client } => {
+                nothing(self.add_account(&email, &refresh_token, client.as_deref())?)
+            }
+            Op::AddCalendar { owner, id: wanted, summary } => {
+                id(self.add_calendar(&owner, wanted.as_deref(), &summary)?)
+            }
+            Op::ListCalendar { email, calendar, role } => {
+                nothing(self.list_calendar(&email, &calendar, role)?)
+            }
+            Op::RemoveCalendar { email, calendar } => nothing(self.remove_calendar(&email, &calendar)?),
+            Op::HideCalendar { email, calendar, hidden } => {
+                nothing(self.hide_calendar(&email, &calendar, hidden)?)
+            }
+            Op::SetRole { email, calendar, role, announce } => {
+                nothing(self.set_role(&email, &calendar, role, announce)?)
+            }
+            Op::PutEvent { calendar, event } => id(self.put_event(&calendar, event)?),
+            Op::PutException { calendar, series, original, event } => {
+                id(self.put_exception(&calendar, &series, &original, event)?)
+            }
+            Op::CancelOccurrence { calendar, series, original } => {
+                id(self.cancel_occurrence(&calendar, &series, &original)?)
+            }
+            Op::DeleteEvent { calendar, id } => nothing(self.delete_event(&calendar, &id)?),
+            Op::RestoreEvent { calendar, id } => nothing(self.restore_event(&calendar, &id)?),
+            Op::MoveEvent { from, to, id } => nothing(self.move_event(&from, &to, &id)?),
+            Op::InvalidateEventTokens { calendar } => {
+                nothing(self.invalidate_event_tokens(calendar.as_deref())?)
+            }
+            Op::InvalidateListTokens { email } => nothing(self.invalidate_list_tokens(email.as_deref())?),
+            Op::Revoke { email } => nothing(self.revoke(&email)?),
+            Op::Reconnect { email, refresh_token } => nothing(self.reconnect(&email, &refresh_token)?),
+            Op::ExpireAccessTokens { email } => nothing(self.expire_access_tokens(email.as_deref())?),
+            Op::Seed { accounts, calendars_per_account, events_per_calendar } => {
+                json!({"accounts": self.seed(accounts, calendars_per_account, events_per_calendar)?})
+            }
+        })
+    }
+}
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/control/world", post(world))
+        .route("/control/faults", get(faults).post(add_faults).delete(clear_faults))
+        .route("/control/churn", post(start_churn).delete(stop_churn))
+        .route("/control/stats", get(stats).delete(reset_stats))
+        .route("/control/truth", get(truth))
+        .route("/control/truth/rows", get(truth_rows))
+}
+
+async fn world(State(shared): State<Shared>, Json(operation): Json<Operation>) -> Response {
+    control(lock(&shared.world).apply(operation))
+}
+
+async fn faults(State(shared): State<Shared>) -> Json<Vec<FaultRule>> {
+    Json(shared.faults.rules())
+}
+
+/// Takes one rule or a list of them: all, or none if one of them is wrong.
+async fn add_faults(State(shared): State<Shared>, Json(body): Json<Value>) -> Response {
+    let bodies = if let Value::Array(bodies) = body { bodies } else { vec![body] };
+    let rules: anyhow::Result<Vec<FaultRule>> = bodies.iter().map(fault_rule).collect();
+    control(rules.map(|rules| {
+        for rule in rules {
+            shared.faults.add(rule);
+        }
+        json!({})
+    }))
+}
+
+fn fault_rule(body: &Value) -> anyhow::Result<FaultRule> {
+    let rule: FaultRule = serde_json::from_value(body.clone()).context("no fault rule")?;
+    rule.check()?;
+    // serde cannot refuse unknown fields beside a flattened enum; a rule writes all fields that it knows.
+    let known = serde_json::to_value(&rule)?;
+    let unknown = body.as_object().and_then(|fields| fields.keys().find(|key| known.get(key).is_none()));
+    ensure!(unknown.is_none(), "unknown field {unknown:?} in a fault rule");
+    Ok(rule)
+}
+
+async fn clear_faults(State(shared): State<Shared>) -> Json<Value> {
+    shared.faults.clear();
+    Json(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StartChurn {
+    rate_per_s: f64,
+    seed: Option<u64>,
+}
+
+async fn start_churn(State(shared): State<Shared>, Json(wanted): Json<StartChurn>) -> Response {
+    let seed = wanted.seed.unwrap_or(shared.options.seed);
+    control(churn::start(&shared, wanted.rate_per_s, seed).map(|()| json!({})))
+}
+
+async fn stop_churn(State(shared): State<Shared>) -> Json<Value> {
+    churn::stop(&shared);
+    Json(json!({}))
+}
+
+async fn stats(State(shared): State<Shared>) -> Response {
+    control(serde_json::to_value(shared.counters.snapshot()).map_err(Into::into))
+}
+
+async fn reset_stats(State(shared): State<Shared>) -> Json<Value> {
+    shared.counters.reset();
+    Json(json!({}))
+}
+
+#[derive(Deserialize)]
+struct Of {
+    account: Option<String>,
+}
+
+async fn truth(State(shared): State<Shared>, Query(of): Query<Of>) -> Response {
+    let truth = lock(&shared.world).truth(of.account.as_deref());
+    control(serde_json::to_value(truth).map_err(Into::into))
+}
+
+async fn truth_rows(State(shared): State<Shared>) -> Response {
+    let rows = lock(&shared.world).truth_rows();
+    control(serde_json::to_value(rows).map_err(Into::into))
+}

@@ -1,0 +1,132 @@
+//! Counters of what the fake Google was asked.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{faults::Api, lock};
+
+/// One call, as far as it is known before it is answered.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) api: Api,
+    pub(super) path: String,
+    pub(super) account: Option<String>,
+    pub(super) calendar: Option<String>,
+    pub(super) list: Option<ListKind>,
+}
+
+/// What a list call began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ListKind {
+    Full,
+    Incremental,
+    /// A page after the first.
+    Page,
+}
+
+/// How many lists were begun and how many further pages were asked for. Failed calls are counted too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListCounts {
+    /// First pages without a sync token.
+    pub full: u64,
+    /// First pages with a sync token.
+    pub incremental: u64,
+    /// Pages after the first.
+    pub pages: u64,
+}
+
+/// A snapshot of the counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Calls by part, then by status; `cut` for those whose connection was broken.
+    pub requests: BTreeMap<Api, BTreeMap<String, u64>>,
+    /// Access tokens handed out, by e-mail address.
+    pub refreshes: BTreeMap<String, u64>,
+    /// Lists of events.
+    pub events: ListCounts,
+    /// Calendar lists.
+    pub calendar_list: ListCounts,
+    /// Lists of events, by `account/calendar`.
+    pub by_calendar: BTreeMap<String, ListCounts>,
+    /// The most calls that were under way at once for one `account/calendar`.
+    pub max_concurrent: BTreeMap<String, u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    stats: Stats,
+    under_way: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Counters(Arc<Mutex<Inner>>);
+
+impl Counters {
+    pub(super) fn snapshot(&self) -> Stats {
+        lock(&self.0).stats.clone()
+    }
+
+    pub(super) fn reset(&self) {
+        lock(&self.0).stats = Stats::default();
+    }
+
+    pub(super) fn refreshed(&self, email: &str) {
+        *lock(&self.0).stats.refreshes.entry(email.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn answered(&self, api: Api, status: &str) {
+        let by_status = &mut lock(&self.0).stats.requests;
+        *by_status.entry(api).or_default().entry(status.to_owned()).or_default() += 1;
+    }
+
+    /// Counts a call as under way until the guard is dropped, which also happens when the client goes away.
+    pub(super) fn enter(&self, call: &Call) -> UnderWay {
+        let key =
+            call.account.as_ref().zip(call.calendar.as_ref()).map(|(email, id)| format!("{email}/{id}"));
+        let Inner { stats, under_way } = &mut *lock(&self.0);
+        if let Some(kind) = call.list {
+            let total = if call.api == Api::Events { &mut stats.events } else { &mut stats.calendar_list };
+            count(total, kind);
+            if let Some(key) = &key {
+                count(stats.by_calendar.entry(key.clone()).or_default(), kind);
+            }
+        }
+        if let Some(key) = &key {
+            let now = under_way.entry(key.clone()).or_default();
+            *now += 1;
+            let most = stats.max_concurrent.entry(key.clone()).or_default();
+            *most = u64::max(*most, *now);
+        }
+        UnderWay { counters: self.clone(), key }
+    }
+}
+
+fn count(counts: &mut ListCounts, kind: ListKind) {
+    match kind {
+        ListKind::Full => counts.full += 1,
+        ListKind::Incremental => counts.incremental += 1,
+        ListKind::Page => counts.pages += 1,
+    }
+}
+
+pub(super) struct UnderWay {
+    counters: Counters,
+    key: Option<String>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let Some(key) = &self.key else { return };
+        let under_way = &mut lock(&self.counters.0).under_way;
+        if let Some(now) = under_way.get_mut(key) {
+            *now -= 1;
+            if *now == 0 {
+                under_way.remove(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The rules of the fake Google, each as a client sees it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod calendar_list;
+mod churn;
+mod client;
+mod control;
+mod events;
+mod faults;
+mod mirror;
+mod oauth;
+mod series;

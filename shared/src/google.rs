@@ -1,0 +1,59 @@
+//! Google, as this fleet calls it: one executor for all API calls, one caller at a time who refreshes an account's access
+//! token, errors sorted by what is to be done about them.
+
+pub mod auth;
+pub mod calendar;
+pub mod errors;
+mod execute;
+mod item;
+mod transport;
+
+use std::sync::Arc;
+
+use metrics::counter;
+
+use self::transport::ApiClient;
+use crate::{config::google::GoogleConfig, secrets::KeyRing};
+
+/// The name of Calendar in metrics.
+const CALENDAR: &str = "calendar";
+
+/// A client of Google for all accounts. Cheap to clone.
+#[derive(Clone)]
+pub struct Google(Arc<Inner>);
+
+struct Inner {
+    config: GoogleConfig,
+    keys: KeyRing,
+    api: ApiClient,
+    oauth: reqwest::Client,
+}
+
+impl Google {
+    /// Makes a client. Connects to nothing yet.
+    pub fn new(config: GoogleConfig, keys: KeyRing) -> anyhow::Result<Self> {
+        let tls = transport::tls(&config)?;
+        let api = transport::api_client(tls.clone());
+        let oauth = transport::oauth_client(tls)?;
+        counter!("syncfleet_google_throttled_total", "api" => CALENDAR).absolute(0);
+        for reason in auth::REFRESH_FAILURES {
+            counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).absolute(0);
+        }
+        Ok(Self(Arc::new(Inner { config, keys, api, oauth })))
+    }
+
+    /// The keys that seal the accounts' tokens.
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        &self.0.keys
+    }
+}
+
+impl std::fmt::Debug for Google {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Google")
+            .field("config", &self.0.config)
+            .field("keys", &self.0.keys)
+            .finish_non_exhaustive()
+    }
+}

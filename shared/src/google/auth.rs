@@ -1,0 +1,241 @@
+//! Access tokens: one caller at a time in the whole fleet asks for an account's next one, everybody else waits for it.
+//!
+//! # The races
+//!
+//! - *Many callers find the token expired.* One gets the lease (`store::oauth_refreshes`); the rest look again every few dozen
+//!   milliseconds, with no connection held meanwhile, until the new token is stored or their patience ends.
+//! - *A caller gets the lease just after another's refresh.* It reads the stored token again first.
+//! - *The holder dies.* Its lease ends by itself, well after the longest request.
+//! - *The account signed in again while the old grant was being refused.* The refresh token is read again before anybody is
+//!   asked to sign in; a refusal is remembered for that very token only, and for a minute.
+
+mod refresh;
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use metrics::counter;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{PgPool, types::Uuid};
+
+use self::refresh::{Answer, Grant};
+use super::Google;
+use crate::{
+    job::AccountId,
+    secrets::Owner,
+    store::{
+        oauth_refreshes::{self, Claim, Refused},
+        secrets::{self, SecretError, Stored},
+    },
+};
+
+/// The name of an account's refresh token among its secrets.
+pub const REFRESH_TOKEN: &str = "refresh_token";
+/// The name of an account's access token among its secrets.
+pub const ACCESS_TOKEN: &str = "access_token";
+
+/// Reasons of failed refreshes, as in metrics.
+pub(super) const REFRESH_FAILURES: [&str; 4] = ["invalid_grant", "refused", "unreachable", "unreadable"];
+
+/// How long the lease of a refresh stands: two requests and what comes between them.
+const LEASE: Duration = Duration::from_secs(20);
+/// How long a caller waits for another's refresh.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// How often it looks meanwhile.
+const LOOK: Duration = Duration::from_millis(40);
+/// A token is used up to this long before it expires, or three quarters of its life.
+const MARGIN: Duration = Duration::from_mins(5);
+/// How long a refusal is taken for granted.
+const REFUSAL_STANDS: Duration = Duration::from_mins(1);
+
+/// An access token, and how to tell it from the next one.
+#[derive(Debug, Clone)]
+pub(super) struct AccessToken(SecretString);
+
+impl AccessToken {
+    pub(super) const fn secret(&self) -> &SecretString {
+        &self.0
+    }
+
+    fn is(&self, other: &SecretString) -> bool {
+        self.0.expose_secret() == other.expose_secret()
+    }
+}
+
+/// Why there is no access token. No text holds one.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// The account's grant is gone: revoked, expired, or taken away by an administrator.
+    #[error("account {account} must sign in again: Google refuses its refresh token ({why})")]
+    SignInAgain {
+        /// The account.
+        account: AccountId,
+        /// Google's words.
+        why: String,
+    },
+    /// No refresh token was ever stored.
+    #[error("account {account} has no refresh token: add one by signing in")]
+    NoGrant {
+        /// The account.
+        account: AccountId,
+    },
+    /// The token endpoint refused the request for another reason than the grant.
+    #[error("the token endpoint answered {status} {error}: check the OAuth client's id and secret")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Its error code and words.
+        error: String,
+    },
+    /// The token endpoint did not answer, or not with a token.
+    #[error("the token endpoint: {0}")]
+    Endpoint(String),
+    /// Another caller refreshes the token and does not come to an end.
+    #[error("account {account}: another caller has been refreshing the access token for {} s", PATIENCE.as_secs())]
+    Busy {
+        /// The account.
+        account: AccountId,
+    },
+    /// A token cannot be opened, sealed or read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl AuthError {
+    /// Whether only the account's owner can help. Everything else may go better by itself, or by an operator's hand.
+    #[must_use]
+    pub const fn needs_sign_in(&self) -> bool {
+        matches!(self, Self::SignInAgain { .. } | Self::NoGrant { .. })
+    }
+}
+
+/// A refresh under the lease.
+struct Refresh<'a> {
+    google: &'a Google,
+    db: &'a PgPool,
+    account: AccountId,
+    /// The holder of the lease.
+    holder: Uuid,
+}
+
+impl Google {
+    /// The account's access token. `rejected` is one that Google did not take: it is not given again.
+    pub(super) async fn access_token(
+        &self,
+        db: &PgPool,
+        account: AccountId,
+        rejected: Option<&AccessToken>,
+    ) -> Result<AccessToken, AuthError> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            if let Some(token) = self.stored(db, account, rejected).await? {
+                return Ok(token);
+            }
+            let holder = Uuid::now_v7();
+            let claim = {
+                let mut connection = db.acquire().await?;
+                oauth_refreshes::claim(&mut connection, account, holder, LEASE).await?
+            };
+            if let Claim::Mine(refused) = claim {
+                let refresh = Refresh { google: self, db, account, holder };
+                return refresh.run(rejected, refused).await;
+            }
+            if Instant::now() >= patience {
+                return Err(AuthError::Busy { account });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn stored(
+        &self,
+        db: &PgPool,
+        account: AccountId,
+        rejected: Option<&AccessToken>,
+    ) -> Result<Option<AccessToken>, AuthError> {
+        let mut connection = db.acquire().await?;
+        let stored =
+            secrets::get(&mut connection, self.keys(), Owner::account(account, ACCESS_TOKEN)).await?;
+        Ok(stored
+            .map(|stored| stored.value)
+            .filter(|token| rejected.is_none_or(|rejected| !rejected.is(token)))
+            .map(AccessToken))
+    }
+}
+
+impl Refresh<'_> {
+    /// Refreshes, and gives the lease back whatever comes of it.
+    async fn run(
+        &self,
+        rejected: Option<&AccessToken>,
+        refused: Option<Refused>,
+    ) -> Result<AccessToken, AuthError> {
+        let result = match self.google.stored(self.db, self.account, rejected).await {
+            Ok(Some(token)) => Ok(token),
+            Ok(None) => match self.ask(refused).await {
+                Ok(grant) => return self.store(grant).await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        self.release(None).await?;
+        result
+    }
+
+    /// Asks the token endpoint. A refusal must come twice, the second time for the refresh token as it stands then.
+    async fn ask(&self, refused: Option<Refused>) -> Result<Grant, AuthError> {
+        let first = self.grant().await?;
+        let stands = |refused: Refused| refused.token == first.updated_at && refused.ago < REFUSAL_STANDS;
+        if refused.is_some_and(stands) {
+            return Err(self.sign_in_again("as it did a moment ago".to_owned()));
+        }
+        if let Answer::Granted(grant) = refresh::request(&self.google.0, &first.value).await? {
+            return Ok(grant);
+        }
+        let second = self.grant().await?;
+        match refresh::request(&self.google.0, &second.value).await? {
+            Answer::Granted(grant) => Ok(grant),
+            Answer::InvalidGrant(why) => {
+                self.release(Some(second.updated_at)).await?;
+                Err(self.sign_in_again(why))
+            }
+        }
+    }
+
+    async fn release(&self, refused: Option<DateTime<Utc>>) -> Result<(), AuthError> {
+        let mut connection = self.db.acquire().await?;
+        oauth_refreshes::release(&mut connection, self.account, self.holder, refused).await?;
+        Ok(())
+    }
+
+    fn sign_in_again(&self, why: String) -> AuthError {
+        counter!("syncfleet_oauth_refresh_failures_total", "reason" => "invalid_grant").increment(1);
+        AuthError::SignInAgain { account: self.account, why }
+    }
+
+    async fn grant(&self) -> Result<Stored, AuthError> {
+        let mut connection = self.db.acquire().await?;
+        secrets::get(&mut connection, self.google.keys(), Owner::account(self.account, REFRESH_TOKEN))
+            .await?
+            .ok_or(AuthError::NoGrant { account: self.account })
+    }
+
+    /// Stores what came. If the lease was lost meanwhile, another caller's token stands; this one is as good.
+    async fn store(&self, grant: Grant) -> Result<AccessToken, AuthError> {
+        let mut tx = self.db.begin().await?;
+        if oauth_refreshes::release(&mut tx, self.account, self.holder, None).await? {
+            let owner = Owner::account(self.account, ACCESS_TOKEN);
+            let life = grant.lifetime.saturating_sub(MARGIN.min(grant.lifetime / 4));
+            secrets::put(&mut tx, self.google.keys(), owner, &grant.access_token, Some(life)).await?;
+            if let Some((token, lifetime)) = &grant.refresh_token {
+                let owner = Owner::account(self.account, REFRESH_TOKEN);
+                secrets::put(&mut tx, self.google.keys(), owner, token, *lifetime).await?;
+            }
+            tx.commit().await?;
+        }
+        Ok(AccessToken(grant.access_token))
+    }
+}

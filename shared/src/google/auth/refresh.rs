@@ -1,0 +1,112 @@
+//! The request to the token endpoint: RFC 6749, sections 5 and 6;
+//! <https://developers.google.com/identity/protocols/oauth2/web-server#offline>.
+
+use std::time::Duration;
+
+use metrics::counter;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::AuthError;
+use crate::google::{Inner, errors::quote};
+
+/// What the endpoint said.
+pub(super) enum Answer {
+    Granted(Grant),
+    /// The refresh token is not good, in the endpoint's words.
+    InvalidGrant(String),
+}
+
+pub(super) struct Grant {
+    pub(super) access_token: SecretString,
+    pub(super) lifetime: Duration,
+    /// A new refresh token and how long it is good, if the provider says; none: the old one stays.
+    pub(super) refresh_token: Option<(SecretString, Option<Duration>)>,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    /// Google always says; RFC 6749 does not ask it to.
+    #[serde(default = "an_hour")]
+    expires_in: u64,
+    refresh_token: Option<String>,
+    refresh_token_expires_in: Option<u64>,
+}
+
+const fn an_hour() -> u64 {
+    3600
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+    #[serde(default)]
+    error_description: String,
+    #[serde(default)]
+    error_subtype: String,
+}
+
+impl Refusal {
+    fn words(&self) -> String {
+        let parts = [&self.error, &self.error_subtype, &self.error_description].map(|part| quote(part));
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+    }
+}
+
+/// Asks for an access token. The client's time limit holds.
+pub(super) async fn request(google: &Inner, refresh_token: &SecretString) -> Result<Answer, AuthError> {
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &google.config.client_id),
+        ("client_secret", google.config.client_secret.expose_secret()),
+        ("refresh_token", refresh_token.expose_secret()),
+    ];
+    let sent = google.oauth.post(google.config.token_url.clone()).form(&form).send().await;
+    let response = sent.map_err(|error| unreachable_endpoint(&error))?;
+    let status = response.status().as_u16();
+    let body = response.bytes().await.map_err(|error| unreachable_endpoint(&error))?;
+    if status == 200 {
+        let granted: Granted = serde_json::from_slice(&body).map_err(|error| {
+            failed("unreadable");
+            // Only where, not what: the text may hold a token.
+            AuthError::Endpoint(format!(
+                "its answer is no token (line {}, column {})",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        let lifetime = granted.refresh_token_expires_in.map(Duration::from_secs);
+        return Ok(Answer::Granted(Grant {
+            access_token: granted.access_token.into(),
+            lifetime: Duration::from_secs(granted.expires_in),
+            refresh_token: granted.refresh_token.map(|token| (token.into(), lifetime)),
+        }));
+    }
+    let refusal: Option<Refusal> = serde_json::from_slice(&body).ok();
+    match refusal {
+        Some(refusal) if status == 400 && refusal.error == "invalid_grant" => {
+            Ok(Answer::InvalidGrant(refusal.words()))
+        }
+        Some(refusal) if (400..500).contains(&status) && status != 429 => {
+            failed("refused");
+            Err(AuthError::Refused { status, error: refusal.words() })
+        }
+        _ => {
+            failed("unreachable");
+            Err(AuthError::Endpoint(format!("it answered {status}")))
+        }
+    }
+}
+
+/// The error's own text names no form field; its address is left out all the same.
+fn unreachable_endpoint(error: &reqwest::Error) -> AuthError {
+    failed("unreachable");
+    let what = if error.is_timeout() { "no answer in time" } else { "no connection, or it broke off" };
+    let cause = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
+    AuthError::Endpoint(cause.map_or_else(|| what.to_owned(), |cause| format!("{what} ({cause})")))
+}
+
+fn failed(reason: &'static str) {
+    counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).increment(1);
+}

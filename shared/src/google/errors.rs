@@ -1,0 +1,98 @@
+//! What goes wrong with a call, sorted by what is to be done about it.
+//!
+//! Google's errors: <https://developers.google.com/workspace/calendar/api/guides/errors>. The newer shape, `google.rpc`:
+//! <https://google.aip.dev/193>.
+
+mod classify;
+
+use std::{fmt, time::Duration};
+
+use rand::{Rng, RngExt};
+
+pub use self::classify::Class;
+pub(super) use self::classify::{Answer, classify};
+use super::auth::AuthError;
+use crate::job::{Failure, GateScope, Parked};
+
+/// No provider's word on when to come back is followed for longer.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// Calls that are refused for want of a good token before the account is asked to sign in again: an access token that was
+/// made just before is seldom bad.
+const UNAUTHORIZED_LIMIT: u32 = 3;
+
+/// A call that failed. Its text holds no token.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No access token was to be had.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// Google answered, or did not.
+    #[error("{method}: {what}")]
+    Call {
+        /// The API method, e.g. `calendar.events.list`.
+        method: &'static str,
+        /// What is to be done.
+        class: Class,
+        /// Google's word on when to come back.
+        after: Option<Duration>,
+        /// What happened.
+        what: String,
+    },
+}
+
+impl CallError {
+    /// What is to be done, if it was the call that failed.
+    #[must_use]
+    pub const fn class(&self) -> Option<Class> {
+        match self {
+            Self::Auth(_) => None,
+            Self::Call { class, .. } => Some(*class),
+        }
+    }
+
+    /// The step's end that follows. `attempt` is how often the pass has failed already.
+    pub fn into_failure(self, attempt: u32, rng: &mut impl Rng) -> Failure {
+        let (class, after) = match &self {
+            Self::Auth(error) if error.needs_sign_in() => return Failure::park(self, Parked::SignIn),
+            Self::Auth(_) => return Failure::retry(self, None),
+            Self::Call { class, after, .. } => (*class, after.map(|after| after.min(LONGEST))),
+        };
+        match class {
+            Class::Retry => Failure::retry(self, after),
+            Class::SlowDown { scope, usual } => {
+                // At least Google's word, and never all at the same moment.
+                let after = after.unwrap_or(usual).mul_f64(rng.random_range(1.0..=1.25));
+                Failure::throttled(self, scope, after)
+            }
+            Class::Unauthorized if attempt < UNAUTHORIZED_LIMIT => Failure::retry(self, None),
+            Class::Unauthorized | Class::MissingScope => Failure::park(self, Parked::SignIn),
+            Class::Gone => Failure::park(self, Parked::Gone),
+            // A full pass is the kind's own business; one that did not take care of it must not run hot.
+            Class::Resync => Failure::retry(self, Some(LONGEST)),
+            Class::Permanent => Failure::park(self, Parked::Failed),
+        }
+    }
+}
+
+/// Whom a limit is for, as metrics and messages name it.
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Retry => "retry",
+            Self::SlowDown { scope: GateScope::Account, .. } => "slow down (account)",
+            Self::SlowDown { scope: GateScope::Provider, .. } => "slow down (project)",
+            Self::Unauthorized => "unauthorized",
+            Self::MissingScope => "missing scope",
+            Self::Resync => "full resync",
+            Self::Gone => "gone",
+            Self::Permanent => "permanent",
+        })
+    }
+}
+
+/// A text from outside, short and on one line.
+pub(super) fn quote(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
+    line.trim().to_owned()
+}

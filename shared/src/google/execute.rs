@@ -1,0 +1,193 @@
+//! The one executor of API calls: token in, status and `Retry-After` recorded, time limit on, raw body kept.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use futures_util::future::BoxFuture;
+use google_calendar3::{
+    CalendarHub, Delegate,
+    common::{self, Error, Response, Retry},
+    hyper::header,
+};
+use http_body_util::BodyExt;
+use metrics::counter;
+use secrecy::ExposeSecret;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use sqlx::PgPool;
+
+use super::{
+    CALENDAR, Google,
+    auth::AccessToken,
+    errors::{Answer, CallError, Class, classify},
+    transport::ApiConnector,
+};
+use crate::job::AccountId;
+
+/// How long one call may take, its body included. Two of them and a refresh fit into a step.
+const CALL_LIMIT: Duration = Duration::from_secs(20);
+
+/// The typed request builders of Calendar.
+pub(super) type Hub = CalendarHub<ApiConnector>;
+
+/// One call to be made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Method {
+    /// Its name, as in metrics.
+    pub(super) name: &'static str,
+    /// Whether a sync token or page token is sent along.
+    pub(super) with_token: bool,
+}
+
+/// Notes what google-calendar3 tells nobody else, and never makes it sleep or try again.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    answer: Option<Answer>,
+    after: Option<Duration>,
+}
+
+impl Delegate for Recorder {
+    fn http_failure(&mut self, response: &Response, error: Option<&Value>) -> Retry {
+        self.answer = Some(Answer::new(response.status().as_u16(), error));
+        self.after = retry_after(response);
+        Retry::Abort
+    }
+}
+
+/// Seconds, or a date, which is compared with the answer's own date (RFC 9110, section 10.2.3).
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = |name| response.headers().get(name)?.to_str().ok();
+    let wait = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = wait.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let then = DateTime::parse_from_rfc2822(wait).ok()?;
+    let now = DateTime::parse_from_rfc2822(text(header::DATE)?).ok()?;
+    (then - now).to_std().ok()
+}
+
+impl Google {
+    /// Makes a call for an account and gives its raw body. After a 401 the access token is refreshed once and the call is made
+    /// again.
+    pub(super) async fn execute<F>(
+        &self,
+        db: &PgPool,
+        account: AccountId,
+        method: Method,
+        call: F,
+    ) -> Result<String, CallError>
+    where
+        F: for<'a> Fn(&'a Hub, &'a mut Recorder) -> BoxFuture<'a, common::Result<Response>> + Send + Sync,
+    {
+        let token = self.access_token(db, account, None).await?;
+        match self.once(&token, method, &call).await {
+            Err(CallError::Call { class: Class::Unauthorized, .. }) => {
+                let token = self.access_token(db, account, Some(&token)).await?;
+                self.once(&token, method, &call).await
+            }
+            result => result,
+        }
+    }
+
+    async fn once<F>(&self, token: &AccessToken, method: Method, call: &F) -> Result<String, CallError>
+    where
+        F: for<'a> Fn(&'a Hub, &'a mut Recorder) -> BoxFuture<'a, common::Result<Response>> + Send + Sync,
+    {
+        // The hub asks for a scope that is too narrow; the account's token is what it is.
+        let mut hub = CalendarHub::new(self.0.api.clone(), token.secret().expose_secret().to_owned());
+        hub.base_url(self.0.config.calendar_url.to_string());
+        hub.user_agent(concat!("syncfleet/", env!("CARGO_PKG_VERSION")).to_owned());
+        let mut recorder = Recorder::default();
+        let result = tokio::time::timeout(CALL_LIMIT, call(&hub, &mut recorder)).await;
+        let outcome = match result {
+            Ok(result) => body(result).await,
+            Err(_) => Err(format!("no answer within {} s", CALL_LIMIT.as_secs())),
+        };
+        let error = match (outcome, recorder.answer) {
+            (Ok(body), _) => {
+                count(method, "200");
+                return Ok(body);
+            }
+            (Err(_), Some(answer)) => {
+                count(method, &answer.status.to_string());
+                let class = classify(&answer, method.with_token);
+                if matches!(class, Class::SlowDown { .. }) {
+                    counter!("syncfleet_google_throttled_total", "api" => CALENDAR).increment(1);
+                }
+                CallError::Call {
+                    method: method.name,
+                    class,
+                    after: recorder.after,
+                    what: answer.to_string(),
+                }
+            }
+            (Err(what), None) => {
+                count(method, "none");
+                CallError::Call { method: method.name, class: Class::Retry, after: None, what }
+            }
+        };
+        Err(error)
+    }
+}
+
+/// The body of a 2xx answer. One that the typed structs do not take is as good, if it is JSON at all: items are parsed one by
+/// one later.
+async fn body(result: common::Result<Response>) -> Result<String, String> {
+    let text = match result {
+        Ok(response) => {
+            let bytes = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+            String::from_utf8(bytes.into()).map_err(|_| "the answer is not UTF-8".to_owned())?
+        }
+        Err(Error::JsonDecodeError(text, _)) => text,
+        Err(Error::HttpError(error)) => return Err(chain(&error)),
+        Err(Error::BadRequest(_) | Error::Failure(_)) => return Err("an error status".to_owned()),
+        // Its text may hold what was sent.
+        Err(_) => return Err("the call could not be made".to_owned()),
+    };
+    if text.is_empty() {
+        // The client swallows a body that broke off.
+        return Err("the answer broke off".to_owned());
+    }
+    match serde_json::from_str::<IgnoredAny>(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(format!("the answer is not JSON ({error})")),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn count(method: Method, code: &str) {
+    counter!(
+        "syncfleet_google_requests_total",
+        "api" => CALENDAR, "method" => method.name, "code" => code.to_owned()
+    )
+    .increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use google_calendar3::hyper;
+
+    use super::*;
+
+    fn after(headers: &[(&str, &str)]) -> Option<Duration> {
+        let mut response = hyper::Response::builder();
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        retry_after(&response.body(common::to_body::<String>(None)).unwrap())
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_beside_the_answers_own() {
+        assert_eq!(after(&[]), None);
+        assert_eq!(after(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(after(&[("retry-after", "soon")]), None);
+        let then = ("retry-after", "Fri, 02 Jan 2026 10:00:30 GMT");
+        assert_eq!(after(&[then]), None);
+        assert_eq!(after(&[then, ("date", "Fri, 02 Jan 2026 10:00:00 GMT")]), Some(Duration::from_secs(30)));
+    }
+}

@@ -1,0 +1,62 @@
+//! Connections: TLS by rustls, HTTP/1.1, time limits.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use google_calendar3::common;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+use crate::config::google::GoogleConfig;
+
+/// How long a connection may take to come about.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a request to the token endpoint may take. Under the lease of a refresh.
+pub(super) const TOKEN_LIMIT: Duration = Duration::from_secs(8);
+
+/// What carries API calls.
+pub(super) type ApiConnector = HttpsConnector<HttpConnector>;
+
+/// The client below google-calendar3.
+pub(super) type ApiClient = common::Client<ApiConnector>;
+
+/// Trusts the system's certificates. Only loopback addresses need none.
+pub(super) fn tls(config: &GoogleConfig) -> anyhow::Result<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .context("no TLS version is left to speak")?;
+    let encrypted = [&config.token_url, &config.calendar_url].iter().any(|url| url.scheme() == "https");
+    let builder = if encrypted {
+        builder
+            .with_native_roots()
+            .context("the system's root certificates cannot be read: install them (ca-certificates)")?
+    } else {
+        builder.with_root_certificates(RootCertStore::empty())
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+pub(super) fn api_client(tls: ClientConfig) -> ApiClient {
+    let mut http = HttpConnector::new();
+    http.set_connect_timeout(Some(CONNECT_LIMIT));
+    http.set_nodelay(true);
+    http.enforce_http(false);
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http);
+    Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(50)).build(connector)
+}
+
+pub(super) fn oauth_client(tls: ClientConfig) -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(CONNECT_LIMIT)
+        .timeout(TOKEN_LIMIT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .context("cannot make a client for the token endpoint")
+}

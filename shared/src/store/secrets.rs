@@ -1,0 +1,93 @@
+//! Sealed values: table `secrets`. Opened and sealed on the way, so that no caller meets a value in the clear by mistake.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use sqlx::PgConnection;
+
+use super::seconds;
+use crate::secrets::{KeyRing, OpenError, Owner, Sealed};
+
+/// Why a value was not stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// It cannot be sealed or opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// A stored value, opened.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// The value.
+    pub value: SecretString,
+    /// When it was stored: tells one value of an owner from the next.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Stores a value in place of an older one. `lifetime` is how long it will be of use (none: for ever).
+pub async fn put(
+    conn: &mut PgConnection,
+    keys: &KeyRing,
+    owner: Owner<'_>,
+    value: &SecretString,
+    lifetime: Option<Duration>,
+) -> Result<(), SecretError> {
+    let sealed = keys.seal(owner, value)?;
+    sqlx::query!(
+        r#"-- secrets::put
+        insert into secrets as s (owner_kind, owner_id, name, key_id, sealed, expires_at)
+        values ($1, $2, $3, $4, $5, clock() + make_interval(secs => $6))
+        on conflict (owner_kind, owner_id, name) do update set
+            key_id = excluded.key_id, sealed = excluded.sealed, expires_at = excluded.expires_at,
+            updated_at = greatest(excluded.updated_at, s.updated_at + interval '1 microsecond')"#,
+        owner.kind,
+        owner.id,
+        owner.name,
+        sealed.key_id,
+        sealed.bytes,
+        lifetime.map(seconds),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Reads a value that is still of use.
+pub async fn get(
+    conn: &mut PgConnection,
+    keys: &KeyRing,
+    owner: Owner<'_>,
+) -> Result<Option<Stored>, SecretError> {
+    let row = sqlx::query!(
+        r#"-- secrets::get
+        select key_id, sealed, updated_at
+        from secrets
+        where owner_kind = $1 and owner_id = $2 and name = $3 and (expires_at is null or expires_at > clock())"#,
+        owner.kind,
+        owner.id,
+        owner.name,
+    )
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let value = keys.open(owner, &Sealed { key_id: row.key_id, bytes: row.sealed })?;
+    Ok(Some(Stored { value, updated_at: row.updated_at }))
+}
+
+/// Forgets all values of an owner.
+pub async fn remove(conn: &mut PgConnection, owner_kind: &str, owner_id: i64) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- secrets::remove
+        delete from secrets where owner_kind = $1 and owner_id = $2",
+        owner_kind,
+        owner_id,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
