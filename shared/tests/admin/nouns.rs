@@ -7,7 +7,10 @@ use shared::{
         kind, lane, run, tenant, worker,
     },
     job::{Lane, Lanes, Parked},
-    store::PgPool,
+    store::{
+        PgPool,
+        job_state::{self, LeaseLost},
+    },
 };
 
 use crate::fixture::{self, POLICY, actor, audited, claim, complete, due, park, put_back};
@@ -64,7 +67,8 @@ async fn removing_a_tenant_takes_all_that_is_its_and_nothing_else(db: PgPool) {
     .execute(&db)
     .await
     .unwrap();
-    claim(&db, uuid::Uuid::now_v7(), running).await;
+    let worker = fixture::worker(&db, Lanes::default()).await;
+    let run = claim(&db, worker, running).await;
 
     let mut conn = db.acquire().await.unwrap();
     let before = tenant::holdings(&mut conn, "acme").await.unwrap();
@@ -77,6 +81,9 @@ async fn removing_a_tenant_takes_all_that_is_its_and_nothing_else(db: PgPool) {
         let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
         assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&db).await.unwrap(), rows, "{table}");
     }
+    let finished = fixture::finished(&run, worker);
+    let late = job_state::park(&mut conn, &finished, Parked::Failed, "").await;
+    assert!(matches!(late, Err(LeaseLost::Lost(_))), "the run under way has lost its lease");
     assert_eq!(audited(&db).await.last().unwrap(), &("tenant.rm".to_owned(), "acme".to_owned()));
     assert!(matches!(tenant::rm(&db, &actor(), "acme").await, Err(AdminError::NotFound { .. })));
 }
@@ -92,7 +99,7 @@ async fn jobs_are_listed_by_every_filter_and_page(db: PgPool) {
     park(&db, parked, Parked::Failed).await;
     let paused = fixture::job(&db, "other", "paused", None).await;
     job::pause(&db, &actor(), &JobRef::Id(paused)).await.unwrap();
-    shared::store::job_state::want(&mut conn, &[paused], None, None).await.unwrap();
+    job_state::want(&mut conn, &[paused], None, None).await.unwrap();
 
     let everything = Filter { limit: 100, ..Filter::default() };
     let mut ids = async |filter: Filter| {
