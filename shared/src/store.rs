@@ -30,7 +30,7 @@ pub(crate) fn seconds(duration: std::time::Duration) -> f64 {
 }
 
 /// One row per key, the last one: a statement cannot write the same row twice.
-pub(crate) fn last_of_each<'a, T>(rows: &'a [T], key: impl Fn(&T) -> &str) -> Vec<&'a T> {
+pub(crate) fn last_of_each<T>(rows: &[T], key: impl Fn(&T) -> &str) -> Vec<&T> {
     let mut seen = std::collections::HashSet::with_capacity(rows.len());
     let mut kept: Vec<&T> = rows.iter().rev().filter(|row| seen.insert(key(row).to_owned())).collect();
     kept.reverse();

@@ -1,15 +1,20 @@
 //! The kinds, one file or folder each. To add one: write its file with a `KIND` in it, and add its two lines here.
 
+mod calendar_events;
+mod calendar_list;
 mod noop;
 
+use anyhow::Context as _;
 use futures_util::future::BoxFuture;
+use rand::{SeedableRng, rngs::StdRng};
 use shared::{
-    job::{Policy, Run, StepResult},
+    google::Google,
+    job::{Failure, Policy, Run, StepResult},
     store::PgPool,
 };
 
 /// Every kind that this program knows.
-pub const KINDS: &[Kind] = &[noop::KIND];
+pub const KINDS: &[Kind] = &[calendar_events::KIND, calendar_list::KIND, noop::KIND];
 
 /// A kind of job: how its jobs are run, and what one step of a pass does.
 ///
@@ -29,6 +34,15 @@ pub struct Kind {
 pub struct Context {
     /// The database.
     pub db: PgPool,
+    /// Google; none: no OAuth client is configured.
+    pub google: Option<Google>,
+}
+
+impl Context {
+    fn google(&self) -> Result<&Google, Failure> {
+        let missing = "this worker has no OAuth client: set SYNCFLEET_GOOGLE_CLIENT_ID and SYNCFLEET_GOOGLE_CLIENT_SECRET";
+        Ok(self.google.as_ref().context(missing)?)
+    }
 }
 
 /// The kind of a name.
@@ -41,4 +55,21 @@ pub fn find(name: &str) -> Option<&'static Kind> {
 #[must_use]
 pub fn policies() -> Vec<Policy> {
     KINDS.iter().map(|kind| kind.policy).collect()
+}
+
+/// The row that a job's key names.
+fn row_of(run: &Run) -> Result<i64, Failure> {
+    let id = run.key.parse().with_context(|| format!("the key {:?} is no row's number", run.key));
+    id.map_err(|error| Failure::park(error, shared::job::Parked::Failed))
+}
+
+/// A run's own randomness: the same run draws the same numbers.
+fn rng(run: &Run) -> StdRng {
+    StdRng::seed_from_u64(run.id.as_u64_pair().0 ^ run.id.as_u64_pair().1)
+}
+
+/// The end of a step whose full pass may not begin yet.
+fn waits_for_resync(after: std::time::Duration) -> shared::job::Verdict {
+    let why = "the sync token was refused several times in a row".to_owned();
+    shared::job::Verdict::Wait { after, why }
 }

@@ -10,27 +10,40 @@ use url::{Host, Url};
 #[command(next_help_heading = "Google")]
 pub struct GoogleArgs {
     /// The id of the OAuth client that the accounts have granted access
-    #[arg(long, env = "SYNCFLEET_GOOGLE_CLIENT_ID", value_name = "ID")]
-    pub google_client_id: Option<String>,
+    #[arg(
+        id = "google_client_id",
+        long = "google-client-id",
+        env = "SYNCFLEET_GOOGLE_CLIENT_ID",
+        value_name = "ID"
+    )]
+    pub client_id: Option<String>,
     /// That client's secret. Better in the environment than here
-    #[arg(long, env = "SYNCFLEET_GOOGLE_CLIENT_SECRET", hide_env_values = true, value_name = "SECRET")]
-    pub google_client_secret: Option<SecretString>,
+    #[arg(
+        id = "google_client_secret",
+        long = "google-client-secret",
+        env = "SYNCFLEET_GOOGLE_CLIENT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
+    pub client_secret: Option<SecretString>,
     /// The token endpoint
     #[arg(
-        long,
+        id = "google_token_url",
+        long = "google-token-url",
         env = "SYNCFLEET_GOOGLE_TOKEN_URL",
         value_name = "URL",
         default_value = "https://oauth2.googleapis.com/token"
     )]
-    pub google_token_url: String,
+    pub token_url: String,
     /// The root of the Calendar API
     #[arg(
-        long,
+        id = "google_calendar_url",
+        long = "google-calendar-url",
         env = "SYNCFLEET_GOOGLE_CALENDAR_URL",
         value_name = "URL",
         default_value = "https://www.googleapis.com/calendar/v3/"
     )]
-    pub google_calendar_url: String,
+    pub calendar_url: String,
 }
 
 /// Checked configuration.
@@ -49,12 +62,12 @@ pub struct GoogleConfig {
 impl GoogleArgs {
     /// Checks the configuration; none if no OAuth client is configured.
     pub fn config(&self) -> anyhow::Result<Option<GoogleConfig>> {
-        let token_url = address("SYNCFLEET_GOOGLE_TOKEN_URL", &self.google_token_url)?;
-        let mut calendar_url = address("SYNCFLEET_GOOGLE_CALENDAR_URL", &self.google_calendar_url)?;
+        let token_url = address("SYNCFLEET_GOOGLE_TOKEN_URL", &self.token_url)?;
+        let mut calendar_url = address("SYNCFLEET_GOOGLE_CALENDAR_URL", &self.calendar_url)?;
         if !calendar_url.path().ends_with('/') {
             calendar_url.set_path(&format!("{}/", calendar_url.path()));
         }
-        let (client_id, client_secret) = match (&self.google_client_id, &self.google_client_secret) {
+        let (client_id, client_secret) = match (&self.client_id, &self.client_secret) {
             (None, None) => return Ok(None),
             (Some(id), Some(secret)) => (id.trim().to_owned(), secret.expose_secret().trim().to_owned()),
             (Some(_), None) => {
@@ -91,11 +104,25 @@ mod tests {
 
     fn args() -> GoogleArgs {
         GoogleArgs {
-            google_client_id: Some("id".to_owned()),
-            google_client_secret: Some("secret".into()),
-            google_token_url: "http://127.0.0.1:1/token".to_owned(),
-            google_calendar_url: "https://www.googleapis.com/calendar/v3".to_owned(),
+            client_id: Some("id".to_owned()),
+            client_secret: Some("secret".into()),
+            token_url: "http://127.0.0.1:1/token".to_owned(),
+            calendar_url: "https://www.googleapis.com/calendar/v3".to_owned(),
         }
+    }
+
+    #[test]
+    fn arguments_bear_the_providers_name() {
+        #[derive(clap::Parser)]
+        struct Program {
+            #[command(flatten)]
+            google: GoogleArgs,
+        }
+        let words = ["x", "--google-client-id", "i", "--google-client-secret", "s"];
+        let program = <Program as clap::Parser>::try_parse_from(words).unwrap();
+        let config = program.google.config().unwrap().unwrap();
+        assert_eq!((config.client_id.as_str(), config.client_secret.expose_secret()), ("i", "s"));
+        assert_eq!(config.token_url.as_str(), "https://oauth2.googleapis.com/token");
     }
 
     #[test]
@@ -106,16 +133,16 @@ mod tests {
 
     #[test]
     fn no_client_is_no_configuration_and_half_a_client_an_error() {
-        let none = GoogleArgs { google_client_id: None, google_client_secret: None, ..args() };
+        let none = GoogleArgs { client_id: None, client_secret: None, ..args() };
         assert!(none.config().unwrap().is_none());
-        let half = GoogleArgs { google_client_secret: None, ..args() };
+        let half = GoogleArgs { client_secret: None, ..args() };
         assert!(half.config().unwrap_err().to_string().contains("CLIENT_SECRET is missing"));
     }
 
     #[test]
     fn addresses_that_would_leak_tokens_are_refused() {
         for bad in ["http://example.com/token", "ftp://127.0.0.1/", "nonsense", "https://example.com/?a=b"] {
-            let args = GoogleArgs { google_token_url: bad.to_owned(), ..args() };
+            let args = GoogleArgs { token_url: bad.to_owned(), ..args() };
             let error = format!("{:#}", args.config().unwrap_err());
             assert!(error.starts_with("SYNCFLEET_GOOGLE_TOKEN_URL: "), "{bad}: {error}");
         }

@@ -1,7 +1,5 @@
 //! How far an account's list of calendars is mirrored: table `calendar_lists`.
 
-use std::time::Duration;
-
 use sqlx::PgConnection;
 
 use super::{
@@ -44,14 +42,12 @@ async fn find(conn: &mut PgConnection, account: AccountId) -> Result<Option<Curs
     Ok(columns.map(Cursor::from))
 }
 
-/// Writes the cursor, if nobody did since it was read. `held`: no pass begins for the time. A cursor whose full pass ends
-/// here is to be given as it is after it, with `full_ended`.
+/// Writes the cursor, if nobody did since it was read. `ended` is the pass that ends with it.
 pub async fn save(
     conn: &mut PgConnection,
     account: AccountId,
     cursor: &Cursor,
-    full_ended: bool,
-    held: Duration,
+    ended: Option<Pass>,
 ) -> Result<(), SaveError> {
     let done = sqlx::query!(
         r#"-- calendar_lists::save
@@ -67,8 +63,8 @@ pub async fn save(
         cursor.pass.map(Pass::as_str),
         cursor.generation,
         cursor.resyncs,
-        seconds(held),
-        full_ended,
+        seconds(cursor.held.unwrap_or_default()),
+        ended == Some(Pass::Full),
     )
     .execute(conn)
     .await?;

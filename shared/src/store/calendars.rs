@@ -1,7 +1,5 @@
 //! Calendars as accounts see them, and how far their events are mirrored: table `calendars`.
 
-use std::time::Duration;
-
 use sqlx::PgConnection;
 
 use super::{
@@ -30,6 +28,7 @@ pub struct Calendar {
 
 /// A calendar, for people.
 #[derive(Debug, Clone, serde::Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent, and Google's own")]
 pub struct CalendarRow {
     /// Its row.
     pub id: CalendarId,
@@ -116,7 +115,7 @@ pub async fn list(conn: &mut PgConnection, account: AccountId) -> Result<Vec<Cal
 }
 
 /// Writes a page of the account's list. A row of a newer generation is left as it is. An entry that counted as lost is tried
-/// again if it changed.
+/// again if it changed, or after a day.
 pub async fn upsert(
     conn: &mut PgConnection,
     account: AccountId,
@@ -158,7 +157,10 @@ pub async fn upsert(
                 etag = excluded.etag, is_primary = excluded.is_primary, hidden = excluded.hidden,
                 selected = excluded.selected, deleted = excluded.deleted, raw = excluded.raw,
                 list_generation = excluded.list_generation,
-                lost_at = case when c.etag is not distinct from excluded.etag then c.lost_at end
+                lost_at = case
+                    when c.etag is not distinct from excluded.etag and c.lost_at > clock() - interval '1 day'
+                    then c.lost_at
+                end
             where c.list_generation <= excluded.list_generation
             returning c.id, c.google_id, c.readable
         )
@@ -251,8 +253,7 @@ pub async fn save(
     conn: &mut PgConnection,
     id: CalendarId,
     cursor: &Cursor,
-    full_ended: bool,
-    held: Duration,
+    ended: Option<Pass>,
 ) -> Result<(), SaveError> {
     let done = sqlx::query!(
         r#"-- calendars::save
@@ -268,8 +269,8 @@ pub async fn save(
         cursor.pass.map(Pass::as_str),
         cursor.generation,
         cursor.resyncs,
-        seconds(held),
-        full_ended,
+        seconds(cursor.held.unwrap_or_default()),
+        ended == Some(Pass::Full),
     )
     .execute(conn)
     .await?;

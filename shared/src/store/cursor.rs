@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+use rand::{Rng, RngExt};
+
+use crate::job::Failure;
+
+/// How long a second full pass in a row waits.
+const FIRST_HOLD: Duration = Duration::from_mins(5);
+
+/// The longest that one waits.
+const LONGEST_HOLD: Duration = Duration::from_hours(6);
+
 /// A pass over a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
@@ -92,16 +102,19 @@ impl Cursor {
         Self { sync_token: Some(sync_token), page_token: None, pass: None, resyncs, ..self }
     }
 
-    /// The cursor after its tokens were refused: everything is listed anew.
+    /// The cursor after its tokens were refused: everything is listed anew, at once for the first time. What is refused again
+    /// before an incremental pass has ended waits, twice as long each time.
     #[must_use]
-    pub fn expired(self) -> Self {
-        Self {
-            sync_token: None,
-            page_token: None,
-            pass: None,
-            resyncs: self.resyncs.saturating_add(1),
-            ..self
-        }
+    pub fn expired(self, rng: &mut impl Rng) -> Self {
+        let held = match self.resyncs {
+            ..=0 => None,
+            again => {
+                let doubled = FIRST_HOLD.saturating_mul(1 << (again - 1).min(8));
+                Some(doubled.min(LONGEST_HOLD).mul_f64(rng.random_range(1.0..=1.25)))
+            }
+        };
+        let resyncs = self.resyncs.saturating_add(1);
+        Self { sync_token: None, page_token: None, pass: None, resyncs, held, ..self }
     }
 }
 
@@ -147,8 +160,16 @@ pub enum SaveError {
     Database(#[from] sqlx::Error),
 }
 
+impl From<SaveError> for Failure {
+    fn from(error: SaveError) -> Self {
+        Self::retry(error, None)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use rand::{SeedableRng, rngs::StdRng};
+
     use super::*;
 
     fn fresh() -> Cursor {
@@ -183,9 +204,19 @@ mod tests {
 
     #[test]
     fn refusals_count_until_an_incremental_pass_ends() {
-        let refused = Cursor { sync_token: Some("s".to_owned()), ..fresh() }.expired();
+        let mut rng = StdRng::seed_from_u64(1);
+        let refused = Cursor { sync_token: Some("s".to_owned()), ..fresh() }.expired(&mut rng);
+        assert_eq!(refused.held, None);
         let again = refused.within(Pass::Full).finished("t".to_owned());
         assert_eq!((again.resyncs, again.sync_token.as_deref()), (1, Some("t")));
+        let mut held = Vec::new();
+        let mut cursor = again.clone();
+        for _ in 0..12 {
+            cursor = cursor.expired(&mut rng);
+            held.push(cursor.held.unwrap());
+        }
+        assert!(held[0] >= FIRST_HOLD && held[1] >= FIRST_HOLD * 2 && held[11] >= LONGEST_HOLD, "{held:?}");
+        assert!(held.iter().all(|held| *held <= LONGEST_HOLD.mul_f64(1.25)), "{held:?}");
         assert_eq!(again.within(Pass::Incremental).finished("u".to_owned()).resyncs, 0);
     }
 }

@@ -5,6 +5,7 @@ use crate::google::item::lenient;
 /// A calendar in an account's list:
 /// <https://developers.google.com/workspace/calendar/api/v3/reference/calendarList#resource>.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent, and Google's own")]
 pub struct CalendarEntry {
     /// Google's id.
     pub id: String,
