@@ -42,7 +42,12 @@ async fn an_accounts_life(db: PgPool) {
     let per_account = worker::jobs::policies().iter().filter(|policy| policy.per_account.is_some()).count();
     let jobs = program.json(&["job", "ls", "--account", &id.to_string()]);
     assert_eq!(jobs.as_array().unwrap().len(), per_account);
-    assert!(jobs.as_array().unwrap().iter().all(|job| job["state"] == "due" && job["key"] == id.to_string()));
+    assert!(
+        jobs.as_array()
+            .unwrap()
+            .iter()
+            .all(|job| job["state"] == "due" && job["key"] == json!(id.to_string()))
+    );
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "1//second\n").unwrap();

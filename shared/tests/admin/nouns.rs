@@ -140,7 +140,7 @@ async fn an_unknown_kind_is_told_from_one_without_jobs(db: PgPool) {
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_retry_lifts_what_holds_a_job_and_leaves_a_running_one(db: PgPool) {
     let id = due(&db).await;
-    put_back(&db, id, "retry", Duration::from_secs(3_600), 3).await;
+    put_back(&db, id, "retry", Duration::from_hours(1), 3).await;
     let retried = job::retry(&db, &actor(), &JobRef::Id(id)).await.unwrap();
     assert!(retried.changed && retried.bell.due);
     assert_eq!((retried.job.state, retried.job.attempt), (State::Due, 0));
@@ -198,7 +198,7 @@ async fn runs_are_found_by_job_outcome_and_age(db: PgPool) {
     let completed = run::Filter { outcome: Some("complete".to_owned()), ..everything.clone() };
     assert_eq!(outcomes(completed).await, ["complete"]);
     assert_eq!(outcomes(run::Filter { job: Some(id + 1), ..everything.clone() }).await, [""; 0]);
-    let recent = run::Filter { since: Some(Duration::from_secs(3_600)), ..everything.clone() };
+    let recent = run::Filter { since: Some(Duration::from_hours(1)), ..everything.clone() };
     assert_eq!(outcomes(recent).await.len(), 2);
 
     let shown = job::show(&mut conn, &JobRef::Id(id)).await.unwrap();
