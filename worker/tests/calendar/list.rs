@@ -86,6 +86,7 @@ async fn a_calendar_that_leaves_the_list_takes_its_events_along_and_may_come_bac
     let again: i64 =
         sqlx::query_scalar("select id from calendars where google_id = 'ben'").fetch_one(&rig.db).await?;
     assert_eq!(again, id, "its row keeps its id");
+    assert_eq!(rig.refused("410"), 0, "tokens of the time before are not used");
     Ok(())
 }
 

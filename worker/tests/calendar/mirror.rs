@@ -130,6 +130,28 @@ async fn an_exception_may_come_pages_before_its_series(db: PgPool) -> anyhow::Re
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_series_may_go_pages_before_its_exceptions(db: PgPool) -> anyhow::Result<()> {
+    let (rig, job) = Rig::anna(db, 1).await?;
+    let mut masters = Vec::new();
+    for n in 0..8 {
+        let master = rig.fake.world().put_event(ANNA, series(&format!("series {n}"))?)?;
+        rig.fake.world().cancel_occurrence(ANNA, &master, &moment("2026-03-02T10:00:00Z")?)?;
+        let third = moment("2026-03-03T10:00:00Z")?;
+        rig.fake.world().put_exception(ANNA, &master, &third, draft("moved")?)?;
+        masters.push(master);
+    }
+    rig.complete(job).await?;
+    assert_eq!(rig.mirrored().await?.len(), 24);
+    for master in &masters {
+        rig.fake.world().delete_event(ANNA, master)?;
+    }
+    rig.again(job).await?;
+    rig.assert_mirrors().await?;
+    assert!(rig.mirrored().await?.is_empty());
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn times_are_kept_as_given(db: PgPool) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 10).await?;
     let start = DateTime::parse_from_rfc3339("2026-03-28T23:30:00+05:30")?;

@@ -280,13 +280,16 @@ pub struct Row {
 
 /// A client that knows the fake's addresses and OAuth client.
 pub fn google(fake: &FakeGoogle, keys: KeyRing) -> anyhow::Result<Google> {
-    let config = GoogleConfig {
+    Google::new(config(fake)?, keys)
+}
+
+pub fn config(fake: &FakeGoogle) -> anyhow::Result<GoogleConfig> {
+    Ok(GoogleConfig {
         client_id: fake.options().client_id.clone(),
         client_secret: fake.options().client_secret.clone().into(),
         token_url: fake.token_url().parse()?,
         calendar_url: fake.calendar_url().parse()?,
-    };
-    Google::new(config, keys)
+    })
 }
 
 async fn put_back(

@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use loadtest::fake_google::{Api, FaultBody, FaultKind, FaultRule, Options};
+use secrecy::ExposeSecret;
 use shared::{
-    google::auth,
+    google::{Google, auth},
     job::{Parked, Verdict},
     secrets::{KeyRing, Owner, generate_key},
     store::{PgPool, secrets},
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use worker::jobs::Context;
 
-use crate::rig::{ANNA, Rig, draft, google};
+use crate::rig::{ANNA, Rig, config, draft, google};
 
 fn refreshes(rig: &Rig) -> u64 {
     rig.fake.stats().refreshes.get(ANNA).copied().unwrap_or(0)
@@ -208,5 +213,54 @@ async fn short_lived_tokens_are_used_for_most_of_their_life(db: PgPool) -> anyho
     .fetch_one(&rig.db)
     .await?;
     assert!((80.0..=90.0).contains(&left), "{left}");
+    Ok(())
+}
+
+/// A token endpoint that gives a new refresh token each time, and access tokens that are no good.
+async fn rotating_endpoint(listener: TcpListener) -> anyhow::Result<()> {
+    for n in 1.. {
+        let (mut stream, _) = listener.accept().await?;
+        let mut request = vec![0; 4096];
+        // The form comes with the head or right after it; its end is not needed.
+        stream.read(&mut request).await?;
+        let body =
+            format!(r#"{{"access_token": "bad-{n}", "expires_in": 3599, "refresh_token": "refresh-{n}"}}"#);
+        let length = body.len();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        stream.write_all((head + &body).as_bytes()).await?;
+        stream.shutdown().await?;
+    }
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_new_refresh_token_is_kept_and_tokens_that_stay_bad_end_in_a_sign_in(
+    db: PgPool,
+) -> anyhow::Result<()> {
+    let (rig, job) = Rig::anna(db, 10).await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let mut config = config(&rig.fake)?;
+    config.token_url = format!("http://{}/token", listener.local_addr()?).parse()?;
+    let context = Context { google: Some(Google::new(config, rig.keys.clone())?), ..rig.context.clone() };
+    sqlx::query("delete from secrets where name = 'access_token'").execute(&rig.db).await?;
+    let steps = async {
+        let mut verdicts = Vec::new();
+        for _ in 0..4 {
+            let run = rig.claim(job).await?;
+            verdicts.push(rig.step_of(&context, &run).await?.verdict);
+        }
+        anyhow::Ok(verdicts)
+    };
+    let verdicts = tokio::select! {
+        verdicts = steps => verdicts?,
+        ended = rotating_endpoint(listener) => anyhow::bail!("the endpoint ended: {ended:?}"),
+    };
+    assert!(verdicts[..3].iter().all(|verdict| matches!(verdict, Verdict::Retry { .. })), "{verdicts:?}");
+    assert!(matches!(verdicts[3], Verdict::Park { parked: Parked::SignIn, .. }), "{verdicts:?}");
+    let account: i64 = sqlx::query_scalar("select id from accounts").fetch_one(&rig.db).await?;
+    let mut connection = rig.db.acquire().await?;
+    let owner = Owner::account(account, auth::REFRESH_TOKEN);
+    let stored = secrets::get(&mut connection, &rig.keys, owner).await?.unwrap();
+    assert_eq!(stored.value.expose_secret(), "refresh-5", "one for the first token, one after each 401");
     Ok(())
 }
