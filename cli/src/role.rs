@@ -133,7 +133,7 @@ fn is_final(error: &sqlx::Error) -> bool {
     // database.
     error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 

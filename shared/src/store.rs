@@ -36,3 +36,13 @@ pub(crate) fn last_of_each<T>(rows: &[T], key: impl Fn(&T) -> &str) -> Vec<&T> {
     kept.reverse();
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn of_rows_with_the_same_key_the_last_one_stays_in_its_place() {
+        let rows = [("a", 1), ("b", 2), ("a", 3), ("c", 4)];
+        let kept: Vec<_> = super::last_of_each(&rows, |row| row.0).into_iter().map(|row| row.1).collect();
+        assert_eq!(kept, [2, 3, 4]);
+    }
+}
