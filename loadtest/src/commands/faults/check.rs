@@ -149,6 +149,7 @@ fn disturbs(struck: &[Struck], at: DateTime<Utc>) -> bool {
         match one.fault {
             Fault::PostgresCrash { .. } => return true,
             Fault::Cut { line: Line::Redis, .. }
+            | Fault::Strand { line: Line::Redis, .. }
             | Fault::Delay { line: Line::Redis, .. }
             | Fault::Swallow { line: Line::Redis, .. } => {}
             fault => schedulers.extend(fault.member().filter(|member| member.role == Role::Scheduler)),

@@ -68,6 +68,8 @@ pub enum Fault {
     PostgresCrash { away: Duration },
     /// All open connections are reset.
     Cut { member: Member, line: Line },
+    /// No open connection is ever answered again, or closed.
+    Strand { member: Member, line: Line },
     /// All bytes come later.
     Delay { member: Member, line: Line, by: Duration, lasts: Duration },
     /// Nothing passes. Afterwards all of it passes, or the connections are reset.
@@ -88,6 +90,9 @@ impl fmt::Display for Fault {
                 write!(f, "PostgreSQL stops at once, started again after {}", s(away))
             }
             Self::Cut { member, line: to } => write!(f, "cut {member} from {}", line(to)),
+            Self::Strand { member, line: to } => {
+                write!(f, "{member}'s connections to {} are never answered again", line(to))
+            }
             Self::Delay { member, line: to, by, lasts } => {
                 write!(f, "{member} hears {} {} late for {}", line(to), s(by), s(lasts))
             }
@@ -100,7 +105,7 @@ impl fmt::Display for Fault {
 }
 
 /// The kinds of faults, each of which strikes before one strikes again.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "kill worker",
     "kill worker",
     "kill scheduler",
@@ -112,6 +117,7 @@ const KINDS: [&str; 14] = [
     "redis away",
     "postgres crash",
     "cut",
+    "strand",
     "delay",
     "swallow postgres",
     "swallow redis",
@@ -131,6 +137,7 @@ impl Fault {
             Self::RedisAway { .. } => "redis away",
             Self::PostgresCrash { .. } => "postgres crash",
             Self::Cut { .. } => "cut",
+            Self::Strand { .. } => "strand",
             Self::Delay { .. } => "delay",
             Self::Swallow { line: Line::Postgres, .. } => "swallow postgres",
             Self::Swallow { line: Line::Redis, .. } => "swallow redis",
@@ -144,6 +151,7 @@ impl Fault {
             | Self::Stop { member, .. }
             | Self::Renew { member }
             | Self::Cut { member, .. }
+            | Self::Strand { member, .. }
             | Self::Delay { member, .. }
             | Self::Swallow { member, .. } => Some(member),
             Self::Flush | Self::RedisAway { .. } | Self::PostgresCrash { .. } => None,
@@ -159,6 +167,8 @@ impl Fault {
             | Self::PostgresCrash { away: lasts }
             | Self::Delay { lasts, .. }
             | Self::Swallow { lasts, .. } => lasts,
+            // What hangs is given up after so long.
+            Self::Strand { .. } => Duration::from_secs(15),
             Self::Renew { .. } => Duration::from_secs(5),
             Self::Flush | Self::Cut { .. } => Duration::ZERO,
         }
@@ -183,6 +193,7 @@ impl Fault {
             "redis away" => Self::RedisAway { lasts: s(rng.random_range(4.0..9.0)) },
             "postgres crash" => Self::PostgresCrash { away },
             "cut" => Self::Cut { member: any, line },
+            "strand" => Self::Strand { member: any, line },
             "delay" => Self::Delay {
                 member: any,
                 line,

@@ -140,6 +140,10 @@ impl Target {
                 self.fleet.unit(member)?.line(line).cut();
                 Ok(())
             }
+            Fault::Strand { member, line } => {
+                self.fleet.unit(member)?.line(line).strand();
+                Ok(())
+            }
             Fault::Delay { member, line, by, lasts } => {
                 let unit = self.fleet.unit(member)?;
                 during(unit, line, Mode::Delay(by), lasts).await;
