@@ -32,8 +32,6 @@ async fn a_pool_gets_its_places_back(_: PgPoolOptions, database: PgConnectOption
     assert!(error.to_string().contains("no answer in 1s"), "{error}");
 
     // The only place in the pool, as soon as its connection was given up.
-    let again = async {
-        while sqlx::query("select 1").execute(&pool).await.is_err() {}
-    };
+    let again = async { while sqlx::query("select 1").execute(&pool).await.is_err() {} };
     tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
 }
