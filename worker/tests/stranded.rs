@@ -1,7 +1,5 @@
 //! Connections to the database that nobody answers any more, and that nobody closes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::time::Duration;
 
 use loadtest::proxy::{Proxy, Upstream};
