@@ -43,19 +43,23 @@ pub fn start(scheduler: &Scheduler, tasks: &Tasks) {
 /// is said once.
 struct Pace {
     name: &'static str,
+    /// How long one tick may take.
+    limit: Duration,
     soft: CancellationToken,
     failing: bool,
 }
 
 impl Pace {
-    const fn new(name: &'static str, soft: CancellationToken) -> Self {
-        Self { name, soft, failing: false }
+    const fn new(name: &'static str, limit: Duration, soft: CancellationToken) -> Self {
+        Self { name, limit, soft, failing: false }
     }
 
     /// Runs one tick and waits for the next; false after the soft word.
     async fn keep(&mut self, tick: impl Future<Output = anyhow::Result<Duration>>) -> bool {
         let began = Instant::now();
+        let tick = tokio::time::timeout(self.limit, tick);
         let Some(done) = self.soft.run_until_cancelled(tick).await else { return false };
+        let done = done.unwrap_or_else(|_| Err(anyhow::anyhow!("it took longer than {:?}", self.limit)));
         let pause = self.note(done, began.elapsed());
         self.soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }

@@ -24,6 +24,19 @@ pub use sqlx::{PgConnection, PgPool};
 /// A transaction on a connection of the pool.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 
+/// Waits for an answer of the database no longer than `limit`. A server that went without a word never answers, and no
+/// connection of its tells so. What was asked may be done all the same.
+pub async fn limited<T, E: From<sqlx::Error>>(
+    limit: std::time::Duration,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(no_answer(limit).into()))
+}
+
+fn no_answer(limit: std::time::Duration) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer in {limit:?}")))
+}
+
 /// Seconds for SQL's `make_interval`; a time that does not fit is as good as for ever.
 pub(crate) fn seconds(duration: std::time::Duration) -> f64 {
     duration.as_secs_f64().min(1e10)

@@ -18,12 +18,13 @@ use shared::{
     store::{
         Tx, gates,
         job_state::{self, Completion, LeaseLost, PutBack, Wanted},
+        limited,
     },
 };
 
 pub use batch::{Batch, Quiet};
 
-use crate::{Worker, execute::finished};
+use crate::{ANSWER, Worker, execute::finished};
 
 /// How a run ended for the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: 
     };
     let follow_ups = wanted.iter().filter_map(Wanted::ring);
     let committed = match tx {
-        Some(tx) => apply(worker, run, policy, &verdict, changed, &drawn, tx).await,
+        Some(tx) => limited(ANSWER, apply(worker, run, policy, &verdict, changed, &drawn, tx)).await,
         None => begin_and_apply(worker, run, policy, &verdict, changed, &drawn).await,
     };
     match committed {
@@ -113,7 +114,7 @@ pub async fn hand_back(worker: &Worker, run: &Run) -> Ended {
         let mut conn = worker.db().acquire().await?;
         job_state::put_back(&mut conn, &finished(worker, run, 0), &back).await
     };
-    match handed_back.await {
+    match limited(ANSWER, handed_back).await {
         Ok(()) => {
             // As it is due anyway, a bell that is away costs only time.
             let _ = worker.bell.ring(run.lane, &[run.job]).await;
@@ -135,8 +136,11 @@ async fn begin_and_apply(
     changed: u32,
     drawn: &Drawn,
 ) -> Result<Option<Ring>, LeaseLost> {
-    let tx = worker.db().begin().await?;
-    apply(worker, run, policy, verdict, changed, drawn, tx).await
+    let answer = async {
+        let tx = worker.db().begin().await?;
+        apply(worker, run, policy, verdict, changed, drawn, tx).await
+    };
+    limited(ANSWER, answer).await
 }
 
 /// Adds the verdict to the step's transaction and commits it. Says what of it is due at once.

@@ -46,6 +46,10 @@ pub const GRACE: Duration = Duration::from_secs(25);
 /// After this time of it, what still runs is handed back.
 const HAND_BACK: Duration = Duration::from_secs(20);
 
+/// How long the engine waits for an answer of the database, beyond the server's own limit for locks. Longer than the lease:
+/// what is not answered by then has failed.
+pub(crate) const ANSWER: Duration = Duration::from_secs(12);
+
 /// What a worker is started with.
 #[derive(Debug)]
 pub struct Settings {

@@ -10,13 +10,16 @@ use shared::{
     bell::Ring,
     job::{Policy, Run, RunId},
     shutdown::Tasks,
-    store::job_state::{self, Completed, Completion},
+    store::{
+        job_state::{self, Completed, Completion},
+        limited,
+    },
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::settle;
 use crate::{
-    Worker,
+    ANSWER, Worker,
     execute::{finished, record},
 };
 
@@ -107,7 +110,7 @@ async fn commit(worker: &Worker, batch: &[Quiet]) -> HashMap<RunId, Option<Compl
             let mut conn = worker.db().acquire().await?;
             job_state::complete(&mut conn, &open).await
         };
-        match answer.await {
+        match limited(ANSWER, answer).await {
             Ok(completed) => {
                 stand.extend(completed.into_iter().map(|done| (done.run, Some(done))));
                 break;

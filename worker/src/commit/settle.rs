@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
-use shared::{job::RunId, store::runs};
+use shared::{
+    job::RunId,
+    store::{limited, runs},
+};
 
-use crate::Worker;
+use crate::{ANSWER, Worker};
 
 /// After this time the reaper has taken the lease back, whatever became of the commit.
 const HOPELESS: Duration = Duration::from_secs(30);
@@ -18,7 +21,7 @@ pub(super) async fn recorded(worker: &Worker, asked: &[RunId]) -> Option<Vec<Run
             let mut conn = worker.db().acquire().await?;
             runs::recorded(&mut conn, asked).await
         };
-        match answer.await {
+        match limited(ANSWER, answer).await {
             Ok(recorded) => return Some(recorded),
             Err(error) => {
                 tracing::debug!("cannot settle {} commits yet: {error}", asked.len());
