@@ -16,5 +16,5 @@ test: ## all tests, on a private PostgreSQL and Redis
 lint: ## formatting, clippy, docs, dependencies, scripts, query descriptions
 	@scripts/lint.sh
 
-bench: ## measure the engine; ARGS go to `loadtest engine`
+bench: ## measure everything; ARGS name one measurement and its flags
 	@scripts/bench.sh $(ARGS)

@@ -1,9 +1,14 @@
 //! Drives load and faults against syncfleet, and runs the fake providers on their own.
 
 mod commands {
+    pub mod engine;
+    pub mod fairness;
     pub mod fake_google;
     pub mod faults;
+    pub mod idle;
+    pub mod soak;
 }
+mod stage;
 
 use clap::{Parser, Subcommand};
 
@@ -16,6 +21,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure the engine with jobs that do nothing, beside the same SQL in a bare loop, and beside other queues
+    Engine(commands::engine::Args),
+    /// Measure whether one tenant's backlog delays another one's single job
+    Fairness(commands::fairness::Args),
+    /// Measure what a million idle jobs cost
+    Idle(commands::idle::Args),
+    /// Drive millions of runs with a long-running reader open
+    Soak(commands::soak::Args),
     /// Run a fake Google until Ctrl-C
     FakeGoogle(commands::fake_google::Args),
     /// Run a fleet under faults, and compare what it mirrored with the truth
@@ -26,6 +39,10 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     match Cli::parse().command {
+        Command::Engine(args) => commands::engine::run(args).await,
+        Command::Fairness(args) => commands::fairness::run(args).await,
+        Command::Idle(args) => commands::idle::run(args).await,
+        Command::Soak(args) => commands::soak::run(args).await,
         Command::FakeGoogle(args) => commands::fake_google::run(args).await,
         Command::Faults(args) => commands::faults::run(args).await,
     }

@@ -11,7 +11,7 @@ mod settle;
 
 use std::time::{Duration, Instant};
 
-use rand::Rng;
+use rand::{Rng, RngExt};
 use shared::{
     bell::Ring,
     job::{GateScope, Lane, Parked, Policy, Run, Step, Verdict},
@@ -48,17 +48,30 @@ impl Ended {
     }
 }
 
+/// What chance has decided for a run.
+struct Drawn {
+    /// The time to the next pass.
+    next: Option<Duration>,
+    /// The backoff, should it come to that.
+    again: Duration,
+    /// What a throttle's time is multiplied by.
+    spread: f64,
+}
+
 /// Commits a step's writes, its follow-up wants, its history and its verdict.
 pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: &mut impl Rng) -> Ended {
     let Step { verdict, tx, changed, wanted } = step;
     let outcome = outcome(&verdict, run, policy);
     let wrote = tx.is_some();
-    let next = policy.next(rng);
-    let again = policy.retry.delay(run.attempt + 1, rng);
+    let drawn = Drawn {
+        next: policy.next(rng),
+        again: policy.retry.delay(run.attempt + 1, rng),
+        spread: rng.random_range(1.0..1.25),
+    };
     let follow_ups = wanted.iter().filter_map(Wanted::ring);
     let committed = match tx {
-        Some(tx) => limited(ANSWER, apply(worker, run, policy, &verdict, changed, (next, again), tx)).await,
-        None => begin_and_apply(worker, run, policy, &verdict, changed, (next, again)).await,
+        Some(tx) => limited(ANSWER, apply(worker, run, policy, &verdict, changed, &drawn, tx)).await,
+        None => begin_and_apply(worker, run, policy, &verdict, changed, &drawn).await,
     };
     match committed {
         Ok(own) => {
@@ -75,13 +88,11 @@ pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: 
                 Some(true) => Ended::Committed(outcome),
                 // Its transaction is gone with its connection; the step is done again.
                 Some(false) if wrote => hand_back(worker, run).await,
-                Some(false) => {
-                    match begin_and_apply(worker, run, policy, &verdict, changed, (next, again)).await {
-                        Ok(_) => Ended::Committed(outcome),
-                        Err(LeaseLost::Lost(_)) => Ended::LeaseLost,
-                        Err(LeaseLost::Database(_)) => Ended::GivenUp,
-                    }
-                }
+                Some(false) => match begin_and_apply(worker, run, policy, &verdict, changed, &drawn).await {
+                    Ok(_) => Ended::Committed(outcome),
+                    Err(LeaseLost::Lost(_)) => Ended::LeaseLost,
+                    Err(LeaseLost::Database(_)) => Ended::GivenUp,
+                },
                 None => Ended::GivenUp,
             }
         }
@@ -123,11 +134,11 @@ async fn begin_and_apply(
     policy: &Policy,
     verdict: &Verdict,
     changed: u32,
-    times: (Option<Duration>, Duration),
+    drawn: &Drawn,
 ) -> Result<Option<Ring>, LeaseLost> {
     let answer = async {
         let tx = worker.db().begin().await?;
-        apply(worker, run, policy, verdict, changed, times, tx).await
+        apply(worker, run, policy, verdict, changed, drawn, tx).await
     };
     limited(ANSWER, answer).await
 }
@@ -139,7 +150,7 @@ async fn apply(
     policy: &Policy,
     verdict: &Verdict,
     changed: u32,
-    (next, again): (Option<Duration>, Duration),
+    drawn: &Drawn,
     mut tx: Tx,
 ) -> Result<Option<Ring>, LeaseLost> {
     let finished = finished(worker, run, changed);
@@ -147,7 +158,8 @@ async fn apply(
     let mut due = None;
     match verdict {
         Verdict::Complete => {
-            let completion = Completion { finished, next, floor: policy.min_interval, lane: policy.lane };
+            let completion =
+                Completion { finished, next: drawn.next, floor: policy.min_interval, lane: policy.lane };
             let done = job_state::complete(&mut tx, &[completion]).await?;
             let [done] = done[..] else { return Err(LeaseLost::Lost(run.id)) };
             if done.due {
@@ -163,19 +175,27 @@ async fn apply(
             let back = put_back("wait", *after, 0, true, None, Some(why));
             job_state::put_back(&mut tx, &finished, &back).await?;
         }
-        Verdict::Throttled { scope, after, why } => {
+        Verdict::Throttled { scope, after: gate_time, why } => {
+            // Not before the gate opens, and not all at that moment.
+            let after = gate_time.mul_f64(drawn.spread);
             for gate in throttled_gates(worker, run, policy, *scope) {
-                gates::close(&mut tx, &gate, gates::Reason::Throttled, Some(*after), why).await?;
+                gates::close(&mut tx, &gate, gates::Reason::Throttled, Some(*gate_time), why).await?;
             }
-            let back = put_back("throttled", *after, attempt(run.attempt), false, None, Some(why));
+            let back = put_back("throttled", after, attempt(run.attempt), false, None, Some(why));
             job_state::put_back(&mut tx, &finished, &back).await?;
         }
         Verdict::Retry { why, .. } if is_last(run, policy) => {
             job_state::park(&mut tx, &finished, Parked::Failed, why).await?;
         }
         Verdict::Retry { after, why } => {
-            let mut back =
-                put_back("retry", after.unwrap_or(again), attempt(run.attempt + 1), false, None, Some(why));
+            let mut back = put_back(
+                "retry",
+                after.unwrap_or(drawn.again),
+                attempt(run.attempt + 1),
+                false,
+                None,
+                Some(why),
+            );
             back.backoff = true;
             job_state::put_back(&mut tx, &finished, &back).await?;
         }

@@ -108,7 +108,7 @@ async fn a_page_that_is_done_twice_counts_once(db: PgPool) -> anyhow::Result<()>
     }
     // Two workers are at the same page; the slower one has read its cursor before the faster one commits.
     let run = rig.claim(job).await?;
-    let kind = worker::jobs::find("calendar_events").unwrap();
+    let kind = worker::jobs::KINDS.iter().find(|kind| kind.policy.kind == "calendar_events").unwrap();
     rig.fake.add_fault(FaultRule::new(FaultKind::Delay { ms: 300 }).on(Api::Events).times(1))?;
     let (slow, fast) = tokio::join!((kind.step)(&rig.context, &run), async {
         rig.until(|stats| stats.events.full == 1).await?;

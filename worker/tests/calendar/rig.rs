@@ -20,7 +20,7 @@ use shared::{
     },
 };
 use uuid::Uuid;
-use worker::jobs::{Context, Kind, find};
+use worker::jobs::{Context, KINDS, Kind};
 
 /// The one account of most tests.
 pub const ANNA: &str = "anna@example.com";
@@ -79,7 +79,7 @@ impl Rig {
     /// The job of an account's list of calendars, wanted.
     pub async fn list_job(&self, account: AccountId) -> anyhow::Result<JobId> {
         let mut connection = self.db.acquire().await?;
-        let kind = find("calendar_list").context("no kind")?;
+        let kind = KINDS.iter().find(|kind| kind.policy.kind == "calendar_list").context("no kind")?;
         let job =
             NewJob { key: account.to_string(), tenant: self.tenant, account: Some(account), first: None };
         let jobs = jobs::ensure(&mut connection, &kind.policy, &[job]).await?;
@@ -119,7 +119,7 @@ impl Rig {
     }
 
     pub async fn step_of(&self, context: &Context, run: &Run) -> anyhow::Result<Stepped> {
-        let kind: &Kind = find(&run.kind).context("no kind")?;
+        let kind: &Kind = KINDS.iter().find(|kind| kind.policy.kind == run.kind).context("no kind")?;
         let (verdict, tx, changed, wanted) = match (kind.step)(context, run).await {
             Ok(step) => (step.verdict, step.tx, step.changed, step.wanted),
             Err(failure) => (Verdict::from(failure), None, 0, Vec::new()),
