@@ -31,7 +31,7 @@ pub async fn run(args: &Args) -> anyhow::Result<Exit> {
         &args.listeners,
     )
     .await?;
-    let public = listen::bind(args.listeners.public_addr, "public").await?;
+    let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }

@@ -1,6 +1,9 @@
 //! What all roles have in common: how they begin, tell of their health, and end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use scheduler::listen::{self, admin};
@@ -14,14 +17,16 @@ use shared::{
         self, PgPool, Session,
         schema::{self, Version},
     },
-    telemetry::{self, Metrics},
+    telemetry,
 };
-use tokio::net::TcpListener;
 
 use crate::exit::Exit;
 
 /// How long a role without running steps takes to end.
 pub const GRACE: Duration = Duration::from_secs(10);
+
+/// Why a role that waits for its database's version is not ready.
+const BEGINNING: &str = "beginning: the database is not known to be up to date yet";
 
 /// A role that has begun.
 pub struct Role {
@@ -31,14 +36,17 @@ pub struct Role {
     pub db: PgPool,
     /// The role's own tasks.
     pub tasks: Tasks,
-    metrics: Metrics,
-    admin: TcpListener,
+    /// What stands between the role and its work; set when it has begun to work.
+    ready: Arc<OnceLock<Ready>>,
+    /// They outlive the role's own tasks, to tell of their end.
+    listeners: Tasks,
 }
 
 /// Why a role is not ready, beyond what the admin listener checks by itself; none: it is.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// Begins to log and to measure, and takes the admin listener's port. Nothing is asked of the database yet.
+/// Begins to measure, and to serve health and metrics: alive at once, ready when [`Role::serve`] says so. Nothing else is
+/// asked of the database yet.
 pub async fn begin(
     name: &'static str,
     database_url: SecretString,
@@ -47,8 +55,15 @@ pub async fn begin(
 ) -> anyhow::Result<Role> {
     let metrics = telemetry::measure(name)?;
     let db = store::connect(&database_url, &Session::new(&format!("syncfleet {name}"), connections))?;
-    let admin = listen::bind(listeners.admin_addr, "admin").await?;
-    Ok(Role { database_url, db, tasks: Tasks::new(), metrics, admin })
+    let admin = listen::bind(listeners.admin_addr, "admin", config::listeners::ADMIN_ADDR).await?;
+    let (tasks, listeners, begun) = (Tasks::new(), Tasks::new(), Arc::<OnceLock<Ready>>::default());
+    let ready: Ready = {
+        let begun = Arc::clone(&begun);
+        Arc::new(move || begun.get().map_or_else(|| Err(BEGINNING.to_owned()), |ready| ready()))
+    };
+    let health = admin::Health { db: db.clone(), metrics, ready };
+    admin::serve(admin, health, tasks.soft().clone(), &listeners);
+    Ok(Role { database_url, db, tasks, ready: begun, listeners })
 }
 
 /// The bell that the settings name: Redis, or one within the process.
@@ -94,7 +109,7 @@ impl Role {
         }
     }
 
-    /// Serves health and metrics, waits for a signal or for `failed`, and ends the role's tasks within `grace`.
+    /// The role works from now on: tells of its readiness, waits for a signal or for `failed`, and ends the role's tasks within `grace`.
     pub async fn serve(
         self,
         ready: Ready,
@@ -102,9 +117,8 @@ impl Role {
         failed: impl Future<Output = anyhow::Error>,
         last: impl Future<Output = ()>,
     ) -> anyhow::Result<Exit> {
-        let listeners = Tasks::new();
-        let health = admin::Health { db: self.db.clone(), metrics: self.metrics, ready };
-        admin::serve(self.admin, health, self.tasks.soft().clone(), &listeners);
+        // Only this sets it, and it takes the role.
+        let _ = self.ready.set(ready);
         let failure = tokio::select! {
             signal = shutdown::wait_for_signal() => {
                 tracing::info!("ending on {}: no new work is taken", signal?);
@@ -115,7 +129,7 @@ impl Role {
         let in_time = self.tasks.finish(grace).await;
         last.await;
         self.db.close().await;
-        listeners.finish(Duration::from_secs(1)).await;
+        self.listeners.finish(Duration::from_secs(1)).await;
         match failure {
             Some(failure) => Err(failure),
             None if in_time => {

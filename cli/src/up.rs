@@ -87,7 +87,7 @@ async fn serve(mut args: Args, url: SecretString, postgres: Option<&Postgres>) -
         args.keys.keys_file = Some(files.keys()?);
     }
     let role = role::begin("up", url, args.database.database_connections, &args.listeners).await?;
-    let public = listen::bind(args.listeners.public_addr, "public").await?;
+    let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
     let before = schema::migrate(&role.db).await.context("cannot bring the database up to date")?;
     tracing::info!(?before, "the database is up to date");
 
