@@ -128,7 +128,8 @@ impl Role {
         };
         let in_time = self.tasks.finish(grace).await;
         last.await;
-        self.db.close().await;
+        // A connection that nobody answers any more must not hold the process.
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.db.close()).await;
         self.listeners.finish(Duration::from_secs(1)).await;
         match failure {
             Some(failure) => Err(failure),

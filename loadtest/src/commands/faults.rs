@@ -151,7 +151,9 @@ async fn under_faults(
     findings.wrong.extend(target.fleet.stop().await);
     target.db.close().await;
     target.servers.stop().await;
-    ended?;
+    if let Err(error) = ended {
+        findings.wrong.push(format!("{error:#}"));
+    }
     for line in &findings.told {
         say(line)?;
     }

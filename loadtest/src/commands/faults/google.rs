@@ -1,6 +1,10 @@
 //! A Google whose calendars change all the time, and which has troubles of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use loadtest::fake_google::{Api, FakeGoogle, FaultBody, FaultKind, FaultRule, Options, Role};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -11,6 +15,9 @@ const EVENTS: usize = 60;
 
 /// Changes of events a second, over all calendars.
 const CHURN: f64 = 25.0;
+
+/// How long a calendar is then left in peace: whose sync tokens are refused again and again is made to wait for minutes.
+const PEACE: Duration = Duration::from_mins(2);
 
 /// Starts it, with all its accounts. Pages are short, so that passes have several steps.
 pub async fn start(seed: u64) -> anyhow::Result<FakeGoogle> {
@@ -58,13 +65,21 @@ pub async fn change_lists(google: Arc<FakeGoogle>, seed: u64) {
             (account.email, others)
         })
         .collect();
+    let mut changed_at: HashMap<&str, Instant> = HashMap::new();
     loop {
         tokio::time::sleep(Duration::from_secs_f64(rng.random_range(1.5..5.0))).await;
         let (email, calendars) = &accounts[rng.random_range(0..accounts.len())];
         let calendar = &calendars[rng.random_range(0..calendars.len())];
+        let is_list = rng.random_bool(0.1);
+        let place = if is_list { email } else { calendar };
+        if changed_at.get(place.as_str()).is_some_and(|at| at.elapsed() < PEACE) {
+            continue;
+        }
+        changed_at.insert(place, Instant::now());
         let (other, _) = &accounts[rng.random_range(0..accounts.len())];
         let mut world = google.world();
-        let changed = match rng.random_range(0..10) {
+        let changed = match rng.random_range(0..9) {
+            _ if is_list => world.invalidate_list_tokens(Some(email)),
             0 | 1 => world.remove_calendar(email, calendar),
             2 | 3 => world.list_calendar(email, calendar, Role::Owner),
             4 => {
@@ -72,8 +87,7 @@ pub async fn change_lists(google: Arc<FakeGoogle>, seed: u64) {
             }
             5 => world.hide_calendar(email, calendar, rng.random_bool(0.5)),
             6 => world.set_role(email, calendar, Role::Writer, true),
-            7 | 8 => world.invalidate_event_tokens(Some(calendar)),
-            _ => world.invalidate_list_tokens(Some(email)),
+            _ => world.invalidate_event_tokens(Some(calendar)),
         };
         // A calendar that is not in the list now cannot be changed there: another one comes soon.
         drop(changed);
