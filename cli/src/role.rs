@@ -25,6 +25,9 @@ use crate::exit::Exit;
 /// How long a role without running steps takes to end.
 pub const GRACE: Duration = Duration::from_secs(10);
 
+/// How long taking leave of the database may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Why a role that waits for its database's version is not ready.
 const BEGINNING: &str = "beginning: the database is not known to be up to date yet";
 
@@ -128,8 +131,10 @@ impl Role {
         };
         let in_time = self.tasks.finish(grace).await;
         last.await;
-        // A connection that nobody answers any more must not hold the process.
-        let _ = tokio::time::timeout(Duration::from_secs(2), self.db.close()).await;
+        // A server that does not answer must not hold the process: it notices by itself that the connections are gone.
+        if tokio::time::timeout(FAREWELL, self.db.close()).await.is_err() {
+            tracing::warn!("the database did not answer the farewell");
+        }
         self.listeners.finish(Duration::from_secs(1)).await;
         match failure {
             Some(failure) => Err(failure),

@@ -17,7 +17,7 @@ use scheduler::{
     ticks::{self, Scheduler},
 };
 use secrecy::SecretString;
-use shared::{config, store::schema, telemetry};
+use shared::{config, shutdown, store::schema, telemetry};
 use url::Url;
 use worker::{GRACE, Settings, jobs};
 
@@ -72,13 +72,28 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         let options =
             postgres::Options::new(args.data.clone(), &path, Some(args.postgresql_releases.clone()));
         tracing::info!(data = %args.data.display(), "starting a private PostgreSQL");
-        let postgres = postgres::start(options).await.context("cannot start a private PostgreSQL")?;
+        // A start that is given up asks its server to stop: it would not hear of the signal by itself.
+        let Some(postgres) = unless_told_to_end(postgres::start(options)).await? else {
+            return Ok(Exit::Done);
+        };
+        let postgres = postgres.context("cannot start a private PostgreSQL")?;
         tracing::info!(pid = postgres.pid(), "PostgreSQL runs");
         let exit = serve(args, postgres.url().into(), Some(&postgres)).await;
         postgres.stop().await;
         return exit;
     };
     serve(args, url, None).await
+}
+
+/// A part of the start; none: a signal came first.
+async fn unless_told_to_end<T>(part: impl Future<Output = T>) -> anyhow::Result<Option<T>> {
+    tokio::select! {
+        done = part => Ok(Some(done)),
+        signal = shutdown::wait_for_signal() => {
+            tracing::info!("ending on {}", signal?);
+            Ok(None)
+        }
+    }
 }
 
 async fn serve(mut args: Args, url: SecretString, postgres: Option<&Postgres>) -> anyhow::Result<Exit> {
@@ -88,7 +103,8 @@ async fn serve(mut args: Args, url: SecretString, postgres: Option<&Postgres>) -
     }
     let role = role::begin("up", url, args.database.database_connections, &args.listeners).await?;
     let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
-    let before = schema::migrate(&role.db).await.context("cannot bring the database up to date")?;
+    let Some(before) = unless_told_to_end(schema::migrate(&role.db)).await? else { return Ok(Exit::Done) };
+    let before = before.context("cannot bring the database up to date")?;
     tracing::info!(?before, "the database is up to date");
 
     let bell = role::bell(&args.redis)?;

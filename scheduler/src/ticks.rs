@@ -92,6 +92,7 @@ fn describe_metrics() {
     describe_counter!("syncfleet_leases_expired_total", "Jobs that were taken back from dead workers");
     describe_gauge!("syncfleet_staleness_seconds", "How long the most overdue job has waited to be in step");
     describe_gauge!("syncfleet_jobs", "Jobs by kind and state");
+    describe_gauge!("syncfleet_bell_jobs", "Ids that wait at the bell");
     for tick in ["dispatch", "reap", "gates", "gauges", "retain"] {
         counter!("syncfleet_scheduler_tick_failures_total", "tick" => tick).absolute(0);
     }
