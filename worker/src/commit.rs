@@ -70,7 +70,7 @@ pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: 
     };
     let follow_ups = wanted.iter().filter_map(Wanted::ring);
     let committed = match tx {
-        Some(tx) => limited(ANSWER, apply(worker, run, policy, &verdict, changed, &drawn, tx)).await,
+        Some(tx) => worker.answer(apply(worker, run, policy, &verdict, changed, &drawn, tx)).await,
         None => begin_and_apply(worker, run, policy, &verdict, changed, &drawn).await,
     };
     match committed {
@@ -114,7 +114,9 @@ pub async fn hand_back(worker: &Worker, run: &Run) -> Ended {
         let mut conn = worker.db().acquire().await?;
         job_state::put_back(&mut conn, &finished(worker, run, 0), &back).await
     };
-    match limited(ANSWER, handed_back).await {
+    // After the hard word there is time for one try.
+    let limit = if worker.hard.is_cancelled() { Duration::from_secs(1) } else { ANSWER };
+    match limited(limit, handed_back).await {
         Ok(()) => {
             // As it is due anyway, a bell that is away costs only time.
             let _ = worker.bell.ring(run.lane, &[run.job]).await;
@@ -140,7 +142,7 @@ async fn begin_and_apply(
         let tx = worker.db().begin().await?;
         apply(worker, run, policy, verdict, changed, drawn, tx).await
     };
-    limited(ANSWER, answer).await
+    worker.answer(answer).await
 }
 
 /// Adds the verdict to the step's transaction and commits it. Says what of it is due at once.

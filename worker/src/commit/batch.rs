@@ -10,16 +10,13 @@ use shared::{
     bell::Ring,
     job::{Policy, Run, RunId},
     shutdown::Tasks,
-    store::{
-        job_state::{self, Completed, Completion},
-        limited,
-    },
+    store::job_state::{self, Completed, Completion},
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::settle;
 use crate::{
-    ANSWER, Worker,
+    Worker,
     execute::{finished, record},
 };
 
@@ -110,7 +107,7 @@ async fn commit(worker: &Worker, batch: &[Quiet]) -> HashMap<RunId, Option<Compl
             let mut conn = worker.db().acquire().await?;
             job_state::complete(&mut conn, &open).await
         };
-        match limited(ANSWER, answer).await {
+        match worker.answer(answer).await {
             Ok(completed) => {
                 stand.extend(completed.into_iter().map(|done| (done.run, Some(done))));
                 break;
