@@ -77,6 +77,16 @@ pub fn bell(redis: &config::Redis) -> anyhow::Result<Arc<Bell>> {
     }))
 }
 
+/// The bell of a role that shares it with other processes. Without Redis there is none, and that is slow: said once.
+pub fn shared_bell(redis: &config::Redis) -> anyhow::Result<Arc<Bell>> {
+    if redis.url()?.is_none() {
+        tracing::warn!(
+            "REDIS_URL is not set, so schedulers and workers share no bell: what is due waits some seconds for a worker"
+        );
+    }
+    bell(redis)
+}
+
 impl Role {
     /// Waits for the version of the database that this program needs. A newer one is refused. False: a signal came first.
     pub async fn wait_for_schema(&self) -> anyhow::Result<bool> {

@@ -35,7 +35,7 @@ pub async fn run(args: &Args) -> anyhow::Result<Exit> {
         &args.listeners,
     )
     .await?;
-    let bell = role::bell(&args.redis)?;
+    let bell = role::shared_bell(&args.redis)?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }

@@ -65,7 +65,7 @@ async fn work(args: &Args) -> anyhow::Result<Exit> {
     let database = &args.access.database;
     let role =
         role::begin("worker", database.required()?, database.database_connections, &args.listeners).await?;
-    let bell = role::bell(&args.access.redis)?;
+    let bell = role::shared_bell(&args.access.redis)?;
     let context = role::context(&role.db, &args.keys, &args.google)?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);

@@ -61,6 +61,7 @@ impl Fleet {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "what was measured, for who asks with --nocapture")]
 async fn all_done(db: &PgPool, jobs: usize, how: &str) {
     let began = Instant::now();
     work::done(db, LIMIT).await;

@@ -21,6 +21,8 @@ async fn roles_wait_for_the_schema(db: PgPool) {
         })
         .await;
         assert!(process.is_running(), "{role}");
+        // Without Redis, those who would share a bell say what that costs.
+        assert_eq!(process.said("REDIS_URL is not set"), usize::from(role != "ingress"));
         roles.push(process);
     }
     program.ok(&["migrate"]).await;
