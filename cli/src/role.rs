@@ -12,7 +12,7 @@ use shared::{
     bell::Bell,
     config,
     google::Google,
-    shutdown::{self, Tasks},
+    shutdown::{Signals, Tasks},
     store::{
         self, PgPool, Session,
         schema::{self, Version},
@@ -41,6 +41,8 @@ pub struct Role {
     pub tasks: Tasks,
     /// What stands between the role and its work; set when it has begun to work.
     ready: Arc<OnceLock<Ready>>,
+    /// What ends the process.
+    pub signals: Signals,
     /// They outlive the role's own tasks, to tell of their end.
     listeners: Tasks,
 }
@@ -55,6 +57,7 @@ pub async fn begin(
     database_url: SecretString,
     connections: u32,
     listeners: &config::Listeners,
+    signals: Signals,
 ) -> anyhow::Result<Role> {
     let metrics = telemetry::measure(name)?;
     let db = store::connect(&database_url, &Session::new(&format!("syncfleet {name}"), connections))?;
@@ -66,7 +69,7 @@ pub async fn begin(
     };
     let health = admin::Health { db: db.clone(), metrics, ready };
     admin::serve(admin, health, tasks.soft().clone(), &listeners);
-    Ok(Role { database_url, db, tasks, ready: begun, listeners })
+    Ok(Role { database_url, db, tasks, ready: begun, signals, listeners })
 }
 
 /// The bell that the settings name: Redis, or one within the process.
@@ -77,19 +80,20 @@ pub fn bell(redis: &config::Redis) -> anyhow::Result<Arc<Bell>> {
     }))
 }
 
-/// The bell of a role that shares it with other processes. Without Redis there is none, and that is slow: said once.
+/// The bell of a role that shares it with other processes. Without Redis there is none, and that is slower: said once.
 pub fn shared_bell(redis: &config::Redis) -> anyhow::Result<Arc<Bell>> {
-    if redis.url()?.is_none() {
-        tracing::warn!(
-            "REDIS_URL is not set, so schedulers and workers share no bell: what is due waits some seconds for a worker"
-        );
+    if redis.url()?.is_some() {
+        return bell(redis);
     }
-    bell(redis)
+    tracing::warn!(
+        "REDIS_URL is not set: workers ask PostgreSQL for what is due, which costs it more and takes longer"
+    );
+    Ok(Arc::new(Bell::none()))
 }
 
 impl Role {
     /// Waits for the version of the database that this program needs. A newer one is refused. False: a signal came first.
-    pub async fn wait_for_schema(&self) -> anyhow::Result<bool> {
+    pub async fn wait_for_schema(&mut self) -> anyhow::Result<bool> {
         let mut said = None;
         let current = async {
             loop {
@@ -115,8 +119,8 @@ impl Role {
         };
         tokio::select! {
             current = current => current.map(|()| true),
-            signal = shutdown::wait_for_signal() => {
-                tracing::info!("ending on {}", signal?);
+            signal = self.signals.first() => {
+                tracing::info!("ending on {signal}");
                 Ok(false)
             }
         }
@@ -124,7 +128,7 @@ impl Role {
 
     /// The role works from now on: tells of its readiness, waits for a signal or for `failed`, and ends the role's tasks within `grace`.
     pub async fn serve(
-        self,
+        mut self,
         ready: Ready,
         grace: Duration,
         failed: impl Future<Output = anyhow::Error>,
@@ -133,8 +137,8 @@ impl Role {
         // Only this sets it, and it takes the role.
         let _ = self.ready.set(ready);
         let failure = tokio::select! {
-            signal = shutdown::wait_for_signal() => {
-                tracing::info!("ending on {}: no new work is taken", signal?);
+            signal = self.signals.first() => {
+                tracing::info!("ending on {signal}: no new work is taken");
                 None
             }
             failure = failed => Some(failure),

@@ -17,7 +17,7 @@ use scheduler::{
     ticks::{self, Scheduler},
 };
 use secrecy::SecretString;
-use shared::{config, shutdown, store::schema, telemetry};
+use shared::{config, shutdown::Signals, store::schema, telemetry};
 use url::Url;
 use worker::{GRACE, Settings, jobs};
 
@@ -67,43 +67,51 @@ pub struct Args {
 /// Starts everything and runs until a signal.
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     telemetry::log()?;
+    let mut signals = Signals::listen()?;
     let Some(url) = args.database.url()? else {
         let path = config::search_path();
         let options =
             postgres::Options::new(args.data.clone(), &path, Some(args.postgresql_releases.clone()));
         tracing::info!(data = %args.data.display(), "starting a private PostgreSQL");
         // A start that is given up asks its server to stop: it would not hear of the signal by itself.
-        let Some(postgres) = unless_told_to_end(postgres::start(options)).await? else {
+        let Some(postgres) = unless_told_to_end(&mut signals, postgres::start(options)).await else {
             return Ok(Exit::Done);
         };
         let postgres = postgres.context("cannot start a private PostgreSQL")?;
         tracing::info!(pid = postgres.pid(), "PostgreSQL runs");
-        let exit = serve(args, postgres.url().into(), Some(&postgres)).await;
+        let exit = serve(args, postgres.url().into(), Some(&postgres), signals).await;
         postgres.stop().await;
         return exit;
     };
-    serve(args, url, None).await
+    serve(args, url, None, signals).await
 }
 
 /// A part of the start; none: a signal came first.
-async fn unless_told_to_end<T>(part: impl Future<Output = T>) -> anyhow::Result<Option<T>> {
+async fn unless_told_to_end<T>(signals: &mut Signals, part: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
-        done = part => Ok(Some(done)),
-        signal = shutdown::wait_for_signal() => {
-            tracing::info!("ending on {}", signal?);
-            Ok(None)
+        done = part => Some(done),
+        signal = signals.first() => {
+            tracing::info!("ending on {signal}");
+            None
         }
     }
 }
 
-async fn serve(mut args: Args, url: SecretString, postgres: Option<&Postgres>) -> anyhow::Result<Exit> {
+async fn serve(
+    mut args: Args,
+    url: SecretString,
+    postgres: Option<&Postgres>,
+    signals: Signals,
+) -> anyhow::Result<Exit> {
     let files = Files::open(&args.data)?;
     if !args.keys.is_set() {
         args.keys.keys_file = Some(files.keys()?);
     }
-    let role = role::begin("up", url, args.database.database_connections, &args.listeners).await?;
+    let mut role =
+        role::begin("up", url, args.database.database_connections, &args.listeners, signals).await?;
     let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
-    let Some(before) = unless_told_to_end(schema::migrate(&role.db)).await? else { return Ok(Exit::Done) };
+    let migrated = unless_told_to_end(&mut role.signals, schema::migrate(&role.db)).await;
+    let Some(before) = migrated else { return Ok(Exit::Done) };
     let before = before.context("cannot bring the database up to date")?;
     tracing::info!(?before, "the database is up to date");
 

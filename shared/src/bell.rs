@@ -69,6 +69,8 @@ struct Heard {
 
 #[derive(Debug)]
 enum Means {
+    /// Always away.
+    None,
     Memory(Box<Memory>),
     Redis(Box<Redis>),
 }
@@ -83,6 +85,15 @@ impl Bell {
     /// A bell that processes share: lists in Redis, version 7.0 or later. Connects when it is first used.
     pub fn in_redis(url: &SecretString) -> anyhow::Result<Self> {
         Ok(Self::new(Means::Redis(Box::new(Redis::new(url)?))))
+    }
+
+    /// No bell at all: always away, so that workers ask `PostgreSQL` for what is due.
+    #[must_use]
+    pub fn none() -> Self {
+        let bell = Self::new(Means::None);
+        bell.lock().away = true;
+        gauge!("syncfleet_bell_up").set(0.0);
+        bell
     }
 
     fn new(means: Means) -> Self {
@@ -108,6 +119,7 @@ impl Bell {
         }
         let began = self.may_call(Instant::now())?;
         let length = match &self.means {
+            Means::None => return Err(no_bell()),
             Means::Memory(memory) => Ok(memory.ring(lane, jobs)),
             Means::Redis(redis) => redis.ring(lane, jobs).await,
         };
@@ -122,6 +134,7 @@ impl Bell {
         }
         let began = Instant::now();
         let jobs = match &self.means {
+            Means::None => return Err(no_bell()),
             Means::Memory(memory) => Ok(memory.take(lane, most, wait).await),
             Means::Redis(redis) => redis.take(lane, most, wait).await,
         };
@@ -132,6 +145,7 @@ impl Bell {
     pub async fn len(&self, lane: Lane) -> Result<usize, Away> {
         let began = self.may_call(Instant::now())?;
         let length = match &self.means {
+            Means::None => return Err(no_bell()),
             Means::Memory(memory) => Ok(memory.len(lane)),
             Means::Redis(redis) => redis.len(lane).await,
         };
@@ -189,4 +203,8 @@ impl Bell {
         }
         answer
     }
+}
+
+fn no_bell() -> Away {
+    Away("there is none".to_owned())
 }
