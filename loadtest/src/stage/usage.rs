@@ -60,12 +60,17 @@ pub struct Memory {
 }
 
 impl Stage {
+    /// The CPU seconds that all processes of `PostgreSQL` have used by now.
+    pub fn postgres_cpu(&self) -> anyhow::Result<f64> {
+        Ok(seconds(family(self.postmaster)?))
+    }
+
     /// The CPU time that all have used by now.
     pub async fn cpu(&self, fleet: &Fleet) -> anyhow::Result<Cpu> {
         Ok(Cpu {
             worker: seconds(stat(fleet.worker.pid()?)?.own),
             scheduler: seconds(stat(fleet.scheduler.pid()?)?.own),
-            postgres: seconds(family(self.postmaster)?),
+            postgres: self.postgres_cpu()?,
             redis: redis_cpu(&self.redis).await?,
             driver: seconds(stat(std::process::id())?.own),
         })

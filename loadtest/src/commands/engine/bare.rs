@@ -24,6 +24,8 @@ use crate::stage::{Stage, jobs::BATCH, stats::rate};
 pub struct Bare {
     pub connections: usize,
     pub jobs_per_second: f64,
+    /// CPU microseconds of `PostgreSQL` a job.
+    pub postgres_cpu_us: f64,
 }
 
 /// Each connection wants, claims and completes its part of the jobs, in batches.
@@ -35,7 +37,7 @@ pub async fn measure(
 ) -> anyhow::Result<Bare> {
     let jobs: Arc<[JobId]> = jobs.into();
     let part = jobs.len().div_ceil(connections);
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), stage.postgres_cpu()?);
     let mut loops = JoinSet::new();
     for number in 0..connections {
         let (db, jobs) = (stage.db.clone(), Arc::clone(&jobs));
@@ -53,10 +55,14 @@ pub async fn measure(
     tokio::time::timeout(limit, all)
         .await
         .with_context(|| format!("the bare loop did not end in {limit:?}"))??;
-    let took = began.elapsed();
+    let (took, cpu) = (began.elapsed(), stage.postgres_cpu()? - cpu);
     let unanswered = stage.unanswered().await?;
     ensure!(unanswered == 0, "the bare loop left {unanswered} jobs undone");
-    Ok(Bare { connections, jobs_per_second: rate(jobs.len(), took) })
+    Ok(Bare {
+        connections,
+        jobs_per_second: rate(jobs.len(), took),
+        postgres_cpu_us: cpu * 1e6 / rate(jobs.len(), Duration::from_secs(1)),
+    })
 }
 
 async fn run(db: &PgPool, jobs: &[JobId]) -> anyhow::Result<()> {

@@ -11,7 +11,9 @@ use crate::stage::{stats::median, usage::Cpu};
 pub fn line(run: &Run) -> String {
     let rounds: Vec<String> =
         run.rounds.iter().map(|round| format!("{:.0}", round.jobs_per_second)).collect();
-    let bare: Vec<String> = run.bare.iter().map(|bare| format!("{:.0}", bare.jobs_per_second)).collect();
+    let bare =
+        run.bare.iter().map(|bare| format!("{:.0} at {:.0} µs", bare.jobs_per_second, bare.postgres_cpu_us));
+    let bare: Vec<String> = bare.collect();
     format!(
         "jobs/s {} (bare loop {}); start p50 {:.1} ms, p99 {:.1} ms; worker {:.0} MiB",
         rounds.join(", "),
@@ -80,6 +82,13 @@ fn table(report: &Report) -> anyhow::Result<String> {
     for (number, run) in (1..).zip(&report.runs) {
         for (place, round) in (1..).zip(&run.rounds) {
             cpu_row(&mut text, &format!("run {number}, round {place}"), &round.cpu, f64::from(report.jobs))?;
+        }
+        for bare in &run.bare {
+            writeln!(
+                text,
+                "| run {number}, bare loop, {} connections | | | {:.1} | | |",
+                bare.connections, bare.postgres_cpu_us
+            )?;
         }
     }
     writeln!(text, "\n| 100 wants/s, ms | p50 | p99 |\n|---|---:|---:|")?;
