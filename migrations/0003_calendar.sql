@@ -65,16 +65,19 @@ create table calendars (
     resync_at       timestamptz not null default '-infinity',
     full_at         timestamptz not null default '-infinity',
     check (page_token is null or pass is not null),
-    unique (account_id, google_id)
+    unique (account_id, google_id),
+    -- What events refer to.
+    unique (account_id, id)
 );
 
 -- Events as Google gives them, series not expanded: masters, exceptions, single events. A cancelled exception stays for as
 -- long as its master does. Columns for what is asked for often; `raw` has all of it.
 create table events (
-    account_id         bigint      not null references accounts on delete cascade,
-    calendar_id        bigint      not null references calendars on delete cascade,
+    account_id         bigint      not null,
+    calendar_id        bigint      not null,
     event_id           text        not null,
-    status             text,
+    -- confirmed, tentative, cancelled
+    status             text        not null,
     summary            text,
     -- A timed event has moments, an all-day event has days (the end is exclusive in both), never both.
     start_at           timestamptz,
@@ -99,7 +102,8 @@ create table events (
     raw                jsonb       not null,
     -- The calendar's generation when the row was seen last.
     generation         bigint      not null,
-    primary key (account_id, calendar_id, event_id)
+    primary key (account_id, calendar_id, event_id),
+    foreign key (account_id, calendar_id) references calendars (account_id, id) on delete cascade
 );
 -- "Events of this account between two moments": what ends after the first moment, as far as it starts before the second.
 create index events_timed on events (account_id, end_at, start_at)
@@ -107,5 +111,8 @@ create index events_timed on events (account_id, end_at, start_at)
 create index events_all_day on events (account_id, end_date, start_date)
     where end_date is not null and recurrence is null and status <> 'cancelled';
 create index events_series on events (account_id) where recurrence is not null;
--- The exceptions of a master; also finds cancelled ones that have none.
-create index events_exceptions on events (calendar_id, recurring_event_id) where recurring_event_id is not null;
+-- The exceptions of a master.
+create index events_exceptions on events (account_id, calendar_id, recurring_event_id)
+    where recurring_event_id is not null;
+-- Cancelled exceptions: looked through for those without a master.
+create index events_cancelled on events (account_id, calendar_id) where status = 'cancelled';

@@ -4,4 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh postgresql redis python kubectl
 deploy/test/render.sh
+# The fault test starts it as separate processes.
+cargo build --locked -p syncfleet
 scripts/with-servers.sh cargo test --locked --workspace "$@"

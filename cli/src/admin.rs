@@ -1,15 +1,19 @@
 //! The admin nouns, one file each, named as in `shared::admin`, whose functions they call.
 
+pub mod account;
 pub mod audit;
+pub mod calendar;
 pub mod completions;
 pub mod config;
 mod confirm;
 pub mod enqueue;
+pub mod event;
 pub mod job;
 pub mod kind;
 pub mod lane;
 pub mod run;
 pub mod tenant;
+mod token;
 mod wait;
 pub mod worker;
 
@@ -100,6 +104,16 @@ fn limit(text: &str) -> Result<i64, String> {
 /// A span of time: `90s`, `5m`, `2days`.
 fn span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|error| format!("{error}; give it as 90s, 5m or 2days"))
+}
+
+/// Says on stderr how the next page of a list is asked for, if this one is full.
+fn more(shown: usize, limit: i64, last: Option<i64>) -> anyhow::Result<()> {
+    match last {
+        Some(last) if i64::try_from(shown).is_ok_and(|shown| shown == limit) => {
+            say(&format!("there may be more: --after {last}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints a pause or its end.

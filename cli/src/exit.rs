@@ -58,11 +58,13 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
 
 /// Prints what clap has to say: help, or what is wrong with the flags. A wrong value may come from the environment, so that
 /// name is told, too.
-pub fn unparsed(error: &clap::Error, command: &clap::Command) -> ExitCode {
+pub fn unparsed(error: &clap::Error, mut command: clap::Command) -> ExitCode {
+    // Only a built command can print its flags.
+    command.build();
     // As clap's own exit: what cannot be printed has to be left.
     let _ = error.print();
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
-        && let Some(variable) = variable(command, flag)
+        && let Some(variable) = variable(&command, flag)
     {
         let _ = writeln!(std::io::stderr(), "\nThe value may come from the environment variable {variable}.");
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use scheduler::listen::{self, public};
-use shared::{config, telemetry};
+use shared::{config, shutdown::Signals, telemetry};
 
 use crate::{
     exit::Exit,
@@ -24,14 +24,15 @@ pub struct Args {
 /// Runs the role until a signal.
 pub async fn run(args: &Args) -> anyhow::Result<Exit> {
     telemetry::log()?;
-    let role = role::begin(
+    let mut role = role::begin(
         "ingress",
         args.database.required()?,
         args.database.database_connections,
         &args.listeners,
+        Signals::listen()?,
     )
     .await?;
-    let public = listen::bind(args.listeners.public_addr, "public").await?;
+    let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }

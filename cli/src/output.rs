@@ -16,6 +16,9 @@ pub enum Format {
     Json,
 }
 
+/// A terminal that says it has fewer columns gets rows that are not wrapped: some say 0.
+const NARROWEST: u16 = 40;
+
 /// Where results go.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
@@ -86,10 +89,10 @@ impl Output {
     fn table(self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        if self.terminal {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-        } else {
+        if !self.terminal {
             table.force_no_tty();
+        } else if table.width().is_some_and(|width| width >= NARROWEST) {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
         }
         table
     }

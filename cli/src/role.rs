@@ -1,6 +1,9 @@
 //! What all roles have in common: how they begin, tell of their health, and end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use scheduler::listen::{self, admin};
@@ -9,19 +12,24 @@ use shared::{
     bell::Bell,
     config,
     google::Google,
-    shutdown::{self, Tasks},
+    shutdown::{Signals, Tasks},
     store::{
         self, PgPool, Session,
         schema::{self, Version},
     },
-    telemetry::{self, Metrics},
+    telemetry,
 };
-use tokio::net::TcpListener;
 
 use crate::exit::Exit;
 
 /// How long a role without running steps takes to end.
 pub const GRACE: Duration = Duration::from_secs(10);
+
+/// How long taking leave of the database may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why a role that waits for its database's version is not ready.
+const BEGINNING: &str = "beginning: the database is not known to be up to date yet";
 
 /// A role that has begun.
 pub struct Role {
@@ -31,24 +39,37 @@ pub struct Role {
     pub db: PgPool,
     /// The role's own tasks.
     pub tasks: Tasks,
-    metrics: Metrics,
-    admin: TcpListener,
+    /// What stands between the role and its work; set when it has begun to work.
+    ready: Arc<OnceLock<Ready>>,
+    /// What ends the process.
+    pub signals: Signals,
+    /// They outlive the role's own tasks, to tell of their end.
+    listeners: Tasks,
 }
 
 /// Why a role is not ready, beyond what the admin listener checks by itself; none: it is.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// Begins to log and to measure, and takes the admin listener's port. Nothing is asked of the database yet.
+/// Begins to measure, and to serve health and metrics: alive at once, ready when [`Role::serve`] says so. Nothing else is
+/// asked of the database yet.
 pub async fn begin(
     name: &'static str,
     database_url: SecretString,
     connections: u32,
     listeners: &config::Listeners,
+    signals: Signals,
 ) -> anyhow::Result<Role> {
     let metrics = telemetry::measure(name)?;
     let db = store::connect(&database_url, &Session::new(&format!("syncfleet {name}"), connections))?;
-    let admin = listen::bind(listeners.admin_addr, "admin").await?;
-    Ok(Role { database_url, db, tasks: Tasks::new(), metrics, admin })
+    let admin = listen::bind(listeners.admin_addr, "admin", config::listeners::ADMIN_ADDR).await?;
+    let (tasks, listeners, begun) = (Tasks::new(), Tasks::new(), Arc::<OnceLock<Ready>>::default());
+    let ready: Ready = {
+        let begun = Arc::clone(&begun);
+        Arc::new(move || begun.get().map_or_else(|| Err(BEGINNING.to_owned()), |ready| ready()))
+    };
+    let health = admin::Health { db: db.clone(), metrics, ready };
+    admin::serve(admin, health, tasks.soft().clone(), &listeners);
+    Ok(Role { database_url, db, tasks, ready: begun, signals, listeners })
 }
 
 /// The bell that the settings name: Redis, or one within the process.
@@ -59,9 +80,20 @@ pub fn bell(redis: &config::Redis) -> anyhow::Result<Arc<Bell>> {
     }))
 }
 
+/// The bell of a role that shares it with other processes. Without Redis there is none, and that is slower: said once.
+pub fn shared_bell(redis: &config::Redis) -> anyhow::Result<Arc<Bell>> {
+    if redis.url()?.is_some() {
+        return bell(redis);
+    }
+    tracing::warn!(
+        "REDIS_URL is not set: workers ask PostgreSQL for what is due, which costs it more and takes longer"
+    );
+    Ok(Arc::new(Bell::none()))
+}
+
 impl Role {
     /// Waits for the version of the database that this program needs. A newer one is refused. False: a signal came first.
-    pub async fn wait_for_schema(&self) -> anyhow::Result<bool> {
+    pub async fn wait_for_schema(&mut self) -> anyhow::Result<bool> {
         let mut said = None;
         let current = async {
             loop {
@@ -87,35 +119,37 @@ impl Role {
         };
         tokio::select! {
             current = current => current.map(|()| true),
-            signal = shutdown::wait_for_signal() => {
-                tracing::info!("ending on {}", signal?);
+            signal = self.signals.first() => {
+                tracing::info!("ending on {signal}");
                 Ok(false)
             }
         }
     }
 
-    /// Serves health and metrics, waits for a signal or for `failed`, and ends the role's tasks within `grace`.
+    /// The role works from now on: tells of its readiness, waits for a signal or for `failed`, and ends the role's tasks within `grace`.
     pub async fn serve(
-        self,
+        mut self,
         ready: Ready,
         grace: Duration,
         failed: impl Future<Output = anyhow::Error>,
         last: impl Future<Output = ()>,
     ) -> anyhow::Result<Exit> {
-        let listeners = Tasks::new();
-        let health = admin::Health { db: self.db.clone(), metrics: self.metrics, ready };
-        admin::serve(self.admin, health, self.tasks.soft().clone(), &listeners);
+        // Only this sets it, and it takes the role.
+        let _ = self.ready.set(ready);
         let failure = tokio::select! {
-            signal = shutdown::wait_for_signal() => {
-                tracing::info!("ending on {}: no new work is taken", signal?);
+            signal = self.signals.first() => {
+                tracing::info!("ending on {signal}: no new work is taken");
                 None
             }
             failure = failed => Some(failure),
         };
         let in_time = self.tasks.finish(grace).await;
         last.await;
-        self.db.close().await;
-        listeners.finish(Duration::from_secs(1)).await;
+        // A server that does not answer must not hold the process: it notices by itself that the connections are gone.
+        if tokio::time::timeout(FAREWELL, self.db.close()).await.is_err() {
+            tracing::warn!("the database did not answer the farewell");
+        }
+        self.listeners.finish(Duration::from_secs(1)).await;
         match failure {
             Some(failure) => Err(failure),
             None if in_time => {
@@ -133,7 +167,7 @@ fn is_final(error: &sqlx::Error) -> bool {
     // database.
     error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code.starts_with("28") || code == "3D000")
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use scheduler::ticks::{self, Scheduler};
-use shared::{config, telemetry};
+use shared::{config, shutdown::Signals, telemetry};
 
 use crate::{
     exit::Exit,
@@ -28,14 +28,15 @@ pub struct Args {
 /// Runs the role until a signal.
 pub async fn run(args: &Args) -> anyhow::Result<Exit> {
     telemetry::log()?;
-    let role = role::begin(
+    let mut role = role::begin(
         "scheduler",
         args.database.required()?,
         args.database.database_connections,
         &args.listeners,
+        Signals::listen()?,
     )
     .await?;
-    let bell = role::bell(&args.redis)?;
+    let bell = role::shared_bell(&args.redis)?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }

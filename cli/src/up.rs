@@ -17,7 +17,7 @@ use scheduler::{
     ticks::{self, Scheduler},
 };
 use secrecy::SecretString;
-use shared::{config, store::schema, telemetry};
+use shared::{config, shutdown::Signals, store::schema, telemetry};
 use url::Url;
 use worker::{GRACE, Settings, jobs};
 
@@ -67,28 +67,52 @@ pub struct Args {
 /// Starts everything and runs until a signal.
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     telemetry::log()?;
+    let mut signals = Signals::listen()?;
     let Some(url) = args.database.url()? else {
         let path = config::search_path();
         let options =
             postgres::Options::new(args.data.clone(), &path, Some(args.postgresql_releases.clone()));
         tracing::info!(data = %args.data.display(), "starting a private PostgreSQL");
-        let postgres = postgres::start(options).await.context("cannot start a private PostgreSQL")?;
+        // A start that is given up asks its server to stop: it would not hear of the signal by itself.
+        let Some(postgres) = unless_told_to_end(&mut signals, postgres::start(options)).await else {
+            return Ok(Exit::Done);
+        };
+        let postgres = postgres.context("cannot start a private PostgreSQL")?;
         tracing::info!(pid = postgres.pid(), "PostgreSQL runs");
-        let exit = serve(args, postgres.url().into(), Some(&postgres)).await;
+        let exit = serve(args, postgres.url().into(), Some(&postgres), signals).await;
         postgres.stop().await;
         return exit;
     };
-    serve(args, url, None).await
+    serve(args, url, None, signals).await
 }
 
-async fn serve(mut args: Args, url: SecretString, postgres: Option<&Postgres>) -> anyhow::Result<Exit> {
+/// A part of the start; none: a signal came first.
+async fn unless_told_to_end<T>(signals: &mut Signals, part: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = part => Some(done),
+        signal = signals.first() => {
+            tracing::info!("ending on {signal}");
+            None
+        }
+    }
+}
+
+async fn serve(
+    mut args: Args,
+    url: SecretString,
+    postgres: Option<&Postgres>,
+    signals: Signals,
+) -> anyhow::Result<Exit> {
     let files = Files::open(&args.data)?;
     if !args.keys.is_set() {
         args.keys.keys_file = Some(files.keys()?);
     }
-    let role = role::begin("up", url, args.database.database_connections, &args.listeners).await?;
-    let public = listen::bind(args.listeners.public_addr, "public").await?;
-    let before = schema::migrate(&role.db).await.context("cannot bring the database up to date")?;
+    let mut role =
+        role::begin("up", url, args.database.database_connections, &args.listeners, signals).await?;
+    let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
+    let migrated = unless_told_to_end(&mut role.signals, schema::migrate(&role.db)).await;
+    let Some(before) = migrated else { return Ok(Exit::Done) };
+    let before = before.context("cannot bring the database up to date")?;
     tracing::info!(?before, "the database is up to date");
 
     let bell = role::bell(&args.redis)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
-use shared::{config, job::Lanes, telemetry};
+use shared::{config, job::Lanes, shutdown::Signals, telemetry};
 use worker::{GRACE, Settings, jobs};
 
 use crate::{
@@ -63,9 +63,15 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
 async fn work(args: &Args) -> anyhow::Result<Exit> {
     telemetry::log()?;
     let database = &args.access.database;
-    let role =
-        role::begin("worker", database.required()?, database.database_connections, &args.listeners).await?;
-    let bell = role::bell(&args.access.redis)?;
+    let mut role = role::begin(
+        "worker",
+        database.required()?,
+        database.database_connections,
+        &args.listeners,
+        Signals::listen()?,
+    )
+    .await?;
+    let bell = role::shared_bell(&args.access.redis)?;
     let context = role::context(&role.db, &args.keys, &args.google)?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);

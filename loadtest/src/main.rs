@@ -4,6 +4,7 @@ mod commands {
     pub mod engine;
     pub mod fairness;
     pub mod fake_google;
+    pub mod faults;
     pub mod idle;
     pub mod soak;
 }
@@ -30,6 +31,8 @@ enum Command {
     Soak(commands::soak::Args),
     /// Run a fake Google until Ctrl-C
     FakeGoogle(commands::fake_google::Args),
+    /// Run a fleet under faults, and compare what it mirrored with the truth
+    Faults(commands::faults::Args),
 }
 
 #[tokio::main]
@@ -41,5 +44,6 @@ async fn main() -> anyhow::Result<()> {
         Command::Idle(args) => commands::idle::run(args).await,
         Command::Soak(args) => commands::soak::run(args).await,
         Command::FakeGoogle(args) => commands::fake_google::run(args).await,
+        Command::Faults(args) => commands::faults::run(args).await,
     }
 }

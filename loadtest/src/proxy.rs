@@ -88,6 +88,8 @@ pub struct Proxy {
     mode: watch::Sender<Mode>,
     /// The number of cuts so far.
     cuts: watch::Sender<u64>,
+    /// The number of strandings so far.
+    strandings: watch::Sender<u64>,
     counts: Arc<Counts>,
     _tasks: JoinSet<()>,
 }
@@ -101,10 +103,12 @@ impl Proxy {
             .context("cannot listen on a port of 127.0.0.1")?;
         let address = listener.local_addr().context("cannot read the address that was bound")?;
         let (mode, cuts) = (watch::Sender::new(Mode::Forward), watch::Sender::new(0));
+        let strandings = watch::Sender::new(0);
         let counts = Arc::new(Counts::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, upstream, mode.clone(), cuts.clone(), counts.clone()));
-        Ok(Self { address, mode, cuts, counts, _tasks: tasks })
+        let ends = (cuts.clone(), strandings.clone());
+        tasks.spawn(accept(listener, upstream, mode.clone(), ends, counts.clone()));
+        Ok(Self { address, mode, cuts, strandings, counts, _tasks: tasks })
     }
 
     /// Where clients connect.
@@ -123,6 +127,12 @@ impl Proxy {
         self.cuts.send_modify(|count| *count += 1);
     }
 
+    /// Leaves the clients of all open connections without a word for ever, as when a host is gone for good or a firewall has
+    /// forgotten them. The upstream's ends are closed. New ones are not affected.
+    pub fn strand(&self) {
+        self.strandings.send_modify(|count| *count += 1);
+    }
+
     /// The counts as they stand.
     #[must_use]
     pub fn connections(&self) -> Connections {
@@ -139,7 +149,7 @@ async fn accept(
     listener: TcpListener,
     upstream: Upstream,
     mode: watch::Sender<Mode>,
-    cuts: watch::Sender<u64>,
+    (cuts, strandings): (watch::Sender<u64>, watch::Sender<u64>),
     counts: Arc<Counts>,
 ) {
     let mut connections = JoinSet::new();
@@ -161,8 +171,8 @@ async fn accept(
             continue;
         }
         // Subscribed before the task runs, so that no cut is missed.
-        let (cut, mode) = (cuts.subscribe(), mode.subscribe());
-        connections.spawn(serve(client, upstream.clone(), mode, cut, counts.clone()));
+        let (ends, mode) = ((cuts.subscribe(), strandings.subscribe()), mode.subscribe());
+        connections.spawn(serve(client, upstream.clone(), mode, ends, counts.clone()));
     }
 }
 
@@ -170,7 +180,7 @@ async fn serve(
     client: TcpStream,
     upstream: Upstream,
     mode: watch::Receiver<Mode>,
-    mut cut: watch::Receiver<u64>,
+    (mut cut, mut stranded): (watch::Receiver<u64>, watch::Receiver<u64>),
     counts: Arc<Counts>,
 ) {
     let mut client = client;
@@ -179,6 +189,11 @@ async fn serve(
         tokio::select! {
             ended = forward(&mut client, &upstream, mode, &counts) => ended,
             _ = cut.changed() => Err(io::ErrorKind::ConnectionReset.into()),
+            _ = stranded.changed() => {
+                // Held open, and never read again.
+                let _ = cut.changed().await;
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
         }
     };
     if ended.is_err() {

@@ -14,7 +14,8 @@ use redis::{ConnectionAddr, IntoConnectionInfo, aio::MultiplexedConnection};
 use secrecy::{ExposeSecret, SecretString};
 use shared::{
     bell::Bell,
-    config, shutdown,
+    config,
+    shutdown::Signals,
     store::{PgConnection, PgPool, Session, connect, schema},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
@@ -78,6 +79,7 @@ pub async fn on_stage<T>(
         .execute(&mut connection)
         .await
         .context("cannot make a database to work in")?;
+    let mut signals = Signals::listen()?;
     let worked = async {
         let url = SecretString::from(options.clone().database(&name).to_url_lossy().to_string());
         let db = connect(&url, &Session::new("loadtest", CONNECTIONS))?;
@@ -94,7 +96,7 @@ pub async fn on_stage<T>(
         };
         tokio::select! {
             worked = work(&stage) => worked,
-            signal = shutdown::wait_for_signal() => bail!("broken off by {}", signal?),
+            signal = signals.first() => bail!("broken off by {signal}"),
         }
     }
     .await;

@@ -9,10 +9,12 @@ use anyhow::Context;
 use shared::shutdown::Tasks;
 use tokio::net::TcpListener;
 
-/// Binds an address now, so that a taken port is told at the start.
-pub async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+/// Binds an address now, so that a taken port is told at the start, with the `setting` that names it.
+pub async fn bind(address: SocketAddr, what: &str, setting: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address} for the {what} listener: is the port taken, or may this user not use it?")
+        format!(
+            "{setting}: cannot listen on {address} for the {what} listener: is the port taken, or may this user not use it?"
+        )
     })
 }
 

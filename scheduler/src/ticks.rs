@@ -43,19 +43,23 @@ pub fn start(scheduler: &Scheduler, tasks: &Tasks) {
 /// is said once.
 struct Pace {
     name: &'static str,
+    /// How long one tick may take.
+    limit: Duration,
     soft: CancellationToken,
     failing: bool,
 }
 
 impl Pace {
-    const fn new(name: &'static str, soft: CancellationToken) -> Self {
-        Self { name, soft, failing: false }
+    const fn new(name: &'static str, limit: Duration, soft: CancellationToken) -> Self {
+        Self { name, limit, soft, failing: false }
     }
 
     /// Runs one tick and waits for the next; false after the soft word.
     async fn keep(&mut self, tick: impl Future<Output = anyhow::Result<Duration>>) -> bool {
         let began = Instant::now();
+        let tick = tokio::time::timeout(self.limit, tick);
         let Some(done) = self.soft.run_until_cancelled(tick).await else { return false };
+        let done = done.unwrap_or_else(|_| Err(anyhow::anyhow!("it took longer than {:?}", self.limit)));
         let pause = self.note(done, began.elapsed());
         self.soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }
@@ -88,6 +92,7 @@ fn describe_metrics() {
     describe_counter!("syncfleet_leases_expired_total", "Jobs that were taken back from dead workers");
     describe_gauge!("syncfleet_staleness_seconds", "How long the most overdue job has waited to be in step");
     describe_gauge!("syncfleet_jobs", "Jobs by kind and state");
+    describe_gauge!("syncfleet_bell_jobs", "Ids that wait at the bell");
     for tick in ["dispatch", "reap", "gates", "gauges", "retain"] {
         counter!("syncfleet_scheduler_tick_failures_total", "tick" => tick).absolute(0);
     }

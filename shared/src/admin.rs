@@ -1,9 +1,12 @@
 //! What operators do, one file per noun: plain functions behind the CLI and the API. Results are serde values, whose shape
 //! is the JSON that both print. Whatever changes something writes the audit table in the same transaction.
 
+pub mod account;
 pub mod audit;
+pub mod calendar;
 pub mod check;
 pub mod enqueue;
+pub mod event;
 mod gate;
 pub mod job;
 pub mod kind;

@@ -4,7 +4,7 @@
 mod database;
 pub mod google;
 pub mod keys;
-mod listeners;
+pub mod listeners;
 mod redis;
 mod retention;
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The tasks of a role, and the two words that end them.
@@ -56,24 +59,44 @@ impl Tasks {
     }
 }
 
-/// Waits for SIGTERM or SIGINT. After the first, another ends the process at once, with the exit code of that signal.
-pub async fn wait_for_signal() -> std::io::Result<&'static str> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    let name = tokio::select! {
-        _ = term.recv() => "SIGTERM",
-        _ = int.recv() => "SIGINT",
-    };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it outlives the shutdown on purpose: it ends the process"
-    )]
-    tokio::spawn(async move {
-        let code = tokio::select! {
-            _ = term.recv() => 143,
-            _ = int.recv() => 130,
-        };
-        std::process::exit(code);
-    });
-    Ok(name)
+/// The signals that end the process, from the moment that this is made: none is lost between two waits.
+#[derive(Debug)]
+pub struct Signals {
+    heard: watch::Receiver<Option<&'static str>>,
+}
+
+impl Signals {
+    /// Listens from now on. The first SIGTERM or SIGINT is told to whoever waits, a second one ends the process at once, with
+    /// the exit code of that signal.
+    pub fn listen() -> std::io::Result<Self> {
+        let mut term = signal(SignalKind::terminate())?;
+        let mut int = signal(SignalKind::interrupt())?;
+        let (say, heard) = watch::channel(None);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it outlives the shutdown on purpose: it ends the process"
+        )]
+        tokio::spawn(async move {
+            let first = tokio::select! {
+                _ = term.recv() => "SIGTERM",
+                _ = int.recv() => "SIGINT",
+            };
+            say.send_replace(Some(first));
+            let code = tokio::select! {
+                _ = term.recv() => 143,
+                _ = int.recv() => 130,
+            };
+            std::process::exit(code);
+        });
+        Ok(Self { heard })
+    }
+
+    /// Waits for the first signal, and says its name. Whoever asks again hears of the same one.
+    pub async fn first(&mut self) -> &'static str {
+        match self.heard.wait_for(Option::is_some).await.map(|heard| *heard) {
+            Ok(Some(name)) => name,
+            // The listening task is never ended; without it, none comes.
+            _ => std::future::pending().await,
+        }
+    }
 }

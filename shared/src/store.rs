@@ -24,6 +24,19 @@ pub use sqlx::{PgConnection, PgPool};
 /// A transaction on a connection of the pool.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 
+/// Waits for an answer of the database no longer than `limit`. A server that went without a word never answers, and no
+/// connection of its tells so. What was asked may be done all the same.
+pub async fn limited<T, E: From<sqlx::Error>>(
+    limit: std::time::Duration,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(no_answer(limit).into()))
+}
+
+fn no_answer(limit: std::time::Duration) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer in {limit:?}")))
+}
+
 /// Seconds for SQL's `make_interval`; a time that does not fit is as good as for ever.
 pub(crate) fn seconds(duration: std::time::Duration) -> f64 {
     duration.as_secs_f64().min(1e10)
@@ -35,4 +48,14 @@ pub(crate) fn last_of_each<T>(rows: &[T], key: impl Fn(&T) -> &str) -> Vec<&T> {
     let mut kept: Vec<&T> = rows.iter().rev().filter(|row| seen.insert(key(row).to_owned())).collect();
     kept.reverse();
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn of_rows_with_the_same_key_the_last_one_stays_in_its_place() {
+        let rows = [("a", 1), ("b", 2), ("a", 3), ("c", 4)];
+        let kept: Vec<_> = super::last_of_each(&rows, |row| row.0).into_iter().map(|row| row.1).collect();
+        assert_eq!(kept, [2, 3, 4]);
+    }
 }

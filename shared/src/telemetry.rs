@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::Context;
-use metrics::gauge;
+use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -50,6 +50,7 @@ pub fn measure(role: &'static str) -> anyhow::Result<Metrics> {
         .context("cannot set the buckets")?
         .install_recorder()
         .context("cannot begin to measure")?;
+    describe_gauge!("syncfleet_build_info", "1; the labels tell the program's version and the role");
     gauge!("syncfleet_build_info", "version" => env!("CARGO_PKG_VERSION"), "role" => role).set(1.0);
     Ok(Metrics(handle))
 }

@@ -117,7 +117,8 @@ async fn due_ids(
 ) -> Result<Vec<JobId>, sqlx::Error> {
     let limit = i64::try_from(most * 4).unwrap_or(i64::MAX);
     let mut conn = worker.db().acquire().await?;
-    let mut due = job_state::due(&mut conn, lane, (DateTime::UNIX_EPOCH, 0), limit).await?;
+    let due = job_state::due(&mut conn, lane, (DateTime::UNIX_EPOCH, 0), limit);
+    let mut due = worker.answer(due).await?;
     if let Some(overdue) = overdue {
         let Some(now) = worker.alive.database_time() else { return Ok(Vec::new()) };
         due.retain(|due| now - due.run_at > overdue);
@@ -137,7 +138,7 @@ async fn claim(worker: &Worker, lane: Lane, ids: &[JobId]) -> Result<Vec<Run>, s
         let mut conn = worker.db().acquire().await?;
         job_state::claim(&mut conn, &claimer, ids, &leases).await
     };
-    let claimed = claimed.await;
+    let claimed = worker.answer(claimed).await;
     // After an error nobody knows what was taken: the leases leave the memory, so that the rows are handed back.
     let taken: HashSet<_> = claimed.iter().flatten().map(|run| run.id).collect();
     let not_taken: Vec<_> = leases.into_iter().filter(|lease| !taken.contains(lease)).collect();

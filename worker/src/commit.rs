@@ -11,19 +11,20 @@ mod settle;
 
 use std::time::{Duration, Instant};
 
-use rand::Rng;
+use rand::{Rng, RngExt};
 use shared::{
     bell::Ring,
     job::{GateScope, Lane, Parked, Policy, Run, Step, Verdict},
     store::{
         Tx, gates,
         job_state::{self, Completion, LeaseLost, PutBack, Wanted},
+        limited,
     },
 };
 
 pub use batch::{Batch, Quiet};
 
-use crate::{Worker, execute::finished};
+use crate::{ANSWER, Worker, execute::finished};
 
 /// How a run ended for the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +48,30 @@ impl Ended {
     }
 }
 
+/// What chance has decided for a run.
+struct Drawn {
+    /// The time to the next pass.
+    next: Option<Duration>,
+    /// The backoff, should it come to that.
+    again: Duration,
+    /// What a throttle's time is multiplied by.
+    spread: f64,
+}
+
 /// Commits a step's writes, its follow-up wants, its history and its verdict.
 pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: &mut impl Rng) -> Ended {
     let Step { verdict, tx, changed, wanted } = step;
     let outcome = outcome(&verdict, run, policy);
     let wrote = tx.is_some();
-    let next = policy.next(rng);
-    let again = policy.retry.delay(run.attempt + 1, rng);
+    let drawn = Drawn {
+        next: policy.next(rng),
+        again: policy.retry.delay(run.attempt + 1, rng),
+        spread: rng.random_range(1.0..1.25),
+    };
     let follow_ups = wanted.iter().filter_map(Wanted::ring);
     let committed = match tx {
-        Some(tx) => apply(worker, run, policy, &verdict, changed, (next, again), tx).await,
-        None => begin_and_apply(worker, run, policy, &verdict, changed, (next, again)).await,
+        Some(tx) => worker.answer(apply(worker, run, policy, &verdict, changed, &drawn, tx)).await,
+        None => begin_and_apply(worker, run, policy, &verdict, changed, &drawn).await,
     };
     match committed {
         Ok(own) => {
@@ -74,13 +88,11 @@ pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: 
                 Some(true) => Ended::Committed(outcome),
                 // Its transaction is gone with its connection; the step is done again.
                 Some(false) if wrote => hand_back(worker, run).await,
-                Some(false) => {
-                    match begin_and_apply(worker, run, policy, &verdict, changed, (next, again)).await {
-                        Ok(_) => Ended::Committed(outcome),
-                        Err(LeaseLost::Lost(_)) => Ended::LeaseLost,
-                        Err(LeaseLost::Database(_)) => Ended::GivenUp,
-                    }
-                }
+                Some(false) => match begin_and_apply(worker, run, policy, &verdict, changed, &drawn).await {
+                    Ok(_) => Ended::Committed(outcome),
+                    Err(LeaseLost::Lost(_)) => Ended::LeaseLost,
+                    Err(LeaseLost::Database(_)) => Ended::GivenUp,
+                },
                 None => Ended::GivenUp,
             }
         }
@@ -102,7 +114,9 @@ pub async fn hand_back(worker: &Worker, run: &Run) -> Ended {
         let mut conn = worker.db().acquire().await?;
         job_state::put_back(&mut conn, &finished(worker, run, 0), &back).await
     };
-    match handed_back.await {
+    // After the hard word there is time for one try.
+    let limit = if worker.hard.is_cancelled() { Duration::from_secs(1) } else { ANSWER };
+    match limited(limit, handed_back).await {
         Ok(()) => {
             // As it is due anyway, a bell that is away costs only time.
             let _ = worker.bell.ring(run.lane, &[run.job]).await;
@@ -122,10 +136,13 @@ async fn begin_and_apply(
     policy: &Policy,
     verdict: &Verdict,
     changed: u32,
-    times: (Option<Duration>, Duration),
+    drawn: &Drawn,
 ) -> Result<Option<Ring>, LeaseLost> {
-    let tx = worker.db().begin().await?;
-    apply(worker, run, policy, verdict, changed, times, tx).await
+    let answer = async {
+        let tx = worker.db().begin().await?;
+        apply(worker, run, policy, verdict, changed, drawn, tx).await
+    };
+    worker.answer(answer).await
 }
 
 /// Adds the verdict to the step's transaction and commits it. Says what of it is due at once.
@@ -135,7 +152,7 @@ async fn apply(
     policy: &Policy,
     verdict: &Verdict,
     changed: u32,
-    (next, again): (Option<Duration>, Duration),
+    drawn: &Drawn,
     mut tx: Tx,
 ) -> Result<Option<Ring>, LeaseLost> {
     let finished = finished(worker, run, changed);
@@ -143,7 +160,8 @@ async fn apply(
     let mut due = None;
     match verdict {
         Verdict::Complete => {
-            let completion = Completion { finished, next, floor: policy.min_interval, lane: policy.lane };
+            let completion =
+                Completion { finished, next: drawn.next, floor: policy.min_interval, lane: policy.lane };
             let done = job_state::complete(&mut tx, &[completion]).await?;
             let [done] = done[..] else { return Err(LeaseLost::Lost(run.id)) };
             if done.due {
@@ -159,19 +177,27 @@ async fn apply(
             let back = put_back("wait", *after, 0, true, None, Some(why));
             job_state::put_back(&mut tx, &finished, &back).await?;
         }
-        Verdict::Throttled { scope, after, why } => {
+        Verdict::Throttled { scope, after: gate_time, why } => {
+            // Not before the gate opens, and not all at that moment.
+            let after = gate_time.mul_f64(drawn.spread);
             for gate in throttled_gates(worker, run, policy, *scope) {
-                gates::close(&mut tx, &gate, gates::Reason::Throttled, Some(*after), why).await?;
+                gates::close(&mut tx, &gate, gates::Reason::Throttled, Some(*gate_time), why).await?;
             }
-            let back = put_back("throttled", *after, attempt(run.attempt), false, None, Some(why));
+            let back = put_back("throttled", after, attempt(run.attempt), false, None, Some(why));
             job_state::put_back(&mut tx, &finished, &back).await?;
         }
         Verdict::Retry { why, .. } if is_last(run, policy) => {
             job_state::park(&mut tx, &finished, Parked::Failed, why).await?;
         }
         Verdict::Retry { after, why } => {
-            let mut back =
-                put_back("retry", after.unwrap_or(again), attempt(run.attempt + 1), false, None, Some(why));
+            let mut back = put_back(
+                "retry",
+                after.unwrap_or(drawn.again),
+                attempt(run.attempt + 1),
+                false,
+                None,
+                Some(why),
+            );
             back.backoff = true;
             job_state::put_back(&mut tx, &finished, &back).await?;
         }

@@ -68,7 +68,7 @@ impl Executor {
     async fn execute_run(&self, run: Run, slot: tokio::sync::OwnedSemaphorePermit) {
         let lane = run.lane;
         histogram!("syncfleet_job_start_delay_seconds", "lane" => lane.as_str())
-            .record((run.started_at - run.due_since).as_seconds_f64().max(0.0));
+            .record((run.started_at - run.due_at).as_seconds_f64().max(0.0));
         let Some(kind) = self.worker.find(&run.kind) else {
             // Claims name the kinds, so this is a fault of ours; the row is handed back when the lease is forgotten.
             tracing::error!("a run of an unknown kind was claimed");

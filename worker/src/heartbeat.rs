@@ -19,13 +19,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use metrics::counter;
 use shared::{
     shutdown::Tasks,
-    store::{connect, job_state, workers},
+    store::{connect, job_state, limited, workers},
 };
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::{HAND_BACK, Settings, Worker, new_id};
+use crate::{ANSWER, HAND_BACK, Settings, Worker, new_id};
 
 const BEAT: Duration = Duration::from_secs(2);
 
@@ -220,7 +220,8 @@ pub(crate) async fn hand_back_lost(worker: Arc<Worker>, soft: CancellationToken)
         // A lease that is drawn from now on is not in the list, and is not meant either.
         let before = SystemTime::now() - Duration::from_secs(1);
         let known = worker.held.all();
-        match job_state::hand_back(worker.db(), worker.id, &known, new_id(before)).await {
+        let lost = job_state::hand_back(worker.db(), worker.id, &known, new_id(before));
+        match limited(ANSWER, lost).await {
             Ok(jobs) if jobs.is_empty() => {}
             Ok(jobs) => {
                 tracing::warn!(jobs = jobs.len(), "handed back jobs whose claim was not answered");

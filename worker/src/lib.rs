@@ -21,15 +21,17 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures_util::{FutureExt, future::BoxFuture};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use secrecy::SecretString;
 use shared::{
     bell::Bell,
     job::{Lane, Lanes, RunId, WorkerId},
     shutdown::Tasks,
-    store::PgPool,
+    store::{PgPool, limited},
 };
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::{
@@ -40,11 +42,16 @@ use crate::{
     jobs::{Context, Kind},
 };
 
-/// The longest that a worker takes to end.
-pub const GRACE: Duration = Duration::from_secs(25);
+/// How long a worker's tasks take to end at the most. With the farewells to its servers, a worker ends within 25 seconds,
+/// whether they answer or not.
+pub const GRACE: Duration = Duration::from_secs(18);
 
 /// After this time of it, what still runs is handed back.
-const HAND_BACK: Duration = Duration::from_secs(20);
+const HAND_BACK: Duration = Duration::from_secs(14);
+
+/// How long the engine waits for an answer of the database, beyond the server's own limit for locks. Longer than the lease:
+/// what is not answered by then has failed.
+pub(crate) const ANSWER: Duration = Duration::from_secs(12);
 
 /// What a worker is started with.
 #[derive(Debug)]
@@ -80,6 +87,8 @@ pub struct Worker {
     pub kinds: &'static [Kind],
     /// Their names.
     pub kind_names: Vec<String>,
+    /// The word that ends it now.
+    pub hard: CancellationToken,
     /// Jobs whose last worker died with them run one at a time; this many are held.
     pub suspects: AtomicUsize,
 }
@@ -95,6 +104,22 @@ impl Worker {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&'static Kind> {
         self.kinds.iter().find(|kind| kind.policy.kind == name)
+    }
+
+    /// Waits for an answer of the database, no longer than [`ANSWER`], and not after the hard word.
+    pub(crate) fn answer<'a, T: 'a, E: From<sqlx::Error> + 'a>(
+        &'a self,
+        answer: impl Future<Output = Result<T, E>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, E>> {
+        // Statements make large futures: on the heap they do not swell those of their callers.
+        let answer = limited(ANSWER, answer).boxed();
+        async {
+            match self.hard.run_until_cancelled(answer).await {
+                Some(answer) => answer,
+                None => Err(sqlx::Error::Io(std::io::ErrorKind::Interrupted.into()).into()),
+            }
+        }
+        .boxed()
     }
 
     /// Whether there is room for another suspect: waiting for each other, they must not fill the slots.
@@ -143,6 +168,7 @@ pub fn start(
         context,
         kinds: settings.kinds,
         kind_names: settings.kinds.iter().map(|kind| kind.policy.kind.to_owned()).collect(),
+        hard: tasks.hard().clone(),
         suspects: AtomicUsize::new(0),
     });
     let heart = heartbeat::start(settings, &worker).context("cannot start the heartbeat's thread")?;

@@ -40,6 +40,10 @@ struct Settings {
     listeners: config::Listeners,
     #[command(flatten)]
     retention: config::Retention,
+    #[command(flatten)]
+    keys: config::keys::KeysArgs,
+    #[command(flatten)]
+    google: config::google::GoogleArgs,
 }
 
 /// A setting in effect.
@@ -102,7 +106,26 @@ async fn checks(settings: &Settings) -> Vec<Check> {
             ),
             Err(invalid) => Check::new(invalid.setting, Err(invalid.why)),
         },
+        Check::new("SYNCFLEET_KEYS", keys(&settings.keys)),
+        Check::new("SYNCFLEET_GOOGLE_CLIENT_ID", google(&settings.google)),
     ]
+}
+
+fn keys(keys: &config::keys::KeysArgs) -> Result<String, String> {
+    if !keys.is_set() {
+        return Ok("not set: whoever adds or syncs accounts needs a key ring".to_owned());
+    }
+    let ring = keys.key_ring().map_err(|error| format!("{error:#}"))?;
+    let ids: Vec<_> = ring.ids().collect();
+    Ok(format!("readable: {}; the first one seals", ids.join(", ")))
+}
+
+fn google(google: &config::google::GoogleArgs) -> Result<String, String> {
+    match google.config() {
+        Ok(Some(_)) => Ok("complete".to_owned()),
+        Ok(None) => Ok("not set: Google accounts are not synced".to_owned()),
+        Err(error) => Err(format!("{error:#}")),
+    }
 }
 
 /// All settings of `config check`, whatever they are: clap knows them.

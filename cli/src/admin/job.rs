@@ -12,10 +12,10 @@ use shared::{
 };
 use worker::jobs::policies;
 
-use super::{Access, limit, ring, run as runs};
+use super::{Access, limit, more, ring, run as runs};
 use crate::{
     exit::Exit,
-    output::{Output, json, line, or_dash, say, when},
+    output::{Output, json, line, or_dash, when},
 };
 
 /// What is kept in step, and how it stands
@@ -132,11 +132,7 @@ async fn ls(db: &PgPool, ls: &Ls, out: Output) -> anyhow::Result<Exit> {
             job.note.clone().unwrap_or_default(),
         ]
     })?;
-    if let Some(last) = jobs.last()
-        && i64::try_from(jobs.len()).is_ok_and(|n| n == ls.limit)
-    {
-        say(&format!("there may be more: --after {}", last.id))?;
-    }
+    more(jobs.len(), ls.limit, jobs.last().map(|job| job.id))?;
     Ok(Exit::Done)
 }
 

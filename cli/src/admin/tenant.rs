@@ -124,7 +124,8 @@ fn facts(tenant: &Tenant, now: chrono::DateTime<chrono::Utc>) -> Vec<(&'static s
 
 /// What a tenant or an account holds, in words.
 pub fn told(holdings: &Holdings) -> String {
-    [(holdings.accounts, "account"), (holdings.jobs, "job")]
+    let Holdings { accounts, jobs, calendars, events } = *holdings;
+    [(accounts, "account"), (jobs, "job"), (calendars, "calendar"), (events, "event")]
         .map(|(n, thing)| words::count(n, thing))
         .join(", ")
 }

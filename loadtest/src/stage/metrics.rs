@@ -16,6 +16,7 @@ pub fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these numbers are exact in binary")]
 mod tests {
     use super::*;
 

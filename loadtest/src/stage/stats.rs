@@ -29,6 +29,7 @@ pub fn rate(count: usize, took: Duration) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these numbers are exact in binary")]
 mod tests {
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use metrics::gauge;
+use metrics::{describe_gauge, gauge};
 use shared::{
     shutdown::Tasks,
     store::{PgPool, schema},
@@ -35,6 +35,8 @@ impl fmt::Debug for Health {
 /// Serves the listener until the soft word of `tasks`. The role's own tasks are others: after `draining` was said, and while
 /// they end, the process is alive and not ready.
 pub fn serve(listener: TcpListener, health: Health, draining: CancellationToken, tasks: &Tasks) {
+    describe_gauge!("syncfleet_db_pool_open", "Connections to the database");
+    describe_gauge!("syncfleet_db_pool_in_use", "Connections to the database in use");
     super::serve(listener, routes(health, draining), tasks, "admin");
 }
 

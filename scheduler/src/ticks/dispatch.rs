@@ -115,7 +115,7 @@ async fn ring(bell: &Bell, lane: Lane, ids: &[JobId]) -> Result<(), Away> {
 
 pub(super) async fn run(scheduler: Scheduler, soft: CancellationToken) {
     let mut dispatcher = Dispatcher::default();
-    let mut pace = Pace::new("dispatch", soft);
+    let mut pace = Pace::new("dispatch", Duration::from_secs(15), soft);
     while pace.keep(tick(&scheduler, &mut dispatcher)).await {}
 }
 

@@ -14,7 +14,7 @@ const BATCH: i64 = 1_000;
 const SPREAD: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(scheduler: Scheduler, soft: CancellationToken) {
-    let mut pace = Pace::new("gates", soft);
+    let mut pace = Pace::new("gates", Duration::from_secs(30), soft);
     while pace.keep(tick(&scheduler)).await {}
 }
 

@@ -19,7 +19,7 @@ const COUNT_EVERY: u32 = 12;
 
 pub(super) async fn run(scheduler: Scheduler, soft: CancellationToken) {
     let mut counted = Counted::default();
-    let mut pace = Pace::new("gauges", soft);
+    let mut pace = Pace::new("gauges", Duration::from_secs(30), soft);
     while pace.keep(tick(&scheduler, &mut counted)).await {}
 }
 

@@ -47,7 +47,7 @@ impl Calm {
 
 pub(super) async fn run(scheduler: Scheduler, soft: CancellationToken) {
     let mut calm = Calm::default();
-    let mut pace = Pace::new("reap", soft);
+    let mut pace = Pace::new("reap", Duration::from_secs(15), soft);
     while pace.keep(tick(&scheduler, &mut calm)).await {}
 }
 

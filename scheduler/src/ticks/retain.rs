@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Pace, Scheduler};
 
 pub(super) async fn run(scheduler: Scheduler, soft: CancellationToken) {
-    let mut pace = Pace::new("retain", soft);
+    let mut pace = Pace::new("retain", Duration::from_mins(5), soft);
     while pace.keep(tick(&scheduler)).await {}
 }
 

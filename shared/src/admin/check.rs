@@ -71,11 +71,31 @@ async fn ask_redis(url: &SecretString) -> Result<String, String> {
     let client = redis::Client::open(url.expose_secret()).map_err(wrong)?;
     let mut connection = client.get_multiplexed_async_connection().await.map_err(wrong)?;
     let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await.map_err(wrong)?;
-    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown");
+    fits(&info)
+}
+
+/// Whether the server that tells this of itself is new enough.
+fn fits(info: &str) -> Result<String, String> {
+    let version =
+        info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown").trim();
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_some_and(|major| major >= REDIS_AT_LEAST) {
         Ok(format!("reachable, version {version}"))
     } else {
         Err(format!("version {version}: Redis {REDIS_AT_LEAST}.0 or later is needed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_redis_is_refused() {
+        assert_eq!(fits("# Server\r\nredis_version:7.0.15\r\n"), Ok("reachable, version 7.0.15".to_owned()));
+        assert_eq!(fits("redis_version:10.1.0"), Ok("reachable, version 10.1.0".to_owned()));
+        for old in ["redis_version:6.2.14\r\n", "redis_version:\r\n", ""] {
+            assert!(fits(old).unwrap_err().contains("Redis 7.0 or later"), "{old}");
+        }
     }
 }

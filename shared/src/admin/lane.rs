@@ -31,7 +31,7 @@ pub async fn ls(conn: &mut PgConnection) -> Result<Vec<LaneState>, AdminError> {
         select
             l.lane as "lane!: Lane",
             coalesce(w.slots, 0) as "slots!", coalesce(w.busy, 0) as "busy!",
-            (select count(*) from due_jobs d where d.lane = l.lane) as "due!",
+            (select count(*) from due_jobs d where d.lane = l.lane and d.run_at < 'infinity') as "due!",
             (select count(*) from job_state s where s.phase = 'running' and s.lane = l.lane) as "running!",
             exists (
                 select from gates g

@@ -126,6 +126,10 @@ pub struct Holdings {
     pub accounts: i64,
     /// Jobs.
     pub jobs: i64,
+    /// Mirrored calendars.
+    pub calendars: i64,
+    /// Mirrored events.
+    pub events: i64,
 }
 
 /// What a tenant holds.
@@ -139,7 +143,13 @@ async fn count(conn: &mut PgConnection, id: TenantId) -> Result<Holdings, AdminE
         Holdings,
         r#"-- admin::tenant::count
         select (select count(*) from accounts where tenant_id = $1) as "accounts!",
-            (select count(*) from jobs where tenant_id = $1) as "jobs!""#,
+            (select count(*) from jobs where tenant_id = $1) as "jobs!",
+            (
+                select count(*) from calendars c join accounts a on a.id = c.account_id where a.tenant_id = $1
+            ) as "calendars!",
+            (
+                select count(*) from events e join accounts a on a.id = e.account_id where a.tenant_id = $1
+            ) as "events!""#,
         id,
     )
     .fetch_one(conn)

@@ -59,7 +59,9 @@ impl Redis {
 
     /// A connection for one command that answers at once. Its slot is free while the command runs.
     async fn quick(&self) -> Result<MultiplexedConnection, Away> {
-        let mut slot = self.quick.lock().await;
+        // Whoever holds the slot is connecting; many must not wait for each other's attempts, one after the other.
+        let slot = tokio::time::timeout(PATIENCE, self.quick.lock()).await;
+        let mut slot = slot.map_err(|_| Away(format!("no connection within {PATIENCE:?}")))?;
         self.connected(&mut slot, PATIENCE).await.map_err(|error| Away(error.to_string()))
     }
 

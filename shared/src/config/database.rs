@@ -39,8 +39,9 @@ impl Database {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(Invalid::new(URL, format_args!("not a PostgreSQL URL; {LIKE}")));
         }
-        connect::options(url, "syncfleet")
-            .map_err(|error| Invalid::new(URL, format_args!("{}; {LIKE}", error.root_cause())))?;
+        connect::options(url, "syncfleet").map_err(|error| {
+            Invalid::new(URL, format_args!("not a PostgreSQL URL ({}); {LIKE}", error.root_cause()))
+        })?;
         Ok(Some(url.clone()))
     }
 

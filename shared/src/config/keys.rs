@@ -36,10 +36,11 @@ impl KeysArgs {
             (None, None) => bail!("no key ring: set SYNCFLEET_KEYS or SYNCFLEET_KEYS_FILE"),
             (Some(keys), None) => KeyRing::parse(keys).context("SYNCFLEET_KEYS"),
             (None, Some(file)) => {
-                let text = std::fs::read_to_string(file)
-                    .with_context(|| format!("cannot read the key file {}", file.display()))?;
+                let text = std::fs::read_to_string(file).with_context(|| {
+                    format!("SYNCFLEET_KEYS_FILE: cannot read the key file {}", file.display())
+                })?;
                 KeyRing::parse(&SecretString::from(text))
-                    .with_context(|| format!("the key file {}", file.display()))
+                    .with_context(|| format!("SYNCFLEET_KEYS_FILE: the key file {}", file.display()))
             }
         }
     }

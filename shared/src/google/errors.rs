@@ -5,14 +5,14 @@
 
 mod classify;
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
 pub use self::classify::Class;
 pub(super) use self::classify::{Answer, classify};
 use super::auth::AuthError;
-use crate::job::{Failure, GateScope, Parked};
+use crate::job::{Failure, Parked};
 
 /// No provider's word on when to come back is followed for longer.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -72,22 +72,6 @@ impl CallError {
             Class::Resync => Failure::retry(self, Some(LONGEST)),
             Class::Permanent => Failure::park(self, Parked::Failed),
         }
-    }
-}
-
-/// Whom a limit is for, as metrics and messages name it.
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Retry => "retry",
-            Self::SlowDown { scope: GateScope::Account, .. } => "slow down (account)",
-            Self::SlowDown { scope: GateScope::Provider, .. } => "slow down (project)",
-            Self::Unauthorized => "unauthorized",
-            Self::MissingScope => "missing scope",
-            Self::Resync => "full resync",
-            Self::Gone => "gone",
-            Self::Permanent => "permanent",
-        })
     }
 }
 

@@ -24,8 +24,8 @@ use super::{
 };
 use crate::job::AccountId;
 
-/// How long one call may take, its body included. Two of them and a refresh fit into a step.
-const CALL_LIMIT: Duration = Duration::from_secs(20);
+/// How long one call may take, its body included. Two of them, each after a wait for its token, fit into a step.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
 
 /// The typed request builders of Calendar.
 pub(super) type Hub = CalendarHub<ApiConnector>;

@@ -17,7 +17,7 @@ use crate::config::google::GoogleConfig;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a request to the token endpoint may take. Under the lease of a refresh.
-pub(super) const TOKEN_LIMIT: Duration = Duration::from_secs(8);
+pub(super) const TOKEN_LIMIT: Duration = Duration::from_secs(6);
 
 /// What carries API calls.
 pub(super) type ApiConnector = HttpsConnector<HttpConnector>;

@@ -25,7 +25,9 @@ pub struct Run {
     pub crashes: u32,
     /// Whether an earlier step of the same pass was committed or tried.
     pub goes_on: bool,
-    /// When the pass became due, in database time.
+    /// When this step became due, in database time.
+    pub due_at: DateTime<Utc>,
+    /// When the pass became due.
     pub due_since: DateTime<Utc>,
     /// When it was wanted first, if anybody did.
     pub dirty_since: Option<DateTime<Utc>>,

@@ -9,6 +9,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use super::limited;
+
 /// What a pool is for.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -54,7 +56,14 @@ pub fn connect(url: &SecretString, session: &Session) -> anyhow::Result<PgPool> 
         .max_connections(session.connections)
         .acquire_timeout(session.wait)
         .idle_timeout(Duration::from_mins(5))
+        .after_release(|connection, _| Box::pin(is_alive(connection)))
         .connect_lazy_with(options(url, &session.name)?))
+}
+
+/// The pool asks a connection that comes back for a sign of life, and waits for it without a limit: a connection that nobody
+/// answers any more would keep its place for ever.
+async fn is_alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    limited(Duration::from_secs(5), connection.ping()).await.map(|()| true)
 }
 
 /// Connects once and leaves again, to learn early and in plain words why the database cannot be reached.

@@ -23,7 +23,7 @@ pub struct EventRow {
     /// Google's id.
     pub id: String,
     /// confirmed, tentative or cancelled.
-    pub status: Option<String>,
+    pub status: String,
     /// The title.
     pub summary: Option<String>,
     /// When a timed event starts.
@@ -74,6 +74,7 @@ async fn upsert(
         events.iter().map(|event| of(event)).collect()
     };
     let ids: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
+    let statuses: Vec<String> = events.iter().map(|event| event.status.clone()).collect();
     let raws: Vec<String> = events.iter().map(|event| event.raw.clone()).collect();
     let sequences: Vec<Option<i32>> = events.iter().map(|event| event.sequence).collect();
     sqlx::query!(
@@ -111,7 +112,7 @@ async fn upsert(
         mirror.calendar,
         generation,
         &ids,
-        &text(|event| event.status.as_deref()) as &[Option<String>],
+        &statuses,
         &text(|event| event.summary.as_deref()) as &[Option<String>],
         &moments(|event| event.start.moment()) as &[Option<DateTime<Utc>>],
         &moments(|event| event.end.moment()) as &[Option<DateTime<Utc>>],
@@ -220,7 +221,7 @@ pub async fn between(
         EventRow,
         r#"-- events::between
         select
-            calendar_id as "calendar!", event_id as "id!", status, summary, start_at, end_at, start_date, end_date,
+            calendar_id as "calendar!", event_id as "id!", status as "status!", summary, start_at, end_at, start_date, end_date,
             start_zone as zone, organizer
         from (
             select * from events

@@ -17,7 +17,7 @@ use shared::{
 
 use crate::fixture::{POLICY, actor, claim, complete, due, explained, finished, job, park, put_back, worker};
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_job_that_nobody_wanted(db: PgPool) {

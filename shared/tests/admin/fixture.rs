@@ -28,7 +28,7 @@ pub const POLICY: Policy = Policy {
     interval: None,
     min_interval: Duration::ZERO,
     limit: Duration::from_secs(10),
-    retry: Retry { base: Duration::from_secs(1), cap: Duration::from_secs(60), attempts: None },
+    retry: Retry { base: Duration::from_secs(1), cap: Duration::from_mins(1), attempts: None },
     per_account: None,
     provider: None,
 };

@@ -7,7 +7,10 @@ use shared::{
         kind, lane, run, tenant, worker,
     },
     job::{Lane, Lanes, Parked},
-    store::PgPool,
+    store::{
+        PgPool,
+        job_state::{self, LeaseLost},
+    },
 };
 
 use crate::fixture::{self, POLICY, actor, audited, claim, complete, due, park, put_back};
@@ -64,7 +67,8 @@ async fn removing_a_tenant_takes_all_that_is_its_and_nothing_else(db: PgPool) {
     .execute(&db)
     .await
     .unwrap();
-    claim(&db, uuid::Uuid::now_v7(), running).await;
+    let worker = fixture::worker(&db, Lanes::default()).await;
+    let run = claim(&db, worker, running).await;
 
     let mut conn = db.acquire().await.unwrap();
     let before = tenant::holdings(&mut conn, "acme").await.unwrap();
@@ -77,6 +81,9 @@ async fn removing_a_tenant_takes_all_that_is_its_and_nothing_else(db: PgPool) {
         let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
         assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&db).await.unwrap(), rows, "{table}");
     }
+    let finished = fixture::finished(&run, worker);
+    let late = job_state::park(&mut conn, &finished, Parked::Failed, "").await;
+    assert!(matches!(late, Err(LeaseLost::Lost(_))), "the run under way has lost its lease");
     assert_eq!(audited(&db).await.last().unwrap(), &("tenant.rm".to_owned(), "acme".to_owned()));
     assert!(matches!(tenant::rm(&db, &actor(), "acme").await, Err(AdminError::NotFound { .. })));
 }
@@ -92,7 +99,7 @@ async fn jobs_are_listed_by_every_filter_and_page(db: PgPool) {
     park(&db, parked, Parked::Failed).await;
     let paused = fixture::job(&db, "other", "paused", None).await;
     job::pause(&db, &actor(), &JobRef::Id(paused)).await.unwrap();
-    shared::store::job_state::want(&mut conn, &[paused], None, None).await.unwrap();
+    job_state::want(&mut conn, &[paused], None, None).await.unwrap();
 
     let everything = Filter { limit: 100, ..Filter::default() };
     let mut ids = async |filter: Filter| {
@@ -133,7 +140,7 @@ async fn an_unknown_kind_is_told_from_one_without_jobs(db: PgPool) {
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_retry_lifts_what_holds_a_job_and_leaves_a_running_one(db: PgPool) {
     let id = due(&db).await;
-    put_back(&db, id, "retry", Duration::from_secs(3_600), 3).await;
+    put_back(&db, id, "retry", Duration::from_hours(1), 3).await;
     let retried = job::retry(&db, &actor(), &JobRef::Id(id)).await.unwrap();
     assert!(retried.changed && retried.bell.due);
     assert_eq!((retried.job.state, retried.job.attempt), (State::Due, 0));
@@ -191,7 +198,7 @@ async fn runs_are_found_by_job_outcome_and_age(db: PgPool) {
     let completed = run::Filter { outcome: Some("complete".to_owned()), ..everything.clone() };
     assert_eq!(outcomes(completed).await, ["complete"]);
     assert_eq!(outcomes(run::Filter { job: Some(id + 1), ..everything.clone() }).await, [""; 0]);
-    let recent = run::Filter { since: Some(Duration::from_secs(3_600)), ..everything.clone() };
+    let recent = run::Filter { since: Some(Duration::from_hours(1)), ..everything.clone() };
     assert_eq!(outcomes(recent).await.len(), 2);
 
     let shown = job::show(&mut conn, &JobRef::Id(id)).await.unwrap();

@@ -107,7 +107,7 @@ async fn commit(worker: &Worker, batch: &[Quiet]) -> HashMap<RunId, Option<Compl
             let mut conn = worker.db().acquire().await?;
             job_state::complete(&mut conn, &open).await
         };
-        match answer.await {
+        match worker.answer(answer).await {
             Ok(completed) => {
                 stand.extend(completed.into_iter().map(|done| (done.run, Some(done))));
                 break;

@@ -13,17 +13,17 @@ const HOPELESS: Duration = Duration::from_secs(30);
 /// Which of the runs stand in the history; none: the database did not answer in time.
 pub(super) async fn recorded(worker: &Worker, asked: &[RunId]) -> Option<Vec<RunId>> {
     let began = Instant::now();
-    while began.elapsed() < HOPELESS {
+    while began.elapsed() < HOPELESS && !worker.hard.is_cancelled() {
         let answer = async {
             let mut conn = worker.db().acquire().await?;
             runs::recorded(&mut conn, asked).await
         };
-        match answer.await {
+        match worker.answer(answer).await {
             Ok(recorded) => return Some(recorded),
             Err(error) => {
                 tracing::debug!("cannot settle {} commits yet: {error}", asked.len());
                 let pause = Duration::from_millis(500).mul_f64(rand::rng().random_range(0.5..1.5));
-                tokio::time::sleep(pause).await;
+                let _ = worker.hard.run_until_cancelled(tokio::time::sleep(pause)).await;
             }
         }
     }

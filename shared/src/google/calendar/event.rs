@@ -4,13 +4,16 @@ use serde_json::value::RawValue;
 
 use crate::google::item::lenient;
 
+const CONFIRMED: &str = "confirmed";
+const CANCELLED: &str = "cancelled";
+
 /// An event: <https://developers.google.com/workspace/calendar/api/v3/reference/events#resource>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventItem {
     /// Google's id, unique in its calendar.
     pub id: String,
-    /// confirmed, tentative or cancelled.
-    pub status: Option<String>,
+    /// confirmed (also if Google says nothing), tentative or cancelled.
+    pub status: String,
     /// The title.
     pub summary: Option<String>,
     /// When it starts.
@@ -121,7 +124,7 @@ impl EventItem {
             serde_json::from_str(raw).ok().filter(|fields: &Fields<'_>| !fields.id.is_empty())?;
         Some(Self {
             id: fields.id,
-            status: fields.status,
+            status: fields.status.unwrap_or_else(|| CONFIRMED.to_owned()),
             summary: fields.summary,
             start: fields.start.unwrap_or_default(),
             end: fields.end.unwrap_or_default(),
@@ -141,7 +144,7 @@ impl EventItem {
     /// Whether the event is deleted. A cancelled exception is none: it hides an occurrence for as long as its series lives.
     #[must_use]
     pub fn is_tombstone(&self) -> bool {
-        self.status.as_deref() == Some("cancelled") && self.recurring_event_id.is_none()
+        self.status == CANCELLED && self.recurring_event_id.is_none()
     }
 }
 
@@ -169,7 +172,7 @@ mod tests {
                 "recurrence": "RRULE", "updated": "yesterday", "sequence": 1e99, "attendees": null}"#,
         )
         .unwrap();
-        assert_eq!((event.status, event.organizer, event.recurrence), (None, None, None));
+        assert_eq!((event.status.as_str(), event.organizer, event.recurrence), ("confirmed", None, None));
         assert_eq!((event.start, event.end), (When::default(), When::default()));
         assert_eq!((event.updated, event.sequence, event.attendees), (None, None, None));
     }

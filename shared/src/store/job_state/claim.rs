@@ -27,15 +27,20 @@ pub async fn claim(
         with offered as (
             select * from unnest($1::bigint[], $2::uuid[]) as o (job_id, lease)
         ), locked as (
-            select d.job_id, offered.lease, d.run_at, d.seen is not null as goes_on
-            from due_jobs d join offered using (job_id)
-            where d.kind = any($4) and (d.crashes = 0 or $5)
-            order by d.job_id
-            for update of d skip locked
+            -- One look-up by key per id, whatever the planner thinks of the number of due jobs: `offset 0` sees to it.
+            select d.*, o.lease as new_lease
+            from (select * from offered order by job_id) o
+            cross join lateral (
+                select job_id, run_at, seen is not null as goes_on
+                from due_jobs
+                where job_id = o.job_id and kind = any($4) and (crashes = 0 or $5)
+                offset 0
+                for update skip locked
+            ) d
         )
         update job_state s set
             phase = 'running',
-            lease = locked.lease,
+            lease = locked.new_lease,
             claimed_by = $3,
             seen = coalesce(s.seen, s.wanted),
             due_since = coalesce(s.due_since, s.run_at),
@@ -43,8 +48,8 @@ pub async fn claim(
         from locked join jobs j on j.id = locked.job_id
         where s.job_id = locked.job_id
         returning
-            s.job_id, locked.lease as "lease!", s.kind, j.key, s.tenant_id, s.account_id, s.lane as "lane: Lane",
-            s.attempt, s.crashes, locked.goes_on as "goes_on!", locked.run_at as "run_at!", s.dirty_since,
+            s.job_id, locked.new_lease as "lease!", s.kind, j.key, s.tenant_id, s.account_id, s.lane as "lane: Lane",
+            s.attempt, s.crashes, locked.goes_on as "goes_on!", locked.run_at as "due_at!", s.due_since as "due_since!", s.dirty_since,
             clock() as "started_at!""#,
         jobs,
         leases,
@@ -67,7 +72,8 @@ pub async fn claim(
             attempt: row.attempt.unsigned_abs(),
             crashes: row.crashes.unsigned_abs().into(),
             goes_on: row.goes_on,
-            due_since: row.run_at,
+            due_at: row.due_at,
+            due_since: row.due_since,
             dirty_since: row.dirty_since,
             started_at: row.started_at,
         })

@@ -78,16 +78,14 @@ pub async fn complete(
     sqlx::query_as!(
         Completed,
         r#"-- job_state::complete
-        with over as (
-            select * from unnest(
+        with locked as (
+            select o.*
+            from unnest(
                 $1::uuid[], $2::bigint[], $3::uuid[], $4::lane[], $5::int[], $6::timestamptz[], $7::int[],
                 $8::float8[], $9::float8[], $10::lane[]
             ) as o (run_id, job_id, worker_id, ran_in, attempt, started_at, changed, next, floor, own_lane)
-        ), locked as (
-            select s.job_id
-            from job_state s join over on over.job_id = s.job_id and over.run_id = s.lease
-            where s.phase = 'running'
-            order by s.job_id
+            join job_state s on s.job_id = o.job_id and s.lease = o.run_id
+            order by o.job_id
             for update of s
         ), updated as (
             update job_state s set
@@ -95,30 +93,30 @@ pub async fn complete(
                 done = s.seen, seen = null,
                 attempt = 0, crashes = 0, backoff_until = '-infinity',
                 dirty_since = s.dirty_again, dirty_again = null, due_since = null,
-                floor_at = clock() + make_interval(secs => over.floor),
+                floor_at = clock() + make_interval(secs => o.floor),
                 run_at = greatest(
-                    clock() + make_interval(secs => over.floor),
+                    clock() + make_interval(secs => o.floor),
                     case
                         when s.wanted > s.seen then clock()
-                        else coalesce(clock() + make_interval(secs => over.next), 'infinity')
+                        else coalesce(clock() + make_interval(secs => o.next), 'infinity')
                     end
                 ),
-                lane = case when s.wanted > s.seen then least(s.lane, over.own_lane) else over.own_lane end
-            from over join locked using (job_id)
-            where s.job_id = over.job_id and s.lease = over.run_id
-            returning s.job_id, s.tenant_id, s.kind, s.lane, s.wanted > s.done and s.run_at <= clock() as due
+                lane = case when s.wanted > s.seen then least(s.lane, o.own_lane) else o.own_lane end
+            from locked o
+            where s.job_id = o.job_id
+            returning s.job_id, s.tenant_id, s.kind, s.lane, s.wanted > s.done and s.run_at <= clock() as due,
+                o.run_id, o.worker_id, o.ran_in, o.attempt, o.started_at, o.changed
         ), history as (
             insert into runs (
                 id, job_id, worker_id, tenant_id, kind, lane, attempt, outcome, changed, started_at, ended_at
             )
             select
                 run_id, job_id, worker_id, tenant_id, kind, ran_in, attempt, 'complete', changed, started_at, clock()
-            from updated join over using (job_id)
+            from updated
         )
         select
-            over.run_id as "run!", updated.job_id as "job!", updated.tenant_id as "tenant!",
-            updated.lane as "lane!: Lane", updated.due as "due!"
-        from updated join over using (job_id)"#,
+            run_id as "run!", job_id as "job!", tenant_id as "tenant!", lane as "lane!: Lane", due as "due!"
+        from updated"#,
         &columns.run,
         &columns.job,
         &columns.worker,

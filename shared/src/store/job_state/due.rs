@@ -28,7 +28,7 @@ pub async fn due(
         r#"-- job_state::due
         select job_id as "job!", run_at as "run_at!", tenant_id as "tenant!", account_id as "account"
         from due_jobs
-        where lane = $1 and (run_at, job_id) > ($2, $3)
+        where lane = $1 and run_at < 'infinity' and (run_at, job_id) > ($2, $3)
         order by run_at, job_id
         limit $4"#,
         lane as Lane,
@@ -55,7 +55,7 @@ pub async fn due_elsewhere(
         r#"-- job_state::due_elsewhere
         select job_id as "job!", run_at as "run_at!", tenant_id as "tenant!", account_id as "account"
         from due_jobs
-        where lane = $1 and (run_at, job_id) > ($2, $3)
+        where lane = $1 and run_at < 'infinity' and (run_at, job_id) > ($2, $3)
             and tenant_id <> all($4)
             and coalesce(account_id <> all($5), true)
         order by run_at, job_id

@@ -86,7 +86,7 @@ pub(super) async fn read(conn: &mut PgConnection, job: &Job) -> Result<Facts, Ad
         r#"-- admin::job::explain (before)
         select count(*) as "lane!", count(*) filter (where d.tenant_id = $2) as "tenant!"
         from job_state s
-        join due_jobs d on d.lane = s.lane and (d.run_at, d.job_id) < (s.run_at, s.job_id)
+        join due_jobs d on d.lane = s.lane and d.run_at < 'infinity' and (d.run_at, d.job_id) < (s.run_at, s.job_id)
         where s.job_id = $1 and s.run_at <= clock()"#,
         job.id,
         row.tenant_id,

@@ -1,0 +1,69 @@
+//! Reading a secret: from a file, a pipe, or a terminal that does not show it. Never from an argument, which others could see.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, IsTerminal, Read, Write},
+    path::Path,
+};
+
+use anyhow::Context;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use secrecy::SecretString;
+
+/// More is no token.
+const LONGEST: u64 = 64 * 1024;
+
+/// Reads from the file if one is named, else from stdin, with a prompt if that is a terminal.
+pub fn read(file: Option<&Path>, what: &str) -> anyhow::Result<SecretString> {
+    let stdin = io::stdin();
+    match file {
+        Some(path) => {
+            let place = || format!("cannot read {}", path.display());
+            all(File::open(path).with_context(place)?).with_context(place)
+        }
+        None if stdin.is_terminal() => typed(what),
+        None => all(stdin.lock()).context("cannot read stdin"),
+    }
+}
+
+fn all(from: impl Read) -> io::Result<SecretString> {
+    let mut text = String::new();
+    from.take(LONGEST).read_to_string(&mut text)?;
+    Ok(SecretString::from(text.trim()))
+}
+
+fn typed(what: &str) -> anyhow::Result<SecretString> {
+    let stdin = io::stdin();
+    let mut stderr = io::stderr();
+    write!(stderr, "{what} (not shown): ")?;
+    stderr.flush()?;
+    let silent = Silent::new().context("cannot silence the terminal: give the token by a pipe or a file")?;
+    let mut line = String::new();
+    let read = stdin.lock().read_line(&mut line);
+    drop(silent);
+    writeln!(stderr)?;
+    read?;
+    Ok(SecretString::from(line.trim()))
+}
+
+/// The terminal shows nothing that is typed for as long as this lives.
+struct Silent {
+    before: Termios,
+}
+
+impl Silent {
+    fn new() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut modes = before.clone();
+        modes.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &modes)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        // The shell restores its terminal, too.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}

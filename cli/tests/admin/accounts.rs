@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use shared::{
+    google::auth::REFRESH_TOKEN,
+    secrets::{KeyRing, Owner, generate_key},
+    store::{
+        PgPool,
+        gates::{self, Gate, Reason},
+        secrets,
+    },
+};
+
+use crate::program::Program;
+
+const ADD: [&str; 6] = ["account", "add", "--tenant", "acme", "--email", "ada@example.com"];
+
+fn program(db: &PgPool) -> (Program, KeyRing) {
+    let key: SecretString = generate_key("k1").unwrap();
+    let program = Program::with(db).env("SYNCFLEET_KEYS", &format!("{}\n", key.expose_secret()));
+    program.ok(&["tenant", "add", "acme"]);
+    (program, KeyRing::parse(&key).unwrap())
+}
+
+async fn token(db: &PgPool, keys: &KeyRing, account: i64) -> String {
+    let mut conn = db.acquire().await.unwrap();
+    let stored = secrets::get(&mut conn, keys, Owner::account(account, REFRESH_TOKEN)).await.unwrap();
+    stored.unwrap().value.expose_secret().to_owned()
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn an_accounts_life(db: PgPool) {
+    let (program, keys) = program(&db);
+    let added = program.fed(&[&ADD as &[&str], &["-o", "json"]].concat(), "1//first\n");
+    assert_eq!(added.code, 0, "{added:?}");
+    assert!(!added.stdout.contains("1//first"), "{added:?}");
+    let added: serde_json::Value = serde_json::from_str(&added.stdout).unwrap();
+    let id = added["id"].as_i64().unwrap();
+    assert_eq!((&added["new"], &added["tenant"]), (&json!(true), &json!("acme")));
+    assert_eq!(token(&db, &keys, id).await, "1//first");
+    let per_account = worker::jobs::policies().iter().filter(|policy| policy.per_account.is_some()).count();
+    let jobs = program.json(&["job", "ls", "--account", &id.to_string()]);
+    assert_eq!(jobs.as_array().unwrap().len(), per_account);
+    assert!(
+        jobs.as_array()
+            .unwrap()
+            .iter()
+            .all(|job| job["state"] == "due" && job["key"] == json!(id.to_string()))
+    );
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "1//second\n").unwrap();
+    let mut conn = db.acquire().await.unwrap();
+    gates::close(&mut conn, &Gate::Account(id), Reason::SignIn, None, "").await.unwrap();
+    assert_eq!(program.json(&["account", "show", "ada@example.com"])["gates"][0]["reason"], "sign_in");
+    let path = file.path().to_str().unwrap();
+    let again = program.json(&[&ADD as &[&str], &["--token-file", path]].concat());
+    assert_eq!((&again["new"], &again["id"]), (&json!(false), &json!(id)));
+    assert_eq!(again["gates"], json!([]));
+    assert_eq!(token(&db, &keys, id).await, "1//second");
+
+    assert!(program.ok(&["account", "ls", "--tenant", "acme"]).contains("ada@example.com"));
+    program.refused(&["account", "rm", "ada@example.com"], 2, &["1 account", "give --yes"]);
+    program.ok(&["account", "rm", "ada@example.com", "--yes"]);
+    assert_eq!(program.json(&["account", "ls"]), json!([]));
+    for table in ["secrets", "jobs", "gates"] {
+        let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+        assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&db).await.unwrap(), 0, "{table}");
+    }
+    let entries = program.json(&["audit", "ls", "--target", "acme/ada@example.com"]);
+    let actions: Vec<_> = entries.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions, ["account.rm", "account.sign_in", "account.add"]);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_bad_account_leaves_nothing_behind(db: PgPool) {
+    let (program, _) = program(&db);
+    program.fed(&ADD, "").is_refusal(1, &["not a refresh token"]);
+    program.fed(&ADD, "two words").is_refusal(1, &["not a refresh token"]);
+    program
+        .fed(&["account", "add", "--tenant", "acme", "--email", "ada"], "t")
+        .is_refusal(1, &["not an e-mail"]);
+    program
+        .fed(&["account", "add", "--tenant", "nobody", "--email", "a@b"], "t")
+        .is_refusal(3, &["there is no tenant nobody"]);
+    program
+        .fed(&[&ADD as &[&str], &["--token-file", "/nowhere/token"]].concat(), "")
+        .is_refusal(1, &["cannot read /nowhere/token: No such file"]);
+    Program::with(&db).fed(&ADD, "t").is_refusal(1, &["set SYNCFLEET_KEYS"]);
+    Program::with(&db)
+        .env("SYNCFLEET_KEYS", "k1:AAAA")
+        .fed(&ADD, "t")
+        .is_refusal(1, &["SYNCFLEET_KEYS: the key k1"]);
+    assert_eq!(program.json(&["account", "ls"]), json!([]));
+    assert_eq!(program.json(&["job", "ls"]), json!([]));
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn an_address_of_two_tenants_must_be_told_apart(db: PgPool) {
+    let (program, _) = program(&db);
+    program.ok(&["tenant", "add", "other"]);
+    program.fed(&ADD, "t");
+    program.fed(&["account", "add", "--tenant", "other", "--email", "ada@example.com"], "t");
+    let words = ["several tenants have an account ada@example.com", "one of "];
+    program.refused(&["account", "show", "ada@example.com"], 1, &words);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn calendars_and_events_are_listed(db: PgPool) {
+    let (program, _) = program(&db);
+    program.fed(&ADD, "t");
+    let calendar: i64 = sqlx::query_scalar(
+        "insert into calendars (account_id, google_id, summary, access_role, raw, list_generation)
+        select id, 'primary', E'Work\\x1b[31m', 'owner', '{}', 1 from accounts returning id",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    sqlx::query(
+        "insert into events
+            (account_id, calendar_id, event_id, status, summary, start_at, start_date, raw, generation)
+        select account_id, id, e.event_id, e.status, e.event_id, e.at, e.day, '{}', 1
+        from calendars, (values
+            ('timed', 'confirmed', timestamptz '2026-03-01T10:00:00Z', null),
+            ('day', 'confirmed', null, date '2026-03-02'),
+            ('off', 'cancelled', null, null)
+        ) as e (event_id, status, at, day)",
+    )
+    .execute(&db)
+    .await
+    .unwrap();
+
+    let calendars = program.json(&["calendar", "ls", "--tenant", "acme"]);
+    assert_eq!((&calendars[0]["events"], &calendars[0]["readable"]), (&json!(2), &json!(true)));
+    let table = program.ok(&["calendar", "ls"]);
+    assert!(table.contains("not synced yet") && !table.contains('\u{1b}'), "{table:?}");
+
+    let id = calendar.to_string();
+    let events = program.json(&["event", "ls", "--calendar", &id]);
+    assert_eq!((&events[0]["id"], &events[1]["id"]), (&json!("day"), &json!("timed")));
+    assert_eq!(program.json(&["event", "ls", "--calendar", &id, "--cancelled"]).as_array().unwrap().len(), 3);
+    let table = program.ok(&["event", "ls", "--calendar", &id]);
+    assert!(table.contains("2026-03-01T10:00:00Z") && table.contains("2026-03-02"), "{table}");
+    let held = program.run(&["account", "rm", "ada@example.com", "--yes"]);
+    assert!(held.stderr.contains("1 calendar, 3 events"), "{held:?}");
+    tokio::time::timeout(Duration::from_secs(5), db.close()).await.unwrap();
+}

@@ -1,0 +1,9 @@
+//! The admin nouns, as their users run them: the real program against a real database.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod accounts;
+mod bad_input;
+mod jobs;
+mod program;
+mod settings;
+mod tenants;

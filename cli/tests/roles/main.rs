@@ -1,0 +1,14 @@
+//! The roles, as they are run: real processes against a real database, signals and faults included.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bell;
+mod crash;
+mod metrics;
+mod outage;
+mod process;
+mod redis;
+mod refusals;
+mod schema;
+mod shutdown;
+mod up;
+mod work;

@@ -1,0 +1,142 @@
+//! The hands from outside: the command line of the program under test, and a watch on what waits.
+
+use std::{
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use loadtest::fake_google::FakeGoogle;
+use rand::RngExt;
+use sqlx::PgPool;
+use tokio::{io::AsyncWriteExt, process::Command};
+
+use super::{fleet::Surroundings, observe, servers::Servers};
+
+const TENANT: &str = "faults";
+
+/// How long one command may take.
+const COMMAND: Duration = Duration::from_secs(30);
+
+/// Settings that all processes share.
+pub fn settings(google: &FakeGoogle) -> Vec<(String, String)> {
+    // The base64 of 32 bytes: 43 digits, of which the last one tells four bits, and a sign that fills.
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut rng = rand::rng();
+    let key: String = (0..42).map(|_| char::from(DIGITS[rng.random_range(0..DIGITS.len())])).collect();
+    let options = google.options();
+    [
+        ("SYNCFLEET_KEYS", format!("k1:{key}A=")),
+        ("SYNCFLEET_GOOGLE_CLIENT_ID", options.client_id.clone()),
+        ("SYNCFLEET_GOOGLE_CLIENT_SECRET", options.client_secret.clone()),
+        ("SYNCFLEET_GOOGLE_TOKEN_URL", google.token_url()),
+        ("SYNCFLEET_GOOGLE_CALENDAR_URL", google.calendar_url()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// The command line, with connections that no fault of the plan touches.
+#[derive(Debug, Clone)]
+pub struct Cli {
+    program: std::path::PathBuf,
+    env: Vec<(String, String)>,
+}
+
+impl Cli {
+    pub fn new(servers: &Servers, around: &Surroundings) -> Self {
+        let mut env = around.env.clone();
+        env.push(("DATABASE_URL".to_owned(), servers.postgres.url(servers.postgres.port)));
+        env.push(("REDIS_URL".to_owned(), format!("redis://127.0.0.1:{}", servers.redis.port)));
+        Self { program: around.syncfleet.clone(), env }
+    }
+
+    /// Runs a command that must end well.
+    pub async fn run(&self, args: &[&str]) -> anyhow::Result<()> {
+        self.run_with(args, "").await
+    }
+
+    /// Runs a command that reads `input`.
+    pub async fn run_with(&self, args: &[&str], input: &str) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(args).env_clear().envs(self.env.iter().cloned());
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let what = args.join(" ");
+        let mut child = command.spawn().with_context(|| format!("cannot run syncfleet {what}"))?;
+        let ended = async {
+            if let Some(mut stdin) = child.stdin.take() {
+                // One that ends without reading says why itself.
+                let _ = stdin.write_all(input.as_bytes()).await;
+            }
+            child.wait_with_output().await
+        };
+        let output = tokio::time::timeout(COMMAND, ended)
+            .await
+            .with_context(|| format!("syncfleet {what} took longer than {COMMAND:?}"))??;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("syncfleet {what} ended with {}: {}", output.status, said.trim());
+        }
+        Ok(())
+    }
+}
+
+/// Makes a tenant with all accounts of the fake Google.
+pub async fn add_accounts(cli: &Cli, google: &FakeGoogle) -> anyhow::Result<()> {
+    cli.run(&["tenant", "add", TENANT]).await?;
+    let emails: Vec<String> = google.world().truth(None).into_iter().map(|account| account.email).collect();
+    for (place, email) in emails.iter().enumerate() {
+        // As the fake's seed names them.
+        let token = format!("fake-refresh-{}", place + 1);
+        cli.run_with(&["account", "add", "--tenant", TENANT, "--email", email], &token).await?;
+    }
+    Ok(())
+}
+
+/// Wants every calendar every two seconds or so, as pushes do, and the lists now and then.
+pub async fn want_all_the_time(cli: Cli) {
+    for round in 0_u64.. {
+        let kind = if round.is_multiple_of(4) { "calendar_list" } else { "calendar_events" };
+        // While the database is away nobody can be told of a want.
+        let _ = cli.run(&["enqueue", kind, "--all"]).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+    }
+}
+
+/// The worst staleness that was seen.
+#[derive(Debug, Clone, Default)]
+pub struct Watch(Arc<Mutex<f64>>);
+
+impl Watch {
+    /// In seconds.
+    pub fn worst(&self) -> f64 {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at the staleness twice a second.
+pub async fn watch(watch: Watch, db: PgPool) {
+    loop {
+        if let Ok(staleness) = observe::staleness(&db).await {
+            let mut worst = watch.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *worst = worst.max(staleness);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Writes the engine's tables beside the logs, for whoever looks into a failure.
+pub async fn dump(db: &PgPool, logs: &Path) {
+    for table in ["jobs", "job_state", "gates", "workers", "runs", "calendars", "calendar_lists"] {
+        let query = sqlx::AssertSqlSafe(format!("select row_to_json(t)::text from {table} t"));
+        let written = match sqlx::query_scalar::<_, String>(query).fetch_all(db).await {
+            Ok(rows) => std::fs::write(logs.join(format!("{table}.jsonl")), rows.join("\n")),
+            Err(error) => std::fs::write(logs.join(format!("{table}.error")), error.to_string()),
+        };
+        if let Err(error) = written {
+            tracing::warn!("cannot write the table {table} to {}: {error}", logs.display());
+        }
+    }
+}

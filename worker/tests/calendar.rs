@@ -1,0 +1,14 @@
+//! The kinds `calendar_list` and `calendar_events`, step by step, against the fake Google and a real `PostgreSQL`.
+
+#[path = "calendar/errors.rs"]
+mod errors;
+#[path = "calendar/list.rs"]
+mod list;
+#[path = "calendar/mirror.rs"]
+mod mirror;
+#[path = "calendar/resync.rs"]
+mod resync;
+#[path = "calendar/rig.rs"]
+mod rig;
+#[path = "calendar/tokens.rs"]
+mod tokens;
