@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use rand::RngExt;
 use shared::{bell::Bell, shutdown::Tasks, store::PgPool};
 use tokio_util::sync::CancellationToken;
@@ -99,5 +99,6 @@ fn describe_metrics() {
     counter!("syncfleet_leases_expired_total").absolute(0);
     for lane in shared::job::Lane::ALL {
         counter!("syncfleet_jobs_rung_total", "lane" => lane.as_str()).absolute(0);
+        gauge!("syncfleet_bell_jobs", "lane" => lane.as_str()).set(0.0);
     }
 }
