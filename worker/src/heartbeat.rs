@@ -19,13 +19,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use metrics::counter;
 use shared::{
     shutdown::Tasks,
-    store::{connect, job_state, limited, workers},
+    store::{connect, job_state, workers},
 };
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ANSWER, HAND_BACK, Settings, Worker, new_id};
+use crate::{HAND_BACK, Settings, Worker, new_id};
 
 const BEAT: Duration = Duration::from_secs(2);
 
@@ -221,7 +221,7 @@ pub(crate) async fn hand_back_lost(worker: Arc<Worker>, soft: CancellationToken)
         let before = SystemTime::now() - Duration::from_secs(1);
         let known = worker.held.all();
         let lost = job_state::hand_back(worker.db(), worker.id, &known, new_id(before));
-        match limited(ANSWER, lost).await {
+        match worker.answer(lost).await {
             Ok(jobs) if jobs.is_empty() => {}
             Ok(jobs) => {
                 tracing::warn!(jobs = jobs.len(), "handed back jobs whose claim was not answered");
