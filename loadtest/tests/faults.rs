@@ -5,10 +5,6 @@ use std::{path::Path, process::Command};
 #[test]
 fn a_fleet_under_faults_mirrors_the_truth() {
     let loadtest = Path::new(env!("CARGO_BIN_EXE_loadtest"));
-    if option_env!("SYNCFLEET_BIN").is_none() && !loadtest.with_file_name("syncfleet").exists() {
-        // As after `cargo test -p syncfleet-loadtest` alone; scripts/test.sh builds it first.
-        return;
-    }
     let output = Command::new(loadtest).args(["faults", "--minutes", "1.2"]).output().unwrap();
     let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}\n{errors}");

@@ -1,6 +1,9 @@
 //! Gauges that only the database knows. Every scheduler exports them: aggregate with `max by`, not with `sum`.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use metrics::gauge;
 use shared::{
@@ -14,8 +17,12 @@ use super::{Pace, Scheduler};
 /// Cheap ones: a few index entries each.
 const OFTEN: Duration = Duration::from_secs(5);
 
-/// How many of the cheap ones pass before the table is counted.
-const COUNT_EVERY: u32 = 12;
+/// Between two counts of the whole table, at the least.
+const COUNT_EVERY: Duration = Duration::from_mins(1);
+
+/// A count is followed by so many times its own duration without one: it takes half a percent of a core, however long the
+/// table is.
+const COUNT_PAUSE: u32 = 200;
 
 pub(super) async fn run(scheduler: Scheduler, soft: CancellationToken) {
     let mut counted = Counted::default();
@@ -33,17 +40,19 @@ async fn tick(scheduler: &Scheduler, counted: &mut Counted) -> anyhow::Result<Du
             gauge!("syncfleet_bell_jobs", "lane" => lane.as_str()).set(waiting as f64);
         }
     }
-    if counted.rounds.is_multiple_of(COUNT_EVERY) {
+    let began = Instant::now();
+    if counted.next.is_none_or(|next| next <= began) {
         counted.show(job_state::count(&mut conn).await?);
+        let ended = Instant::now();
+        counted.next = Some(ended + COUNT_EVERY.max((ended - began) * COUNT_PAUSE));
     }
-    counted.rounds = counted.rounds.wrapping_add(1);
     Ok(OFTEN)
 }
 
 /// What was counted last: a state that has emptied is shown as 0.
 #[derive(Debug, Default)]
 struct Counted {
-    rounds: u32,
+    next: Option<Instant>,
     shown: HashSet<(String, String)>,
 }
 
