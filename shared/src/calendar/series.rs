@@ -2,8 +2,8 @@
 //!
 //! The crate `rrule` knows the patterns. All else is done here, because of what it does with it (version 0.14):
 //!
-//! - it is only given local times, and told that they are UTC: in a zone it moves times in a gap by the length of a day's first
-//!   hours, and leaves out days whose midnight is missing;
+//! - it is only given local times, and told that they are UTC: in a zone it leaves out a time in a gap or an ambiguous one if
+//!   that day's midnight is one too, as where clocks change at midnight;
 //! - `UNTIL` and `COUNT` are taken out of the rule: it refuses an `UNTIL` without a zone or before the start, and does not count
 //!   a start that the rule does not fit;
 //! - RDATE and EXDATE are read in `recurrence`: it refuses local times that are in a gap or ambiguous.
