@@ -5,5 +5,6 @@ mod accounts;
 mod bad_input;
 mod jobs;
 mod program;
+mod quota;
 mod settings;
 mod tenants;
