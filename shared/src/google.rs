@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod errors;
 mod execute;
 mod item;
+pub mod scopes;
 mod transport;
 
 use std::sync::Arc;

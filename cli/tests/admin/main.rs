@@ -4,6 +4,8 @@
 mod accounts;
 mod bad_input;
 mod jobs;
+mod keys;
 mod program;
 mod settings;
+mod sign_in;
 mod tenants;

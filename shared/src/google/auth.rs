@@ -8,7 +8,10 @@
 //! - *The holder dies.* Its lease ends by itself, well after the longest request.
 //! - *The account signed in again while the old grant was being refused.* The refresh token is read again before anybody is
 //!   asked to sign in; a refusal is remembered for that very token only, and for a minute.
+//! - *Somebody else's token was put in the account's place.* Its subject is compared with the account's before it is stored.
 
+mod check;
+mod id_token;
 mod refresh;
 
 use std::time::{Duration, Instant};
@@ -18,12 +21,14 @@ use metrics::counter;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgPool, types::Uuid};
 
+pub use self::check::{CheckError, Checked};
 use self::refresh::{Answer, Grant};
 use super::Google;
 use crate::{
     job::AccountId,
     secrets::Owner,
     store::{
+        accounts::{self, Learned},
         oauth_refreshes::{self, Claim, Refused},
         secrets::{self, SecretError, Stored},
     },
@@ -35,7 +40,8 @@ pub const REFRESH_TOKEN: &str = "refresh_token";
 pub const ACCESS_TOKEN: &str = "access_token";
 
 /// Reasons of failed refreshes, as in metrics.
-pub(super) const REFRESH_FAILURES: [&str; 4] = ["invalid_grant", "refused", "unreachable", "unreadable"];
+pub(super) const REFRESH_FAILURES: [&str; 5] =
+    ["invalid_grant", "other_subject", "refused", "unreachable", "unreadable"];
 
 /// How long the lease of a refresh stands: two requests and what comes between them.
 const LEASE: Duration = Duration::from_secs(20);
@@ -73,6 +79,16 @@ pub enum AuthError {
         /// Google's words.
         why: String,
     },
+    /// The token is another Google account's than the one whose data is mirrored.
+    #[error(
+        "account {account} must sign in again: its refresh token belongs to another Google account ({whose})"
+    )]
+    OtherSubject {
+        /// The account.
+        account: AccountId,
+        /// How the two differ.
+        whose: String,
+    },
     /// No refresh token was ever stored.
     #[error("account {account} has no refresh token: add one by signing in")]
     NoGrant {
@@ -108,7 +124,7 @@ impl AuthError {
     /// Whether only the account's owner can help. Everything else may go better by itself, or by an operator's hand.
     #[must_use]
     pub const fn needs_sign_in(&self) -> bool {
-        matches!(self, Self::SignInAgain { .. } | Self::NoGrant { .. })
+        matches!(self, Self::SignInAgain { .. } | Self::OtherSubject { .. } | Self::NoGrant { .. })
     }
 }
 
@@ -176,7 +192,10 @@ impl Refresh<'_> {
         let result = match self.google.stored(self.db, self.account, rejected).await {
             Ok(Some(token)) => Ok(token),
             Ok(None) => match self.ask(refused).await {
-                Ok(grant) => return self.store(grant).await,
+                Ok((used, grant)) => match self.store(used, grant).await {
+                    Err(error @ AuthError::OtherSubject { .. }) => Err(error),
+                    stored => return stored,
+                },
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
@@ -185,19 +204,20 @@ impl Refresh<'_> {
         result
     }
 
-    /// Asks the token endpoint. A refusal must come twice, the second time for the refresh token as it stands then.
-    async fn ask(&self, refused: Option<Refused>) -> Result<Grant, AuthError> {
+    /// Asks the token endpoint. A refusal must come twice, the second time for the refresh token as it stands then. Says which
+    /// one was good, by its `updated_at`.
+    async fn ask(&self, refused: Option<Refused>) -> Result<(DateTime<Utc>, Grant), AuthError> {
         let first = self.grant().await?;
         let stands = |refused: Refused| refused.token == first.updated_at && refused.ago < REFUSAL_STANDS;
         if refused.is_some_and(stands) {
             return Err(self.sign_in_again("as it did a moment ago".to_owned()));
         }
         if let Answer::Granted(grant) = refresh::request(&self.google.0, &first.value).await? {
-            return Ok(grant);
+            return Ok((first.updated_at, grant));
         }
         let second = self.grant().await?;
         match refresh::request(&self.google.0, &second.value).await? {
-            Answer::Granted(grant) => Ok(grant),
+            Answer::Granted(grant) => Ok((second.updated_at, grant)),
             Answer::InvalidGrant(why) => {
                 self.release(Some(second.updated_at)).await?;
                 Err(self.sign_in_again(why))
@@ -216,26 +236,43 @@ impl Refresh<'_> {
         AuthError::SignInAgain { account: self.account, why }
     }
 
+    /// The refresh token. Whether it is still good is for the provider to say.
     async fn grant(&self) -> Result<Stored, AuthError> {
         let mut connection = self.db.acquire().await?;
-        secrets::get(&mut connection, self.google.keys(), Owner::account(self.account, REFRESH_TOKEN))
+        secrets::last(&mut connection, self.google.keys(), Owner::account(self.account, REFRESH_TOKEN))
             .await?
             .ok_or(AuthError::NoGrant { account: self.account })
     }
 
-    /// Stores what came. If the lease was lost meanwhile, another caller's token stands; this one is as good.
-    async fn store(&self, grant: Grant) -> Result<AccessToken, AuthError> {
+    /// Stores what came for the refresh token of `used`. If the lease was lost meanwhile, another caller's token stands; this
+    /// one is as good.
+    async fn store(&self, used: DateTime<Utc>, grant: Grant) -> Result<AccessToken, AuthError> {
         let mut tx = self.db.begin().await?;
         if oauth_refreshes::release(&mut tx, self.account, self.holder, None).await? {
+            let subject = grant.claims.as_ref().map(|claims| claims.sub.as_str());
+            let learned = accounts::learn(&mut tx, self.account, subject, grant.scopes.as_deref()).await?;
+            if let Learned::OtherSubject(whose) = learned {
+                refresh::failed("other_subject");
+                return Err(AuthError::OtherSubject { account: self.account, whose });
+            }
             let owner = Owner::account(self.account, ACCESS_TOKEN);
-            let life = grant.lifetime.saturating_sub(MARGIN.min(grant.lifetime / 4));
+            let life = usable(grant.lifetime);
             secrets::put(&mut tx, self.google.keys(), owner, &grant.access_token, Some(life)).await?;
-            if let Some((token, lifetime)) = &grant.refresh_token {
-                let owner = Owner::account(self.account, REFRESH_TOKEN);
-                secrets::put(&mut tx, self.google.keys(), owner, token, *lifetime).await?;
+            let owner = Owner::account(self.account, REFRESH_TOKEN);
+            match (&grant.refresh_token, grant.refresh_token_lifetime) {
+                (Some(token), lifetime) => {
+                    secrets::put(&mut tx, self.google.keys(), owner, token, lifetime).await?;
+                }
+                (None, Some(lifetime)) => secrets::set_lifetime(&mut tx, owner, used, lifetime).await?,
+                (None, None) => {}
             }
             tx.commit().await?;
         }
         Ok(AccessToken(grant.access_token))
     }
+}
+
+/// How long an access token is used of the time that it is good.
+pub(crate) fn usable(lifetime: Duration) -> Duration {
+    lifetime.saturating_sub(MARGIN.min(lifetime / 4))
 }
