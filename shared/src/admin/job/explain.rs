@@ -9,10 +9,7 @@ use sqlx::PgPool;
 
 pub use self::{answer::Answer, facts::Facts};
 use super::{Job, JobRef, get, last_runs};
-use crate::{
-    admin::{AdminError, run},
-    job::Policy,
-};
+use crate::admin::{AdminError, run};
 
 /// The answer, and what it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,15 +27,14 @@ pub struct Explanation {
 }
 
 /// Explains how a job stands.
-pub async fn explain(db: &PgPool, policies: &[Policy], job: &JobRef) -> Result<Explanation, AdminError> {
+pub async fn explain(db: &PgPool, job: &JobRef) -> Result<Explanation, AdminError> {
     let mut tx = db.begin_with("begin isolation level repeatable read read only").await?;
     let id = job.find(&mut tx).await?;
     let job = get(&mut tx, id).await?;
     let runs = last_runs(&mut tx, id).await?;
     let facts = facts::read(&mut tx, &job).await?;
     tx.commit().await?;
-    let known = policies.iter().any(|policy| policy.kind == job.kind);
-    let answer = answer::answer(&job, &facts, &runs, known);
+    let answer = answer::answer(&job, &facts, &runs);
     let text = text::sentence(&answer, &job, facts.now);
     Ok(Explanation { text, answer, job, facts, runs })
 }
