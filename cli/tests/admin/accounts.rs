@@ -157,7 +157,10 @@ async fn a_paused_account_rests_until_it_is_resumed(db: PgPool) {
     let paused = program.ok(&["account", "pause", "ada@example.com", "--note", "asked for by her"]);
     assert!(paused.contains("account acme/ada@example.com is paused"), "{paused}");
     let shown = program.json(&["account", "show", "ada@example.com"]);
-    assert_eq!((&shown["gates"][0]["reason"], &shown["gates"][0]["note"]), (&json!("paused"), &json!("asked for by her")));
+    assert_eq!(
+        (&shown["gates"][0]["reason"], &shown["gates"][0]["note"]),
+        (&json!("paused"), &json!("asked for by her"))
+    );
     let job = program.json(&["job", "ls"])[0]["id"].to_string();
     let explained = program.ok(&["job", "explain", &job]);
     assert!(explained.contains("is paused") && explained.contains("syncfleet account resume"), "{explained}");

@@ -8,6 +8,8 @@
 //! - *The holder dies.* Its lease ends by itself, well after the longest request.
 //! - *The account signed in again while the old grant was being refused.* The refresh token is read again before anybody is
 //!   asked to sign in; a refusal is remembered for that very token only, and for a minute.
+//! - *The account signed in again while the old grant was being refreshed.* What comes of the old one is not stored: the
+//!   refresh token that was used must still stand.
 //! - *Somebody else's token was put in the account's place.* Its subject is compared with the account's before it is stored.
 
 mod check;
@@ -112,6 +114,12 @@ pub enum AuthError {
         /// The account.
         account: AccountId,
     },
+    /// Its refresh token is another one than that which was used.
+    #[error("account {account}: its refresh token was replaced while it was being used")]
+    Replaced {
+        /// The account.
+        account: AccountId,
+    },
     /// A token cannot be opened, sealed or read.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -193,7 +201,7 @@ impl Refresh<'_> {
             Ok(Some(token)) => Ok(token),
             Ok(None) => match self.ask(refused).await {
                 Ok((used, grant)) => match self.store(used, grant).await {
-                    Err(error @ AuthError::OtherSubject { .. }) => Err(error),
+                    Err(error @ (AuthError::OtherSubject { .. } | AuthError::Replaced { .. })) => Err(error),
                     stored => return stored,
                 },
                 Err(error) => Err(error),
@@ -244,30 +252,32 @@ impl Refresh<'_> {
             .ok_or(AuthError::NoGrant { account: self.account })
     }
 
-    /// Stores what came for the refresh token of `used`. If the lease was lost meanwhile, another caller's token stands; this
-    /// one is as good.
+    /// Stores what came for the refresh token of `used`, if that still stands, whoever has the lease by now: a new refresh token
+    /// must not be lost. Secrets are locked in the order of their names, as everybody does.
     async fn store(&self, used: DateTime<Utc>, grant: Grant) -> Result<AccessToken, AuthError> {
         let mut tx = self.db.begin().await?;
-        if oauth_refreshes::release(&mut tx, self.account, self.holder, None).await? {
-            let subject = grant.claims.as_ref().map(|claims| claims.sub.as_str());
-            let learned = accounts::learn(&mut tx, self.account, subject, grant.scopes.as_deref()).await?;
-            if let Learned::OtherSubject(whose) = learned {
-                refresh::failed("other_subject");
-                return Err(AuthError::OtherSubject { account: self.account, whose });
-            }
-            let owner = Owner::account(self.account, ACCESS_TOKEN);
-            let life = usable(grant.lifetime);
-            secrets::put(&mut tx, self.google.keys(), owner, &grant.access_token, Some(life)).await?;
-            let owner = Owner::account(self.account, REFRESH_TOKEN);
-            match (&grant.refresh_token, grant.refresh_token_lifetime) {
-                (Some(token), lifetime) => {
-                    secrets::put(&mut tx, self.google.keys(), owner, token, lifetime).await?;
-                }
-                (None, Some(lifetime)) => secrets::set_lifetime(&mut tx, owner, used, lifetime).await?,
-                (None, None) => {}
-            }
-            tx.commit().await?;
+        oauth_refreshes::release(&mut tx, self.account, self.holder, None).await?;
+        let owner = Owner::account(self.account, ACCESS_TOKEN);
+        let life = usable(grant.lifetime);
+        secrets::put(&mut tx, self.google.keys(), owner, &grant.access_token, Some(life)).await?;
+        let owner = Owner::account(self.account, REFRESH_TOKEN);
+        if !secrets::stands(&mut tx, owner, used).await? {
+            return Err(AuthError::Replaced { account: self.account });
         }
+        match (&grant.refresh_token, grant.refresh_token_lifetime) {
+            (Some(token), lifetime) => {
+                secrets::put(&mut tx, self.google.keys(), owner, token, lifetime).await?;
+            }
+            (None, Some(lifetime)) => secrets::set_lifetime(&mut tx, owner, lifetime).await?,
+            (None, None) => {}
+        }
+        let subject = grant.claims.as_ref().map(|claims| claims.sub.as_str());
+        let learned = accounts::learn(&mut tx, self.account, subject, grant.scopes.as_deref()).await?;
+        if let Learned::OtherSubject(whose) = learned {
+            refresh::failed("other_subject");
+            return Err(AuthError::OtherSubject { account: self.account, whose });
+        }
+        tx.commit().await?;
         Ok(AccessToken(grant.access_token))
     }
 }

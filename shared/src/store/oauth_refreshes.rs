@@ -77,16 +77,3 @@ pub async fn release(
     .await
     .map(|done| done.rows_affected() > 0)
 }
-
-/// Takes the lease away, whoever has it, and forgets refusals: the refresh token is another one now, and what comes of the
-/// old one must not be stored any more.
-pub async fn cancel(conn: &mut PgConnection, account: AccountId) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "-- oauth_refreshes::cancel
-        delete from oauth_refreshes where account_id = $1",
-        account,
-    )
-    .execute(conn)
-    .await
-    .map(drop)
-}

@@ -94,21 +94,37 @@ pub async fn last(
     Ok(Some(Stored { value, updated_at: row.updated_at, expired: row.expired }))
 }
 
-/// Says how long from now a stored value will be of use, unless another one has taken its place.
-pub async fn set_lifetime(
+/// Whether the value that was stored at `updated_at` still stands. If so, nobody replaces it before this transaction ends.
+pub async fn stands(
     conn: &mut PgConnection,
     owner: Owner<'_>,
     updated_at: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        "-- secrets::stands
+        select updated_at from secrets where owner_kind = $1 and owner_id = $2 and name = $3 for update",
+        owner.kind,
+        owner.id,
+        owner.name,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found == Some(updated_at))
+}
+
+/// Says how long from now the stored value will be of use.
+pub async fn set_lifetime(
+    conn: &mut PgConnection,
+    owner: Owner<'_>,
     lifetime: Duration,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "-- secrets::set_lifetime
-        update secrets set expires_at = clock() + make_interval(secs => $5)
-        where owner_kind = $1 and owner_id = $2 and name = $3 and updated_at = $4",
+        update secrets set expires_at = clock() + make_interval(secs => $4)
+        where owner_kind = $1 and owner_id = $2 and name = $3",
         owner.kind,
         owner.id,
         owner.name,
-        updated_at,
         seconds(lifetime),
     )
     .execute(conn)
@@ -153,7 +169,11 @@ pub async fn of_owner(
 pub async fn remove(conn: &mut PgConnection, owner_kind: &str, owner_id: i64) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "-- secrets::remove
-        delete from secrets where owner_kind = $1 and owner_id = $2",
+        with locked as (
+            select name from secrets where owner_kind = $1 and owner_id = $2 order by name for update
+        )
+        delete from secrets s using locked
+        where s.owner_kind = $1 and s.owner_id = $2 and s.name = locked.name",
         owner_kind,
         owner_id,
     )

@@ -1,11 +1,17 @@
 //! What an account's owner has granted, and what becomes of it: the cases of OAuth, as far as refreshing goes.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use futures_util::future::join_all;
-use loadtest::fake_google::{Api, Consent, Options};
+use loadtest::fake_google::{Api, Consent, FaultKind, FaultRule, Options};
 use secrecy::ExposeSecret;
 use shared::{
-    admin::keys,
+    admin::{
+        Actor,
+        account::{self, New},
+        keys,
+    },
     google::auth,
     job::{Parked, Verdict},
     secrets::{KeyRing, Owner, generate_key},
@@ -15,7 +21,7 @@ use shared::{
         secrets::{self, Stored},
     },
 };
-use worker::jobs::Context;
+use worker::jobs::{Context, policies};
 
 use crate::rig::{ANNA, Rig, draft, google};
 
@@ -28,7 +34,7 @@ async fn refresh_token(rig: &Rig) -> anyhow::Result<Stored> {
     secrets::last(&mut connection, &rig.keys, owner).await?.context("no refresh token is stored")
 }
 
-async fn account(rig: &Rig) -> anyhow::Result<AccountRow> {
+async fn anna(rig: &Rig) -> anyhow::Result<AccountRow> {
     let mut connection = rig.db.acquire().await?;
     accounts::find(&mut connection, None, ANNA).await?.pop().context("no account")
 }
@@ -62,7 +68,7 @@ async fn case_02_an_answer_without_a_refresh_token_keeps_the_old_one(db: PgPool)
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn case_03_what_was_not_granted_is_named_and_the_rest_goes_on(db: PgPool) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 10).await?;
-    assert_eq!(account(&rig).await?.scopes.unwrap(), [READ]);
+    assert_eq!(anna(&rig).await?.scopes.unwrap(), [READ]);
     let list = "https://www.googleapis.com/auth/calendar.calendarlist.readonly";
     rig.fake.world().set_consent(ANNA, Consent::to(&["openid", list]))?;
     forget_access(&rig).await?;
@@ -73,7 +79,7 @@ async fn case_03_what_was_not_granted_is_named_and_the_rest_goes_on(db: PgPool) 
         "{why}"
     );
     assert_eq!(rig.refused("403"), 1, "a refusal for want of a scope is not repeated");
-    let account = account(&rig).await?;
+    let account = anna(&rig).await?;
     assert_eq!(account.scopes.unwrap(), ["openid", list]);
     // Its list of calendars is still read.
     let list = rig.list_job(account.id).await?;
@@ -140,12 +146,12 @@ async fn case_10_the_token_of_another_subject_is_never_used(db: PgPool) -> anyho
     forget_access(&rig).await?;
     rig.complete(job).await?;
     let subject = rig.fake.world().subject(ANNA)?;
-    assert_eq!(account(&rig).await?.subject.as_deref(), Some(subject.as_str()));
+    assert_eq!(anna(&rig).await?.subject.as_deref(), Some(subject.as_str()));
 
     rig.fake.world().add_account(BOB, "refresh-bob", None)?;
     rig.fake.world().set_consent(BOB, Consent::to(&["openid", READ]))?;
     let mut connection = rig.db.acquire().await?;
-    let owner = Owner::account(account(&rig).await?.id, auth::REFRESH_TOKEN);
+    let owner = Owner::account(anna(&rig).await?.id, auth::REFRESH_TOKEN);
     secrets::put(&mut connection, &rig.keys, owner, &"refresh-bob".into(), None).await?;
     drop(connection);
     forget_access(&rig).await?;
@@ -181,13 +187,44 @@ async fn case_11_a_grant_that_goes_between_two_pages_leaves_what_was_read(db: Pg
     // Signed in again, the same pass goes on with its next page.
     rig.fake.world().reconnect(ANNA, "refresh-anna-2")?;
     let mut connection = rig.db.acquire().await?;
-    let owner = Owner::account(account(&rig).await?.id, auth::REFRESH_TOKEN);
+    let owner = Owner::account(anna(&rig).await?.id, auth::REFRESH_TOKEN);
     secrets::put(&mut connection, &rig.keys, owner, &"refresh-anna-2".into(), None).await?;
     shared::store::job_state::release(&mut connection, &[job]).await?;
     drop(connection);
     rig.complete(job).await?;
     rig.assert_mirrors().await?;
     assert_eq!(rig.fake.stats().events.full, 1);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_sign_in_during_a_refresh_is_what_stays(db: PgPool) -> anyhow::Result<()> {
+    let (rig, job) = Rig::anna(db, 10).await?;
+    rig.fake.world().set_consent(ANNA, Consent { rotates: true, ..Consent::default() })?;
+    rig.fake.world().grant(ANNA, "refresh-anna-2")?;
+    forget_access(&rig).await?;
+    rig.fake.add_fault(FaultRule::new(FaultKind::Delay { ms: 500 }).on(Api::Token).times(1))?;
+    let refreshing = async {
+        // The request is under way when the refresh token has been read: the lease and the delay are long enough.
+        let asked = "select exists (select from oauth_refreshes where until > clock())";
+        while !sqlx::query_scalar::<_, bool>(asked).fetch_one(&rig.db).await? {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let token = "refresh-anna-2".into();
+        let new =
+            New { tenant: "acme", provider: "google", email: ANNA, refresh_token: &token, checked: None };
+        Ok(account::add(&rig.db, &Actor::new("test"), &rig.keys, &policies(), &new).await?)
+    };
+    let (stepped, added): (_, anyhow::Result<_>) = tokio::join!(rig.step(job), refreshing);
+    assert!(!added?.new);
+    let verdict = stepped?.verdict;
+    assert!(
+        matches!(&verdict, Verdict::Retry { why, .. } if why.contains("was replaced while")),
+        "{verdict:?}"
+    );
+    assert_eq!(refresh_token(&rig).await?.value.expose_secret(), "refresh-anna-2");
+    rig.complete(job).await?;
     Ok(())
 }
 

@@ -17,7 +17,6 @@ use crate::{
         gates::{self, Reason},
         job_state::{self, Wanted},
         jobs::{self, NewJob},
-        oauth_refreshes,
         secrets::{self, SecretError},
     },
 };
@@ -137,7 +136,6 @@ async fn store(
         SecretError::Database(error) => error.into(),
         SecretError::Open(error) => AdminError::Refused(format!("the token cannot be sealed: {error}")),
     };
-    oauth_refreshes::cancel(&mut *conn, id).await?;
     secrets::remove(&mut *conn, "account", id).await?;
     let checked = new.checked;
     let refresh_token =
