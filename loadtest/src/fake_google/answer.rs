@@ -78,11 +78,11 @@ pub(super) async fn primary_calendar(
     let token = oauth::bearer(&headers);
     let account = account_of(&shared, token);
     let call =
-        Call { api: Api::CalendarList, path: uri.path().to_owned(), account, calendar: None, list: None };
+        Call { api: Api::PrimaryCalendar, path: uri.path().to_owned(), account, calendar: None, list: None };
     answer(&shared, &caller.0, call, || {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;
-        oauth::permit(&world, account, Api::CalendarList)?;
+        oauth::permit(&world, account, Api::PrimaryCalendar)?;
         calendar_list::primary(&world, account)
     })
     .await

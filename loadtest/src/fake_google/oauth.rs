@@ -83,7 +83,9 @@ fn id_token(world: &World, account: usize) -> String {
 /// Refuses a call that the account has not granted.
 pub(super) fn permit(world: &World, account: usize, api: Api) -> Result<(), Refusal> {
     let names: &[&str] = match api {
-        Api::CalendarList => &["calendar.calendarlist.readonly", "calendar.calendarlist"],
+        Api::CalendarList | Api::PrimaryCalendar => {
+            &["calendar.calendarlist.readonly", "calendar.calendarlist"]
+        }
         Api::Events => &["calendar.events.readonly", "calendar.events"],
         Api::Token => return Ok(()),
     };

@@ -10,9 +10,11 @@
 //!   asked to sign in; a refusal is remembered for that very token only, and for a minute.
 //! - *The account signed in again while the old grant was being refreshed.* What comes of the old one is not stored: the
 //!   refresh token that was used must still stand.
-//! - *Somebody else's token was put in the account's place.* Its subject is compared with the account's before it is stored.
+//! - *Somebody else's token was put in the account's place.* Its subject is compared with the account's before it is used, or, if
+//!   Google does not tell it, the address of the primary calendar when a refresh token is used for the first time.
 
 mod check;
+mod error;
 mod id_token;
 mod refresh;
 
@@ -23,8 +25,11 @@ use metrics::counter;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgPool, types::Uuid};
 
-pub use self::check::{CheckError, Checked};
 use self::refresh::{Answer, Grant};
+pub use self::{
+    check::{CheckError, Checked},
+    error::AuthError,
+};
 use super::Google;
 use crate::{
     job::AccountId,
@@ -32,7 +37,7 @@ use crate::{
     store::{
         accounts::{self, Learned},
         oauth_refreshes::{self, Claim, Refused},
-        secrets::{self, SecretError, Stored},
+        secrets::{self, Stored},
     },
 };
 
@@ -45,8 +50,8 @@ pub const ACCESS_TOKEN: &str = "access_token";
 pub(super) const REFRESH_FAILURES: [&str; 5] =
     ["invalid_grant", "other_subject", "refused", "unreachable", "unreadable"];
 
-/// How long the lease of a refresh stands: two requests and what comes between them.
-const LEASE: Duration = Duration::from_secs(20);
+/// How long the lease of a refresh stands: three requests and what comes between them.
+const LEASE: Duration = Duration::from_secs(25);
 /// How long a caller waits for another's refresh.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How often it looks meanwhile.
@@ -70,70 +75,14 @@ impl AccessToken {
     }
 }
 
-/// Why there is no access token. No text holds one.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// The account's grant is gone: revoked, expired, or taken away by an administrator.
-    #[error("account {account} must sign in again: Google refuses its refresh token ({why})")]
-    SignInAgain {
-        /// The account.
-        account: AccountId,
-        /// Google's words.
-        why: String,
-    },
-    /// The token is another Google account's than the one whose data is mirrored.
-    #[error(
-        "account {account} must sign in again: its refresh token belongs to another Google account ({whose})"
-    )]
-    OtherSubject {
-        /// The account.
-        account: AccountId,
-        /// How the two differ.
-        whose: String,
-    },
-    /// No refresh token was ever stored.
-    #[error("account {account} has no refresh token: add one by signing in")]
-    NoGrant {
-        /// The account.
-        account: AccountId,
-    },
-    /// The token endpoint refused the request for another reason than the grant.
-    #[error("the token endpoint answered {status} {error}: check the OAuth client's id and secret")]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// Its error code and words.
-        error: String,
-    },
-    /// The token endpoint did not answer, or not with a token.
-    #[error("the token endpoint: {0}")]
-    Endpoint(String),
-    /// Another caller refreshes the token and does not come to an end.
-    #[error("account {account}: another caller has been refreshing the access token for {} s", PATIENCE.as_secs())]
-    Busy {
-        /// The account.
-        account: AccountId,
-    },
-    /// Its refresh token is another one than that which was used.
-    #[error("account {account}: its refresh token was replaced while it was being used")]
-    Replaced {
-        /// The account.
-        account: AccountId,
-    },
-    /// A token cannot be opened, sealed or read.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// The database did not answer.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
-
-impl AuthError {
-    /// Whether only the account's owner can help. Everything else may go better by itself, or by an operator's hand.
-    #[must_use]
-    pub const fn needs_sign_in(&self) -> bool {
-        matches!(self, Self::SignInAgain { .. } | Self::OtherSubject { .. } | Self::NoGrant { .. })
-    }
+/// Whose a grant is.
+enum Owned {
+    /// The account's, as far as it can be told.
+    Ours,
+    /// Google did not answer, in words. The access token is not used, and the question is asked again with the next one.
+    Unknown(String),
+    /// Somebody else's, in words.
+    Foreign(String),
 }
 
 /// A refresh under the lease.
@@ -201,6 +150,7 @@ impl Refresh<'_> {
             Ok(Some(token)) => Ok(token),
             Ok(None) => match self.ask(refused).await {
                 Ok((used, grant)) => match self.store(used, grant).await {
+                    // What was not committed did not give the lease back either.
                     Err(error @ (AuthError::OtherSubject { .. } | AuthError::Replaced { .. })) => Err(error),
                     stored => return stored,
                 },
@@ -255,11 +205,18 @@ impl Refresh<'_> {
     /// Stores what came for the refresh token of `used`, if that still stands, whoever has the lease by now: a new refresh token
     /// must not be lost. Secrets are locked in the order of their names, as everybody does.
     async fn store(&self, used: DateTime<Utc>, grant: Grant) -> Result<AccessToken, AuthError> {
+        let unknown = match self.owner(&grant).await? {
+            Owned::Ours => None,
+            Owned::Unknown(why) => Some(AuthError::OwnerUnknown { account: self.account, why }),
+            Owned::Foreign(whose) => return Err(self.other_subject(whose)),
+        };
         let mut tx = self.db.begin().await?;
         oauth_refreshes::release(&mut tx, self.account, self.holder, None).await?;
-        let owner = Owner::account(self.account, ACCESS_TOKEN);
-        let life = usable(grant.lifetime);
-        secrets::put(&mut tx, self.google.keys(), owner, &grant.access_token, Some(life)).await?;
+        if unknown.is_none() {
+            let owner = Owner::account(self.account, ACCESS_TOKEN);
+            let life = usable(grant.lifetime);
+            secrets::put(&mut tx, self.google.keys(), owner, &grant.access_token, Some(life)).await?;
+        }
         let owner = Owner::account(self.account, REFRESH_TOKEN);
         if !secrets::stands(&mut tx, owner, used).await? {
             return Err(AuthError::Replaced { account: self.account });
@@ -271,14 +228,42 @@ impl Refresh<'_> {
             (None, Some(lifetime)) => secrets::set_lifetime(&mut tx, owner, lifetime).await?,
             (None, None) => {}
         }
+        if let Some(unknown) = unknown {
+            tx.commit().await?;
+            return Err(unknown);
+        }
         let subject = grant.claims.as_ref().map(|claims| claims.sub.as_str());
         let learned = accounts::learn(&mut tx, self.account, subject, grant.scopes.as_deref()).await?;
         if let Learned::OtherSubject(whose) = learned {
-            refresh::failed("other_subject");
-            return Err(AuthError::OtherSubject { account: self.account, whose });
+            return Err(self.other_subject(whose));
         }
         tx.commit().await?;
         Ok(AccessToken(grant.access_token))
+    }
+
+    fn other_subject(&self, whose: String) -> AuthError {
+        refresh::failed("other_subject");
+        AuthError::OtherSubject { account: self.account, whose }
+    }
+
+    /// Whose a grant is that comes without an ID token. Only the first one of a refresh token that was stored unchecked is
+    /// looked at: the account's scopes are not known until then.
+    async fn owner(&self, grant: &Grant) -> Result<Owned, AuthError> {
+        let account = {
+            let mut connection = self.db.acquire().await?;
+            accounts::get(&mut connection, self.account).await?
+        };
+        let Some(account) = account.filter(|account| account.scopes.is_none() && grant.claims.is_none())
+        else {
+            return Ok(Owned::Ours);
+        };
+        Ok(match self.google.primary_calendar(&grant.access_token).await {
+            Ok(Some(email)) if !email.eq_ignore_ascii_case(&account.email) => {
+                Owned::Foreign(format!("that of {email}, not of {}", account.email))
+            }
+            Ok(_) => Owned::Ours,
+            Err(why) => Owned::Unknown(why),
+        })
     }
 }
 

@@ -161,6 +161,14 @@ pub async fn learn(
     Ok(Learned::Known)
 }
 
+/// Forgets what was granted: a refresh token that the provider was not asked about has come.
+pub async fn forget_scopes(conn: &mut PgConnection, id: AccountId) -> Result<(), sqlx::Error> {
+    sqlx::query!("-- accounts::forget_scopes\nupdate accounts set scopes = null where id = $1", id)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
 /// At most `limit` accounts after `after` (0: from the start), by id; of a tenant if one is named.
 pub async fn list(
     conn: &mut PgConnection,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
-use loadtest::fake_google::{Api, Consent, FaultKind, FaultRule, Options};
+use loadtest::fake_google::{Api, Consent, FaultBody, FaultKind, FaultRule, Options};
 use secrecy::ExposeSecret;
 use shared::{
     admin::{
@@ -169,6 +169,30 @@ async fn case_10_the_token_of_another_subject_is_never_used(db: PgPool) -> anyho
     let free: bool =
         sqlx::query_scalar("select until <= clock() from oauth_refreshes").fetch_one(&rig.db).await?;
     assert!(free);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_10_without_a_subject_the_primary_calendar_tells_whose_a_token_is(
+    db: PgPool,
+) -> anyhow::Result<()> {
+    const BOB: &str = "bob@example.com";
+    let rig = Rig::new(db, Options::default()).await?;
+    rig.fake.world().add_account(BOB, "refresh-bob", None)?;
+    rig.fake.world().add_calendar(BOB, None, "Bob")?;
+    let account = rig.connect(ANNA, "refresh-bob").await?;
+    let list = rig.list_job(account).await?;
+    // While Google does not say, the token is not used, and nobody is accused.
+    let status = FaultKind::Status { status: 503, reason: None, retry_after_s: None, body: FaultBody::Empty };
+    rig.fake.add_fault(FaultRule::new(status).on(Api::PrimaryCalendar).times(1))?;
+    assert!(matches!(rig.step(list).await?.verdict, Verdict::Retry { .. }));
+    let verdict = rig.step(list).await?.verdict;
+    let Verdict::Park { parked: Parked::SignIn, why } = &verdict else { panic!("{verdict:?}") };
+    assert!(why.contains("that of bob@example.com, not of anna@example.com"), "{why}");
+    assert_eq!(rig.fake.stats().requests[&Api::PrimaryCalendar]["200"], 1);
+    let calendars: i64 = sqlx::query_scalar("select count(*) from calendars").fetch_one(&rig.db).await?;
+    assert_eq!(calendars, 0);
+    assert!(!rig.fake.stats().requests.contains_key(&Api::CalendarList), "nothing was read with Bob's token");
     Ok(())
 }
 

@@ -150,6 +150,8 @@ async fn store(
             .await
             .map_err(sealing)?;
         accounts::learn(conn, id, checked.subject.as_deref(), checked.scopes.as_deref()).await?;
+    } else {
+        accounts::forget_scopes(conn, id).await?;
     }
     Ok(())
 }

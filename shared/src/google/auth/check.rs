@@ -63,7 +63,7 @@ impl Google {
         let (subject, email) = claims.map_or((None, None), |claims| (Some(claims.sub), claims.email));
         let email = match email {
             Some(email) => Some(email),
-            None => self.primary_calendar(&access_token).await?,
+            None => self.primary_calendar(&access_token).await.map_err(CheckError::Unchecked)?,
         };
         let lifetime = usable(lifetime);
         Ok(Checked { subject, email, scopes, access_token, lifetime, refresh_token, refresh_token_lifetime })
@@ -71,8 +71,11 @@ impl Google {
 
     /// The id of the account's primary calendar, which is its address; none: the token does not open it.
     /// <https://developers.google.com/workspace/calendar/api/concepts/events-calendars>
-    async fn primary_calendar(&self, access_token: &SecretString) -> Result<Option<String>, CheckError> {
-        let failed = |what: String| CheckError::Unchecked(format!("the primary calendar: {what}"));
+    pub(super) async fn primary_calendar(
+        &self,
+        access_token: &SecretString,
+    ) -> Result<Option<String>, String> {
+        let failed = |what: String| format!("the primary calendar: {what}");
         let url = self.0.config.calendar_url.join("users/me/calendarList/primary");
         let url = url.map_err(|error| failed(error.to_string()))?;
         let call = self.0.oauth.get(url).bearer_auth(access_token.expose_secret());
