@@ -19,6 +19,8 @@ create table accounts (
     -- The provider's own lasting id of the account (OpenID `sub`); null until it was seen.
     subject    text,
     email      text        not null,
+    -- What its owner has granted, as the provider told last; null: it has not said yet.
+    scopes     text[],
     created_at timestamptz not null default now(),
     unique (tenant_id, provider, email),
     unique (tenant_id, provider, subject)

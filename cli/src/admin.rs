@@ -9,6 +9,7 @@ mod confirm;
 pub mod enqueue;
 pub mod event;
 pub mod job;
+pub mod keys;
 pub mod kind;
 pub mod lane;
 pub mod quota;
@@ -100,6 +101,12 @@ fn limit(text: &str) -> Result<i64, String> {
         .ok()
         .filter(|limit| (1..=10_000).contains(limit))
         .ok_or_else(|| "not a number from 1 to 10000".to_owned())
+}
+
+/// A kind's name; dashes are as good as underscores.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a clap parser")]
+fn kind(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(shared::admin::kind_name(text))
 }
 
 /// A span of time: `90s`, `5m`, `2days`.

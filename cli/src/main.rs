@@ -6,6 +6,7 @@ mod exit;
 mod ingress;
 mod migrate;
 mod output;
+mod progress;
 mod role;
 mod scheduler;
 mod up;

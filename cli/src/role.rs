@@ -180,8 +180,8 @@ pub fn process_name() -> String {
 /// What steps work with. Without an OAuth client, jobs that call Google wait until their worker has one.
 pub fn context(
     db: &PgPool,
-    keys: &config::KeysArgs,
-    google: &config::GoogleArgs,
+    keys: &config::Keys,
+    google: &config::Google,
 ) -> anyhow::Result<worker::jobs::Context> {
     let google = if let Some(google) = google.config()? {
         Some(Google::new(google, keys.key_ring()?)?)

@@ -59,9 +59,9 @@ pub struct Args {
     #[command(flatten)]
     retention: config::Retention,
     #[command(flatten)]
-    keys: config::KeysArgs,
+    keys: config::Keys,
     #[command(flatten)]
-    google: config::GoogleArgs,
+    google: config::Google,
 }
 
 /// Starts everything and runs until a signal.

@@ -31,9 +31,9 @@ pub struct Args {
     #[command(flatten)]
     listeners: config::Listeners,
     #[command(flatten)]
-    keys: config::KeysArgs,
+    keys: config::Keys,
     #[command(flatten)]
-    google: config::GoogleArgs,
+    google: config::Google,
     #[command(subcommand)]
     verb: Option<Verb>,
 }

@@ -47,7 +47,7 @@ pub use self::{
     seed::SeededAccount,
     stats::{ListCounts, Stats},
     truth::{TruthAccount, TruthCalendar, TruthEvent, TruthRow},
-    world::World,
+    world::{Consent, World},
 };
 
 /// How a fake Google is set up.
@@ -140,6 +140,7 @@ impl FakeGoogle {
         let app = Router::new()
             .route("/token", post(answer::token))
             .route("/calendar/v3/users/me/calendarList", get(answer::calendar_list))
+            .route("/calendar/v3/users/me/calendarList/primary", get(answer::primary_calendar))
             .route("/calendar/v3/calendars/{calendar}/events", get(answer::events))
             .merge(control::routes())
             .merge(quota::routes())

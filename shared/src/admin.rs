@@ -9,6 +9,7 @@ pub mod enqueue;
 pub mod event;
 mod gate;
 pub mod job;
+pub mod keys;
 pub mod kind;
 pub mod lane;
 pub mod quota;
@@ -89,6 +90,12 @@ pub async fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>, AdminError> {
     )
     .fetch_one(conn)
     .await?)
+}
+
+/// A kind's name as it stands in the database: people may write dashes for underscores.
+#[must_use]
+pub fn kind_name(text: &str) -> String {
+    text.trim().replace('-', "_")
 }
 
 /// The policy of a kind.

@@ -3,7 +3,7 @@
 
 mod database;
 pub mod google;
-pub mod keys;
+mod keys;
 pub mod listeners;
 mod redis;
 mod retention;
@@ -13,8 +13,7 @@ use std::{ffi::OsString, fmt::Display, path::PathBuf, str::FromStr};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
-    database::Database, google::GoogleArgs, keys::KeysArgs, listeners::Listeners, redis::Redis,
-    retention::Retention,
+    database::Database, google::Google, keys::Keys, listeners::Listeners, redis::Redis, retention::Retention,
 };
 
 /// A setting that is missing or cannot be used.

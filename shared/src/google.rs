@@ -7,6 +7,7 @@ pub mod errors;
 mod execute;
 mod item;
 pub mod quota;
+pub mod scopes;
 mod transport;
 
 use std::sync::Arc;

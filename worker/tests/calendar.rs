@@ -2,6 +2,8 @@
 
 #[path = "calendar/errors.rs"]
 mod errors;
+#[path = "calendar/grants.rs"]
+mod grants;
 #[path = "calendar/list.rs"]
 mod list;
 #[path = "calendar/mirror.rs"]

@@ -1,21 +1,20 @@
 //! `account`: whose data is mirrored.
 
-use std::path::PathBuf;
+mod add;
+mod show;
 
-use chrono::{DateTime, Utc};
-use clap::{Subcommand, builder::PossibleValuesParser};
+use clap::Subcommand;
 use shared::{
     admin::{
         self,
-        account::{self, Account, AccountRef, Filter, New},
+        account::{self, Account, AccountRef, Filter},
     },
-    config::keys::KeysArgs,
     job::AccountId,
     store::PgPool,
 };
-use worker::jobs::policies;
 
-use super::{Access, confirm::confirm, limit, ring, tenant::told, token};
+use self::{add::Add, show::facts};
+use super::{Access, confirm::confirm, limit, print_switched, tenant::told};
 use crate::{
     exit::Exit,
     output::{Output, when},
@@ -26,11 +25,14 @@ use crate::{
 #[command(
     after_help = "An account is named by its number, or by its address. The refresh token is read from stdin, from a
 file, or typed without being shown; never given as an argument. Adding an account that is there already replaces its
-token, and jobs that waited for that go on.
+token, and jobs that waited for that go on. Google is asked once whether the token is good and whose it is: a token of
+another account is refused.
 
 Examples:
   syncfleet account add --tenant acme --email ada@example.com < token
-  syncfleet account ls --tenant acme
+  syncfleet account add --tenant acme --email ada@example.com --token-file token --wait
+  syncfleet account show ada@example.com
+  syncfleet account pause ada@example.com --note 'asked for by her'
   syncfleet account rm ada@example.com --yes"
 )]
 pub struct Args {
@@ -61,6 +63,19 @@ enum Verb {
         /// Its number or address
         account: AccountRef,
     },
+    /// Serve nothing of an account until it is resumed
+    Pause {
+        /// Its number or address
+        account: AccountRef,
+        /// Why, for those who look later
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// End a pause
+    Resume {
+        /// Its number or address
+        account: AccountRef,
+    },
     /// Remove an account, its jobs and its mirror
     Rm {
         /// Its number or address
@@ -71,29 +86,11 @@ enum Verb {
     },
 }
 
-#[derive(Debug, clap::Args)]
-struct Add {
-    /// Whose it is
-    #[arg(long)]
-    tenant: String,
-    /// Its address
-    #[arg(long)]
-    email: String,
-    /// Whose data it opens
-    #[arg(long, default_value = "google", value_parser = PossibleValuesParser::new(["google"]))]
-    provider: String,
-    /// The file that holds the refresh token [default: stdin]
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    #[command(flatten)]
-    keys: KeysArgs,
-}
-
 /// Runs the noun.
 pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
     let db = args.access.open().await?;
     match &args.verb {
-        Verb::Add(new) => add(&args.access, &db, new, out).await?,
+        Verb::Add(new) => return add::add(&args.access, &db, new, out).await,
         Verb::Ls { tenant, after, limit } => {
             let filter = Filter { tenant: tenant.clone(), after: *after, limit: *limit };
             ls(&db, &filter, out).await?;
@@ -104,10 +101,16 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
             let now = admin::now(&mut conn).await?;
             out.facts(&account, &facts(&account, now))?;
         }
+        Verb::Pause { account, note } => {
+            print_switched(&account::pause(&db, &args.access.actor(), account, note).await?, out)?;
+        }
+        Verb::Resume { account } => {
+            print_switched(&account::resume(&db, &args.access.actor(), account).await?, out)?;
+        }
         Verb::Rm { account, yes } => {
             let (account, holdings) = {
                 let mut conn = db.acquire().await?;
-                let account = account::show(&mut conn, account).await?;
+                let account = account::show(&mut conn, account).await?.account;
                 let holdings = account::holdings(&mut conn, account.id).await?;
                 (account, holdings)
             };
@@ -117,27 +120,6 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
-}
-
-async fn add(access: &Access, db: &PgPool, add: &Add, out: Output) -> anyhow::Result<()> {
-    let bell = access.bell()?;
-    let keys = add.keys.key_ring()?;
-    let refresh_token = token::read(add.token_file.as_deref(), "refresh token")?;
-    let new = New {
-        tenant: &add.tenant,
-        provider: &add.provider,
-        email: add.email.trim(),
-        refresh_token: &refresh_token,
-    };
-    let added = account::add(db, &access.actor(), &keys, &policies(), &new).await?;
-    ring(bell.as_ref(), &added.bell).await?;
-    let Account { id, email, .. } = &added.account;
-    let sentence = if added.new {
-        format!("account {id} ({email}) is added; its first sync is due")
-    } else {
-        format!("account {id} ({email}) has a new token; what waited for that goes on")
-    };
-    out.result(&added, &sentence)
 }
 
 async fn ls(db: &PgPool, filter: &Filter, out: Output) -> anyhow::Result<()> {
@@ -164,19 +146,4 @@ async fn ls(db: &PgPool, filter: &Filter, out: Output) -> anyhow::Result<()> {
 fn gates(account: &Account) -> String {
     let gates: Vec<_> = account.gates.iter().map(|gate| gate.reason.replace('_', " ")).collect();
     if gates.is_empty() { "open".to_owned() } else { gates.join(", ") }
-}
-
-fn facts(account: &Account, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
-    vec![
-        ("account", account.id.to_string()),
-        ("tenant", account.tenant.clone()),
-        ("provider", account.provider.clone()),
-        ("email", account.email.clone()),
-        ("subject", account.subject.clone().unwrap_or_default()),
-        ("calendars", account.calendars.to_string()),
-        ("jobs", account.jobs.to_string()),
-        ("parked", account.parked.to_string()),
-        ("gate", gates(account)),
-        ("added", when(Some(account.created_at), now)),
-    ]
 }

@@ -41,9 +41,9 @@ struct Settings {
     #[command(flatten)]
     retention: config::Retention,
     #[command(flatten)]
-    keys: config::keys::KeysArgs,
+    keys: config::Keys,
     #[command(flatten)]
-    google: config::google::GoogleArgs,
+    google: config::Google,
 }
 
 /// A setting in effect.
@@ -111,7 +111,7 @@ async fn checks(settings: &Settings) -> Vec<Check> {
     ]
 }
 
-fn keys(keys: &config::keys::KeysArgs) -> Result<String, String> {
+fn keys(keys: &config::Keys) -> Result<String, String> {
     if !keys.is_set() {
         return Ok("not set: whoever adds or syncs accounts needs a key ring".to_owned());
     }
@@ -120,7 +120,7 @@ fn keys(keys: &config::keys::KeysArgs) -> Result<String, String> {
     Ok(format!("readable: {}; the first one seals", ids.join(", ")))
 }
 
-fn google(google: &config::google::GoogleArgs) -> Result<String, String> {
+fn google(google: &config::Google) -> Result<String, String> {
     match google.config() {
         Ok(Some(_)) => Ok("complete".to_owned()),
         Ok(None) => Ok("not set: Google accounts are not synced".to_owned()),

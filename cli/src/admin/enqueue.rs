@@ -8,15 +8,16 @@ use serde::Serialize;
 use shared::{
     admin::{
         self, AdminError,
+        account::AccountRef,
         enqueue::{self, Awaited, Outcome, Selection},
         words,
     },
-    job::{AccountId, JobId, Policy},
+    job::{JobId, Policy},
     store::PgPool,
 };
 use worker::jobs::policies;
 
-use super::{Access, ring, span, wait::wait};
+use super::{Access, ring, span, wait};
 use crate::{
     exit::Exit,
     output::{Output, say},
@@ -31,13 +32,15 @@ exist is made. --all, --tenant and --account want every job of the kind that the
 Examples:
   syncfleet enqueue noop --key example --tenant acme --wait
   syncfleet enqueue noop --key example --at 10m
+  syncfleet enqueue calendar-events --account ada@example.com --wait
   syncfleet enqueue noop --all",
     group(clap::ArgGroup::new("which").args(["key", "account", "tenant", "all"]).required(true).multiple(true))
 )]
 pub struct Args {
     #[command(flatten)]
     access: Access,
-    /// The kind; `syncfleet kind ls` shows all
+    /// The kind; `syncfleet kind ls` shows all. Dashes are as good as underscores
+    #[arg(value_parser = super::kind)]
     kind: String,
     /// The job of this key
     #[arg(long, conflicts_with = "account")]
@@ -45,9 +48,9 @@ pub struct Args {
     /// The jobs of this tenant; with --key: whose job it is to be
     #[arg(long)]
     tenant: Option<String>,
-    /// The jobs of this account
-    #[arg(long, value_name = "ID")]
-    account: Option<AccountId>,
+    /// The jobs of this account, by its number or address
+    #[arg(long)]
+    account: Option<AccountRef>,
     /// All jobs of the kind
     #[arg(long, conflicts_with_all = ["key", "account", "tenant"])]
     all: bool,
@@ -116,7 +119,7 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
     };
     let mut exit = Exit::Done;
     if args.wait {
-        exit = wait(&db, &mut awaited, args.timeout).await?;
+        exit = wait::jobs(&db, &mut awaited, args.timeout).await?;
         enqueued.outcome = Some(awaited.outcome().clone());
     }
     out.result(&enqueued, &sentence(&enqueued))?;
@@ -151,7 +154,11 @@ async fn many(
     awaited: &mut Awaited,
 ) -> anyhow::Result<Enqueued> {
     let bell = args.access.bell()?;
-    let selection = Selection { kind: args.kind.clone(), tenant: args.tenant.clone(), account: args.account };
+    let account = match &args.account {
+        Some(account) => Some(account.find(&mut *db.acquire().await?).await?),
+        None => None,
+    };
+    let selection = Selection { kind: args.kind.clone(), tenant: args.tenant.clone(), account };
     let there = enqueue::begin(db, &args.access.actor(), &selection, at).await?;
     if there == 0 {
         return Err(AdminError::NotFound {

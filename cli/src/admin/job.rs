@@ -70,7 +70,7 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 struct Ls {
     /// Of this kind only
-    #[arg(long)]
+    #[arg(long, value_parser = super::kind)]
     kind: Option<String>,
     /// Of this tenant only
     #[arg(long)]

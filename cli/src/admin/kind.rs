@@ -31,6 +31,7 @@ enum Verb {
     /// Run no job of a kind until it is resumed
     Pause {
         /// Its name
+        #[arg(value_parser = super::kind)]
         kind: String,
         /// Why, for those who look later
         #[arg(long, default_value = "")]
@@ -39,6 +40,7 @@ enum Verb {
     /// End a pause
     Resume {
         /// Its name
+        #[arg(value_parser = super::kind)]
         kind: String,
     },
 }

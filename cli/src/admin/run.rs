@@ -40,7 +40,7 @@ enum Verb {
         #[arg(long)]
         job: Option<JobRef>,
         /// Of this kind only
-        #[arg(long)]
+        #[arg(long, value_parser = super::kind)]
         kind: Option<String>,
         /// That ended so only
         #[arg(long, value_parser = PossibleValuesParser::new(OUTCOMES))]

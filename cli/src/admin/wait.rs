@@ -1,51 +1,106 @@
-//! Waiting until wanted jobs are done, with a progress bar on a terminal.
+//! Waiting until wanted jobs are done, or an account's first sync is, with its progress.
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use shared::{admin::enqueue::Awaited, store::PgPool};
+use shared::{
+    admin::{
+        account::{self, FirstSync},
+        enqueue::Awaited,
+        words::count,
+    },
+    job::{AccountId, JobId},
+    store::PgPool,
+};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::{exit::Exit, output::say};
+use crate::{exit::Exit, output::say, progress::Progress};
 
 /// How often the database is asked.
 const PACE: Duration = Duration::from_millis(200);
 
+/// How often it is asked for first syncs at most: it counts their events.
+const COUNTS: Duration = Duration::from_secs(1);
+
 /// Waits until every job is done or cannot go on, at most `timeout`.
-pub async fn wait(db: &PgPool, awaited: &mut Awaited, timeout: Duration) -> anyhow::Result<Exit> {
+pub async fn jobs(db: &PgPool, awaited: &mut Awaited, timeout: Duration) -> anyhow::Result<Exit> {
+    let all = awaited.outcome().left;
+    let jobs: Vec<JobId> = awaited.jobs().collect();
+    let accounts = account::under_way(&mut *db.acquire().await?, &jobs).await?;
+    let mut progress = Progress::new()?;
+    let (mut first, mut counted) = (String::new(), None::<Instant>);
+    let in_time = until(timeout, PACE, async || {
+        let mut conn = db.acquire().await?;
+        let left = awaited.look(&mut conn).await?.left;
+        if !accounts.is_empty() && counted.is_none_or(|at| at.elapsed() >= COUNTS) {
+            first = format!("; {}", far(&account::first_sync(&mut conn, &accounts).await?));
+            counted = Some(Instant::now());
+        }
+        progress.show(all - left, all, &format!("{} of {} done{first}", all - left, count(all, "job")))?;
+        Ok(left == 0)
+    })
+    .await?;
+    drop(progress);
+    let parked = !awaited.outcome().parked.is_empty();
+    end(in_time, parked)
+}
+
+/// Waits until the first sync of the account is done or cannot go on, at most `timeout`. Says how far it came.
+pub async fn first_sync(
+    db: &PgPool,
+    account: AccountId,
+    timeout: Duration,
+) -> anyhow::Result<(Exit, FirstSync)> {
+    let mut progress = Progress::new()?;
+    let mut last = FirstSync::default();
+    let in_time = until(timeout, COUNTS, async || {
+        last = account::first_sync(&mut *db.acquire().await?, &[account]).await?;
+        progress.show(last.done, last.calendars, &far(&last))?;
+        let stuck = if last.listed { last.calendars - last.done } else { 1 };
+        Ok(last.is_done() || i64::try_from(last.parked.len()).unwrap_or(i64::MAX) >= stuck)
+    })
+    .await?;
+    drop(progress);
+    Ok((end(in_time, !last.is_done())?, last))
+}
+
+/// How far first syncs are, in words.
+pub fn far(first: &FirstSync) -> String {
+    let FirstSync { listed, calendars, done, events, .. } = first;
+    let so_far = if first.is_done() { "" } else { " so far" };
+    if *listed || *calendars > 0 {
+        format!("{done} of {}, {}{so_far}", count(*calendars, "calendar"), count(*events, "event"))
+    } else {
+        "the list of calendars is not read yet".to_owned()
+    }
+}
+
+/// Looks again and again until `look` says that it is over. Says whether that was in time.
+async fn until(
+    timeout: Duration,
+    pace: Duration,
+    mut look: impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<bool> {
     let begun = Instant::now();
     // What does not fit into the clock is as good as for ever.
     let deadline = begun.checked_add(timeout).unwrap_or(begun + Duration::from_hours(24 * 365));
-    let total = u64::try_from(awaited.outcome().left).unwrap_or(0);
-    // Draws on stderr, and only if that is a terminal.
-    let bar =
-        ProgressBar::new(total).with_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} {elapsed}")?);
     let mut next = begun;
-    let mut late = false;
-    while awaited.outcome().left > 0 {
-        let looked = timeout_at(deadline, async {
-            awaited.look(&mut *db.acquire().await?).await.map(|outcome| outcome.left)
-        })
-        .await;
-        match looked {
-            Ok(left) => bar.set_position(total.saturating_sub(u64::try_from(left?).unwrap_or(0))),
-            Err(_) => late = true,
+    loop {
+        let Ok(over) = timeout_at(deadline, look()).await else { return Ok(false) };
+        if over? {
+            return Ok(true);
         }
-        next = (next + PACE).max(Instant::now());
-        if late || awaited.outcome().left == 0 {
-            break;
-        }
+        next = (next + pace).max(Instant::now());
         if next > deadline {
-            late = true;
-            break;
+            return Ok(false);
         }
         sleep_until(next).await;
     }
-    bar.finish_and_clear();
-    let outcome = awaited.outcome();
-    if late {
+}
+
+fn end(in_time: bool, parked: bool) -> anyhow::Result<Exit> {
+    if !in_time {
         say("not done in time; the work goes on, `syncfleet job explain` tells how it stands")?;
         return Ok(Exit::Late);
     }
-    if outcome.parked.is_empty() { Ok(Exit::Done) } else { Ok(Exit::Other) }
+    Ok(if parked { Exit::Other } else { Exit::Done })
 }

@@ -45,8 +45,8 @@ pub struct Demo {
 pub async fn start(
     role: &Role,
     bell: &Arc<Bell>,
-    google: &mut config::GoogleArgs,
-    keys: &config::KeysArgs,
+    google: &mut config::Google,
+    keys: &config::Keys,
 ) -> anyhow::Result<Demo> {
     let fake = FakeGoogle::start(Options { seed: SEED, ..Options::default() })
         .await

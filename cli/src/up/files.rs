@@ -49,10 +49,17 @@ impl Files {
         let path = self.folder.join("env");
         let keys = args.keys.keys_file.as_ref().map(|keys| keys.to_string_lossy().into_owned());
         let redis = args.redis.url()?.map(|url| url.expose_secret().to_owned());
+        let google = &args.google;
+        let client = google.client_id.as_ref();
+        let secret = google.client_secret.as_ref().map(|secret| secret.expose_secret().to_owned());
         let settings = [
             ("DATABASE_URL", Some(database_url.expose_secret().to_owned())),
             ("SYNCFLEET_KEYS_FILE", keys),
             ("REDIS_URL", redis),
+            ("SYNCFLEET_GOOGLE_CLIENT_ID", client.cloned()),
+            ("SYNCFLEET_GOOGLE_CLIENT_SECRET", secret),
+            ("SYNCFLEET_GOOGLE_TOKEN_URL", client.map(|_| google.token_url.clone())),
+            ("SYNCFLEET_GOOGLE_CALENDAR_URL", client.map(|_| google.calendar_url.clone())),
         ];
         let mut lines: Vec<String> = settings
             .into_iter()

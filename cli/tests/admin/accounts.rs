@@ -14,7 +14,8 @@ use shared::{
 
 use crate::program::Program;
 
-const ADD: [&str; 6] = ["account", "add", "--tenant", "acme", "--email", "ada@example.com"];
+/// Without asking Google: `sign_in.rs` does.
+const ADD: [&str; 7] = ["account", "add", "--no-check", "--tenant", "acme", "--email", "ada@example.com"];
 
 fn program(db: &PgPool) -> (Program, KeyRing) {
     let key: SecretString = generate_key("k1").unwrap();
@@ -79,19 +80,21 @@ async fn a_bad_account_leaves_nothing_behind(db: PgPool) {
     program.fed(&ADD, "").is_refusal(1, &["not a refresh token"]);
     program.fed(&ADD, "two words").is_refusal(1, &["not a refresh token"]);
     program
-        .fed(&["account", "add", "--tenant", "acme", "--email", "ada"], "t")
+        .fed(&["account", "add", "--no-check", "--tenant", "acme", "--email", "ada"], "t")
         .is_refusal(1, &["not an e-mail"]);
     program
-        .fed(&["account", "add", "--tenant", "nobody", "--email", "a@b"], "t")
+        .fed(&["account", "add", "--no-check", "--tenant", "nobody", "--email", "a@b"], "t")
         .is_refusal(3, &["there is no tenant nobody"]);
     program
         .fed(&[&ADD as &[&str], &["--token-file", "/nowhere/token"]].concat(), "")
         .is_refusal(1, &["cannot read /nowhere/token: No such file"]);
-    Program::with(&db).fed(&ADD, "t").is_refusal(1, &["set SYNCFLEET_KEYS"]);
+    Program::with(&db).fed(&ADD, "t").is_refusal(2, &["set SYNCFLEET_KEYS"]);
     Program::with(&db)
         .env("SYNCFLEET_KEYS", "k1:AAAA")
         .fed(&ADD, "t")
-        .is_refusal(1, &["SYNCFLEET_KEYS: the key k1"]);
+        .is_refusal(2, &["SYNCFLEET_KEYS: the key k1"]);
+    let checked = &ADD[..2].iter().chain(&ADD[3..]).copied().collect::<Vec<_>>();
+    program.fed(checked, "t").is_refusal(2, &["SYNCFLEET_GOOGLE_CLIENT_ID: not set", "--no-check"]);
     assert_eq!(program.json(&["account", "ls"]), json!([]));
     assert_eq!(program.json(&["job", "ls"]), json!([]));
 }
@@ -101,7 +104,7 @@ async fn an_address_of_two_tenants_must_be_told_apart(db: PgPool) {
     let (program, _) = program(&db);
     program.ok(&["tenant", "add", "other"]);
     program.fed(&ADD, "t");
-    program.fed(&["account", "add", "--tenant", "other", "--email", "ada@example.com"], "t");
+    program.fed(&["account", "add", "--no-check", "--tenant", "other", "--email", "ada@example.com"], "t");
     let words = ["several tenants have an account ada@example.com", "one of "];
     program.refused(&["account", "show", "ada@example.com"], 1, &words);
 }
@@ -145,4 +148,39 @@ async fn calendars_and_events_are_listed(db: PgPool) {
     let held = program.run(&["account", "rm", "ada@example.com", "--yes"]);
     assert!(held.stderr.contains("1 calendar, 3 events"), "{held:?}");
     tokio::time::timeout(Duration::from_secs(5), db.close()).await.unwrap();
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_paused_account_rests_until_it_is_resumed(db: PgPool) {
+    let (program, _) = program(&db);
+    program.fed(&ADD, "t");
+    let paused = program.ok(&["account", "pause", "ada@example.com", "--note", "asked for by her"]);
+    assert!(paused.contains("account acme/ada@example.com is paused"), "{paused}");
+    let shown = program.json(&["account", "show", "ada@example.com"]);
+    assert_eq!(
+        (&shown["gates"][0]["reason"], &shown["gates"][0]["note"]),
+        (&json!("paused"), &json!("asked for by her"))
+    );
+    let job = program.json(&["job", "ls"])[0]["id"].to_string();
+    let explained = program.ok(&["job", "explain", &job]);
+    assert!(explained.contains("is paused") && explained.contains("syncfleet account resume"), "{explained}");
+    assert!(program.ok(&["account", "pause", "ada@example.com"]).contains("was paused already"));
+    assert!(program.ok(&["account", "resume", "ada@example.com"]).contains("goes on"));
+    assert!(program.ok(&["account", "resume", "ada@example.com"]).contains("was not paused"));
+    program.refused(&["account", "pause", "nobody@example.com"], 3, &["there is no account"]);
+    let entries = program.json(&["audit", "ls", "--target", "acme/ada@example.com"]);
+    let actions: Vec<_> = entries.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions, ["account.resume", "account.pause", "account.add"]);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn kinds_are_taken_with_dashes(db: PgPool) {
+    let (program, _) = program(&db);
+    program.fed(&ADD, "t");
+    let wanted = program.json(&["enqueue", "calendar-list", "--account", "ada@example.com"]);
+    assert_eq!((&wanted["kind"], &wanted["jobs"]), (&json!("calendar_list"), &json!(1)));
+    program.refused(&["enqueue", "calendar-events", "--account", "ada@example.com"], 3, &["calendar_events"]);
+    assert_eq!(program.json(&["job", "ls", "--kind", "calendar-list"]).as_array().unwrap().len(), 1);
+    program.refused(&["enqueue", "calendar-lists", "--all"], 2, &["unknown kind", "calendar_list"]);
+    assert!(program.ok(&["kind", "pause", "calendar-list"]).contains("kind calendar_list is paused"));
 }

@@ -106,7 +106,7 @@ fn what_is_wrong_is_named_and_no_secret_is_shown() {
         assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
         assert!(ended.stdout.contains("postgres://u:***@127.0.0.1:1/d"), "{}", ended.stdout);
         assert!(ended.stdout.contains("cannot reach the database"), "{}", ended.stdout);
-        assert!(ended.stdout.contains("SYNCFLEET_GOOGLE_CLIENT_ID is missing"), "{}", ended.stdout);
+        assert!(ended.stdout.contains("SYNCFLEET_GOOGLE_CLIENT_ID: not set"), "{}", ended.stdout);
     }
     let report: Value =
         serde_json::from_str(&program.run(&["config", "check", "-o", "json"]).stdout).unwrap();

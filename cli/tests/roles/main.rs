@@ -3,6 +3,7 @@
 
 mod bell;
 mod crash;
+mod keys;
 mod metrics;
 mod outage;
 mod process;

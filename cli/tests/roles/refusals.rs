@@ -94,27 +94,27 @@ async fn keys_that_cannot_be_used_are_told(db: PgPool) {
         program.env("SYNCFLEET_GOOGLE_CLIENT_ID", "id").env("SYNCFLEET_GOOGLE_CLIENT_SECRET", "secret-word")
     };
     let program = google(Program::with(&db));
-    program.refused(&["worker"], 1, &["SYNCFLEET_KEYS or SYNCFLEET_KEYS_FILE"]).await;
+    program.refused(&["worker"], 2, &["SYNCFLEET_KEYS or SYNCFLEET_KEYS_FILE"]).await;
 
     let short = format!("a:{}", STANDARD.encode("short-secret-key"));
     let long = format!("a:{}", STANDARD.encode([7; 33]));
     for bad in [&short, &long, "a:not base64!", "a", "a:", ":"] {
         let ended =
-            program.clone().env("SYNCFLEET_KEYS", bad).refused(&["worker"], 1, &["SYNCFLEET_KEYS: "]).await;
+            program.clone().env("SYNCFLEET_KEYS", bad).refused(&["worker"], 2, &["SYNCFLEET_KEYS: "]).await;
         let secret = bad.split_once(':').map_or("", |(_, secret)| secret);
         assert!(secret.is_empty() || !ended.log.contains(secret), "{}", ended.log);
         let file = NamedTempFile::new().unwrap();
         fs::write(file.path(), bad).unwrap();
         let path = file.path().to_str().unwrap();
         let program = program.clone().env("SYNCFLEET_KEYS_FILE", path);
-        program.refused(&["worker"], 1, &["SYNCFLEET_KEYS_FILE", path]).await;
+        program.refused(&["worker"], 2, &["SYNCFLEET_KEYS_FILE", path]).await;
     }
     for (file, why) in [("/nowhere/keys", "No such file"), ("/", "Is a directory")] {
         let program = program.clone().env("SYNCFLEET_KEYS_FILE", file);
-        program.refused(&["worker"], 1, &["SYNCFLEET_KEYS_FILE", file, why]).await;
+        program.refused(&["worker"], 2, &["SYNCFLEET_KEYS_FILE", file, why]).await;
     }
     let half = Program::with(&db).env("SYNCFLEET_GOOGLE_CLIENT_ID", "id");
-    half.refused(&["worker"], 1, &["SYNCFLEET_GOOGLE_CLIENT_SECRET"]).await;
+    half.refused(&["worker"], 2, &["SYNCFLEET_GOOGLE_CLIENT_SECRET"]).await;
 }
 
 #[tokio::test]

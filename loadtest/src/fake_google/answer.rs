@@ -62,7 +62,28 @@ pub(super) async fn calendar_list(
     answer(&shared, &caller.0, call, || {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;
+        oauth::permit(&world, account, Api::CalendarList)?;
         calendar_list::page(&world, account, &params, shared.options.page_size_cap)
+    })
+    .await
+}
+
+/// `GET /calendar/v3/users/me/calendarList/primary`.
+pub(super) async fn primary_calendar(
+    State(shared): State<Shared>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let token = oauth::bearer(&headers);
+    let account = account_of(&shared, token);
+    let call =
+        Call { api: Api::PrimaryCalendar, path: uri.path().to_owned(), account, calendar: None, list: None };
+    answer(&shared, &caller.0, call, || {
+        let world = lock(&shared.world);
+        let account = oauth::authenticate(&world, token)?;
+        oauth::permit(&world, account, Api::PrimaryCalendar)?;
+        calendar_list::primary(&world, account)
     })
     .await
 }
@@ -82,6 +103,7 @@ pub(super) async fn events(
     answer(&shared, &caller.0, call, || {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;
+        oauth::permit(&world, account, Api::Events)?;
         events::page(&world, account, &calendar, &params, shared.options.page_size_cap)
     })
     .await
@@ -94,6 +116,12 @@ pub(super) async fn unknown(uri: Uri) -> Response {
     (refusal.status, Json(refusal.body)).into_response()
 }
 
+/// The address of the account whose access token this is, good or not.
+fn account_of(shared: &Shared, token: Option<&str>) -> Option<String> {
+    let world = lock(&shared.world);
+    token.and_then(|token| world.access.get(token)).map(|access| world.accounts[access.account].email.clone())
+}
+
 fn list_call(
     shared: &Shared,
     api: Api,
@@ -102,10 +130,7 @@ fn list_call(
     calendar: Option<&str>,
     params: &Params,
 ) -> Call {
-    let account = token.and_then(|token| {
-        let world = lock(&shared.world);
-        world.access.get(token).map(|access| world.accounts[access.account].email.clone())
-    });
+    let account = account_of(shared, token);
     let list = match (params.get("pageToken"), params.get("syncToken")) {
         (Some(_), _) => ListKind::Page,
         (None, Some(_)) => ListKind::Incremental,

@@ -66,6 +66,13 @@ pub(super) fn page(world: &World, account: usize, params: &Params, cap: usize) -
     Ok(answer)
 }
 
+/// The entry of the account's primary calendar, as `calendarList.get` gives it.
+pub(super) fn primary(world: &World, account: usize) -> Result<Value, Refusal> {
+    let owner = &world.accounts[account];
+    let entry = owner.list.get(&owner.email).filter(|entry| !entry.deleted);
+    entry.map(|entry| resource(world, owner, entry)).ok_or_else(Refusal::not_found)
+}
+
 fn role(text: &str) -> Result<Role, Refusal> {
     serde_json::from_value(json!(text)).map_err(|_| Refusal::invalid("Invalid value for minAccessRole."))
 }

@@ -18,7 +18,7 @@ use super::{
     event::{EventDraft, When},
     faults::FaultRule,
     lock,
-    world::World,
+    world::{Consent, World},
 };
 
 /// An operation on the world, as `POST /control/world` takes it: `{"op": "add_account", ...}`. Each does what the
@@ -103,6 +103,14 @@ pub enum Operation {
         email: String,
         refresh_token: String,
     },
+    Grant {
+        email: String,
+        refresh_token: String,
+    },
+    SetConsent {
+        email: String,
+        consent: Consent,
+    },
     ExpireAccessTokens {
         email: Option<String>,
     },
@@ -156,6 +164,8 @@ impl World {
             Op::InvalidateListTokens { email } => nothing(self.invalidate_list_tokens(email.as_deref())?),
             Op::Revoke { email } => nothing(self.revoke(&email)?),
             Op::Reconnect { email, refresh_token } => nothing(self.reconnect(&email, &refresh_token)?),
+            Op::Grant { email, refresh_token } => nothing(self.grant(&email, &refresh_token)?),
+            Op::SetConsent { email, consent } => nothing(self.set_consent(&email, consent)?),
             Op::ExpireAccessTokens { email } => nothing(self.expire_access_tokens(email.as_deref())?),
             Op::Seed { accounts, calendars_per_account, events_per_calendar } => {
                 json!({"accounts": self.seed(accounts, calendars_per_account, events_per_calendar)?})

@@ -17,6 +17,8 @@ pub enum Api {
     Token,
     /// `calendarList.list`.
     CalendarList,
+    /// `calendarList.get` of the primary calendar.
+    PrimaryCalendar,
     /// `events.list`.
     Events,
 }

@@ -4,11 +4,15 @@
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode, header};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::{query::Params, refusal::Refusal, world::World};
-
-const SCOPE: &str = "https://www.googleapis.com/auth/calendar.readonly";
+use super::{
+    faults::Api,
+    query::Params,
+    refusal::Refusal,
+    world::{World, subject},
+};
 
 /// Answers a `grant_type=refresh_token` request: the account's index and the response.
 pub(super) fn refresh(
@@ -38,13 +42,60 @@ pub(super) fn refresh(
         return Err(Refusal::oauth(StatusCode::UNAUTHORIZED, "unauthorized_client", "Unauthorized"));
     }
     let access_token = world.issue_access_token(account, lifetime);
-    let answer = json!({
+    let consent = world.accounts[account].consent.clone();
+    let mut answer = json!({
         "access_token": access_token,
         "expires_in": lifetime.as_secs(),
-        "scope": SCOPE,
+        "scope": consent.scopes.join(" "),
         "token_type": "Bearer",
     });
+    if consent.has("openid") {
+        answer["id_token"] = json!(id_token(world, account));
+    }
+    if consent.rotates {
+        answer["refresh_token"] = json!(world.rotate(account, token));
+    }
+    if let Some(seconds) = consent.refresh_token_expires_in_s {
+        answer["refresh_token_expires_in"] = json!(seconds);
+    }
     Ok((account, answer))
+}
+
+/// An unsigned ID token: who takes it from the token endpoint itself need not look at the signature.
+fn id_token(world: &World, account: usize) -> String {
+    let account_of = &world.accounts[account];
+    let now = world.now().timestamp();
+    let mut claims = json!({
+        "iss": "https://accounts.google.com",
+        "aud": account_of.client,
+        "sub": subject(account),
+        "iat": now,
+        "exp": now + 3600,
+    });
+    if account_of.consent.has("email") {
+        claims["email"] = json!(account_of.email);
+        claims["email_verified"] = json!(true);
+    }
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}.{}", part(&json!({"alg": "RS256", "typ": "JWT"})), part(&claims), "bm90LXNpZ25lZA")
+}
+
+/// Refuses a call that the account has not granted.
+pub(super) fn permit(world: &World, account: usize, api: Api) -> Result<(), Refusal> {
+    let names: &[&str] = match api {
+        Api::CalendarList | Api::PrimaryCalendar => {
+            &["calendar.calendarlist.readonly", "calendar.calendarlist"]
+        }
+        Api::Events => &["calendar.events.readonly", "calendar.events"],
+        Api::Token => return Ok(()),
+    };
+    let mut enough = names.iter().chain(&["calendar.readonly", "calendar"]);
+    let consent = &world.accounts[account].consent;
+    if enough.any(|name| consent.has(&format!("https://www.googleapis.com/auth/{name}"))) {
+        return Ok(());
+    }
+    let text = "Request had insufficient authentication scopes.";
+    Err(Refusal::api(StatusCode::FORBIDDEN, "global", "insufficientPermissions", text))
 }
 
 /// The bearer token of a request.

@@ -1,6 +1,7 @@
 //! Everything the fake Google knows, and the operations that change it.
 
 mod events;
+mod grants;
 mod lists;
 
 use std::{
@@ -12,6 +13,8 @@ use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
+pub use self::grants::Consent;
+pub(super) use self::grants::subject;
 use super::calendar::{Calendar, Role, Stamp};
 
 /// How many access tokens an account may have at once; older ones stop working.
@@ -39,7 +42,9 @@ pub struct World {
 pub(super) struct Account {
     pub(super) email: String,
     pub(super) client: String,
-    pub(super) refresh_token: String,
+    /// The live ones, oldest first.
+    pub(super) refresh_tokens: VecDeque<String>,
+    pub(super) consent: Consent,
     pub(super) revoked: bool,
     pub(super) tokens: VecDeque<String>,
     /// The calendar list, by calendar id.
@@ -138,7 +143,8 @@ impl World {
         self.accounts.push(Account {
             email: email.to_owned(),
             client,
-            refresh_token: refresh_token.to_owned(),
+            refresh_tokens: VecDeque::from([refresh_token.to_owned()]),
+            consent: Consent::default(),
             revoked: false,
             tokens: VecDeque::new(),
             list: BTreeMap::new(),
@@ -155,15 +161,17 @@ impl World {
         self.expire_access_tokens(Some(email))
     }
 
-    /// The user signs in again: a new refresh token in place of the old one.
+    /// The user signs in again: a new refresh token in place of the old ones.
     pub fn reconnect(&mut self, email: &str, refresh_token: &str) -> anyhow::Result<()> {
         let index = self.account_index(email)?;
         match self.by_refresh_token.get(refresh_token) {
             Some(owner) if *owner != index => bail!("the new refresh token of {email} is in use"),
             _ => {}
         }
-        let old = std::mem::replace(&mut self.accounts[index].refresh_token, refresh_token.to_owned());
-        self.by_refresh_token.remove(&old);
+        for old in std::mem::take(&mut self.accounts[index].refresh_tokens) {
+            self.by_refresh_token.remove(&old);
+        }
+        self.accounts[index].refresh_tokens.push_back(refresh_token.to_owned());
         self.by_refresh_token.insert(refresh_token.to_owned(), index);
         self.accounts[index].revoked = false;
         Ok(())

@@ -7,6 +7,7 @@ mod client;
 mod control;
 mod events;
 mod faults;
+mod grants;
 mod mirror;
 mod oauth;
 mod series;

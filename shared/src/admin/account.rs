@@ -2,6 +2,7 @@
 
 mod add;
 mod find;
+mod first_sync;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,13 +10,18 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
 pub use self::{
-    add::{Added, New, add},
+    add::{Added, New, add, may_add},
     find::AccountRef,
+    first_sync::{FirstSync, first_sync, under_way},
 };
-use super::{Actor, AdminError, Gate, remove, tenant, tenant::Holdings};
+use super::{Actor, AdminError, Gate, Switched, gate, remove, tenant, tenant::Holdings};
 use crate::{
+    google::scopes,
     job::{AccountId, TenantId},
-    store::{accounts, audit, gates},
+    store::{
+        accounts, audit, gates,
+        secrets::{self, Info},
+    },
 };
 
 /// An account and how it stands.
@@ -31,16 +37,27 @@ pub struct Account {
     pub email: String,
     /// The provider's own lasting id of it, if it was seen.
     pub subject: Option<String>,
+    /// What its owner has granted; none: the provider has not said yet.
+    pub scopes: Option<Vec<String>>,
+    /// What cannot be mirrored because its owner has not granted it.
+    pub not_granted: Vec<&'static str>,
     /// Its calendars.
     pub calendars: i64,
     /// Its jobs.
     pub jobs: i64,
     /// Those of its jobs that are parked.
     pub parked: i64,
-    /// Its closed gates: sign-in needed, throttled.
+    /// Its closed gates: paused, sign-in needed, throttled.
     pub gates: Vec<Gate>,
     /// When it was added.
     pub created_at: DateTime<Utc>,
+}
+
+impl Account {
+    /// Tenant and address, as the audit table names it.
+    fn name(&self) -> String {
+        format!("{}/{}", self.tenant, self.email)
+    }
 }
 
 /// Which accounts.
@@ -63,10 +80,49 @@ pub async fn ls(conn: &mut PgConnection, filter: &Filter) -> Result<Vec<Account>
     list(conn, None, tenant, filter).await
 }
 
+/// An account with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// The account.
+    #[serde(flatten)]
+    pub account: Account,
+    /// Its sealed values, without the values.
+    pub tokens: Vec<Info>,
+    /// How far the first sync of its calendars is.
+    pub first_sync: FirstSync,
+}
+
 /// One account.
-pub async fn show(conn: &mut PgConnection, account: &AccountRef) -> Result<Account, AdminError> {
+pub async fn show(conn: &mut PgConnection, account: &AccountRef) -> Result<Shown, AdminError> {
     let id = account.find(conn).await?;
-    get(conn, id).await
+    let account = get(&mut *conn, id).await?;
+    let tokens = secrets::of_owner(&mut *conn, "account", id).await?;
+    Ok(Shown { account, tokens, first_sync: first_sync(conn, &[id]).await? })
+}
+
+/// Serves nothing of the account until [`resume`]. Runs under way go on to the end of their step.
+pub async fn pause(
+    db: &PgPool,
+    actor: &Actor,
+    account: &AccountRef,
+    note: &str,
+) -> Result<Switched, AdminError> {
+    let (gate, name) = gate_of(db, account).await?;
+    gate::pause(db, actor, &gate, ("account", &name), note).await
+}
+
+/// Ends a pause.
+pub async fn resume(db: &PgPool, actor: &Actor, account: &AccountRef) -> Result<Switched, AdminError> {
+    let (gate, name) = gate_of(db, account).await?;
+    gate::resume(db, actor, &gate, ("account", &name)).await
+}
+
+/// An account's gate, and its name as in the audit table.
+async fn gate_of(db: &PgPool, account: &AccountRef) -> Result<(gates::Gate, String), AdminError> {
+    let mut conn = db.acquire().await?;
+    let id = account.find(&mut conn).await?;
+    let account = get(&mut conn, id).await?;
+    Ok((gates::Gate::Account(id), account.name()))
 }
 
 async fn get(conn: &mut PgConnection, id: AccountId) -> Result<Account, AdminError> {
@@ -82,7 +138,7 @@ async fn list(
 ) -> Result<Vec<Account>, AdminError> {
     let rows = sqlx::query!(
         r#"-- admin::account::list
-        select a.id, t.name as tenant, a.provider, a.email, a.subject, a.created_at,
+        select a.id, t.name as tenant, a.provider, a.email, a.subject, a.scopes, a.created_at,
             (select count(*) from calendars c where c.account_id = a.id and not c.deleted) as "calendars!",
             (select count(*) from jobs j where j.account_id = a.id) as "jobs!",
             (
@@ -110,6 +166,11 @@ async fn list(
             provider: row.provider,
             email: row.email,
             subject: row.subject,
+            not_granted: row
+                .scopes
+                .as_deref()
+                .map_or_else(Vec::new, |granted| scopes::missing(granted).map(|need| need.what).collect()),
+            scopes: row.scopes,
             calendars: row.calendars,
             jobs: row.jobs,
             parked: row.parked,
@@ -150,8 +211,7 @@ pub async fn rm(db: &PgPool, actor: &Actor, id: AccountId) -> Result<Holdings, A
         remove::leases(&mut tx, None, Some(id)).await?;
         remove::strays(&mut tx, None, Some(id)).await?;
         accounts::remove(&mut tx, id).await?;
-        let target = format!("{}/{}", account.tenant, account.email);
-        audit::write(&mut tx, actor.as_str(), "account.rm", &target, &json!(held)).await?;
+        audit::write(&mut tx, actor.as_str(), "account.rm", &account.name(), &json!(held)).await?;
         tx.commit().await?;
         Ok(held)
     })

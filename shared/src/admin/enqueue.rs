@@ -209,6 +209,11 @@ impl Awaited {
         self.outcome.left = i64::try_from(self.left.len()).unwrap_or(i64::MAX);
     }
 
+    /// The jobs that are still awaited.
+    pub fn jobs(&self) -> impl Iterator<Item = JobId> {
+        self.left.keys().copied()
+    }
+
     /// How it stands as of the last [`Awaited::look`].
     #[must_use]
     pub const fn outcome(&self) -> &Outcome {

@@ -1,19 +1,25 @@
 //! How Google is reached, and as which OAuth client.
 
-use anyhow::{Context, bail, ensure};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
+use super::{Invalid, given};
+
+const CLIENT_ID: &str = "SYNCFLEET_GOOGLE_CLIENT_ID";
+const CLIENT_SECRET: &str = "SYNCFLEET_GOOGLE_CLIENT_SECRET";
+const TOKEN_URL: &str = "SYNCFLEET_GOOGLE_TOKEN_URL";
+const CALENDAR_URL: &str = "SYNCFLEET_GOOGLE_CALENDAR_URL";
+
 /// The OAuth client and the addresses.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Google")]
-pub struct GoogleArgs {
+pub struct Google {
     /// The id of the OAuth client that the accounts have granted access
     #[arg(
         id = "google_client_id",
         long = "google-client-id",
-        env = "SYNCFLEET_GOOGLE_CLIENT_ID",
+        env = CLIENT_ID,
         value_name = "ID"
     )]
     pub client_id: Option<String>,
@@ -21,7 +27,7 @@ pub struct GoogleArgs {
     #[arg(
         id = "google_client_secret",
         long = "google-client-secret",
-        env = "SYNCFLEET_GOOGLE_CLIENT_SECRET",
+        env = CLIENT_SECRET,
         hide_env_values = true,
         value_name = "SECRET"
     )]
@@ -30,7 +36,7 @@ pub struct GoogleArgs {
     #[arg(
         id = "google_token_url",
         long = "google-token-url",
-        env = "SYNCFLEET_GOOGLE_TOKEN_URL",
+        env = TOKEN_URL,
         value_name = "URL",
         default_value = "https://oauth2.googleapis.com/token"
     )]
@@ -39,7 +45,7 @@ pub struct GoogleArgs {
     #[arg(
         id = "google_calendar_url",
         long = "google-calendar-url",
-        env = "SYNCFLEET_GOOGLE_CALENDAR_URL",
+        env = CALENDAR_URL,
         value_name = "URL",
         default_value = "https://www.googleapis.com/calendar/v3/"
     )]
@@ -128,24 +134,25 @@ impl GoogleConfig {
     }
 }
 
-impl GoogleArgs {
+impl Google {
     /// Checks the configuration; none if no OAuth client is configured.
-    pub fn config(&self) -> anyhow::Result<Option<GoogleConfig>> {
-        let token_url = address("SYNCFLEET_GOOGLE_TOKEN_URL", &self.token_url)?;
-        let mut calendar_url = address("SYNCFLEET_GOOGLE_CALENDAR_URL", &self.calendar_url)?;
+    pub fn config(&self) -> Result<Option<GoogleConfig>, Invalid> {
+        let token_url = address(TOKEN_URL, &self.token_url)?;
+        let mut calendar_url = address(CALENDAR_URL, &self.calendar_url)?;
         if !calendar_url.path().ends_with('/') {
             calendar_url.set_path(&format!("{}/", calendar_url.path()));
         }
-        let (client_id, client_secret) = match (&self.client_id, &self.client_secret) {
+        let client_id = self.client_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+        let (client_id, client_secret) = match (client_id, given(self.client_secret.as_ref())) {
             (None, None) => return Ok(None),
-            (Some(id), Some(secret)) => (id.trim().to_owned(), secret.expose_secret().trim().to_owned()),
+            (Some(id), Some(secret)) => (id.to_owned(), secret.expose_secret().trim().to_owned()),
             (Some(_), None) => {
-                bail!("SYNCFLEET_GOOGLE_CLIENT_SECRET is missing: the client id needs its secret")
+                return Err(Invalid::new(CLIENT_SECRET, "not set: the client id needs its secret"));
             }
-            (None, Some(_)) => bail!("SYNCFLEET_GOOGLE_CLIENT_ID is missing: the client secret needs its id"),
+            (None, Some(_)) => {
+                return Err(Invalid::new(CLIENT_ID, "not set: the client secret needs its id"));
+            }
         };
-        ensure!(!client_id.is_empty(), "SYNCFLEET_GOOGLE_CLIENT_ID is empty");
-        ensure!(!client_secret.is_empty(), "SYNCFLEET_GOOGLE_CLIENT_SECRET is empty");
         let client_secret = client_secret.into();
         let calendar_limits = self.calendar_limits();
         Ok(Some(GoogleConfig { client_id, client_secret, token_url, calendar_url, calendar_limits }))
@@ -160,22 +167,30 @@ impl GoogleArgs {
             per_day: self.calendar_per_day,
         }
     }
+
+    /// The configuration, for those who cannot do without. `why` says what for.
+    pub fn required(&self, why: &str) -> Result<GoogleConfig, Invalid> {
+        self.config()?.ok_or_else(|| Invalid::new(CLIENT_ID, format_args!("not set: {why}")))
+    }
 }
 
 /// Tokens go to these addresses, so they travel encrypted or do not leave the machine.
-fn address(name: &str, text: &str) -> anyhow::Result<Url> {
-    let url: Url = text.parse().with_context(|| format!("{name}: {text:?} is not a URL"))?;
+fn address(name: &'static str, text: &str) -> Result<Url, Invalid> {
+    let url: Url =
+        text.parse().map_err(|error| Invalid::new(name, format_args!("{text:?} is not a URL: {error}")))?;
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     };
-    ensure!(
-        url.scheme() == "https" || (url.scheme() == "http" && loopback),
-        "{name}: {text:?} is not allowed: https, or http to a loopback address"
-    );
-    ensure!(url.query().is_none() && url.fragment().is_none(), "{name}: {text:?} has a query or a fragment");
+    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+        let why = "is not allowed: https, or http to a loopback address";
+        return Err(Invalid::new(name, format_args!("{text:?} {why}")));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Invalid::new(name, format_args!("{text:?} has a query or a fragment")));
+    }
     Ok(url)
 }
 
@@ -183,8 +198,8 @@ fn address(name: &str, text: &str) -> anyhow::Result<Url> {
 mod tests {
     use super::*;
 
-    fn args() -> GoogleArgs {
-        GoogleArgs {
+    fn args() -> Google {
+        Google {
             client_id: Some("id".to_owned()),
             client_secret: Some("secret".into()),
             token_url: "http://127.0.0.1:1/token".to_owned(),
@@ -200,7 +215,7 @@ mod tests {
         #[derive(clap::Parser)]
         struct Program {
             #[command(flatten)]
-            google: GoogleArgs,
+            google: Google,
         }
         let words = ["x", "--google-client-id", "i", "--google-client-secret", "s"];
         let program = <Program as clap::Parser>::try_parse_from(words).unwrap();
@@ -238,17 +253,17 @@ mod tests {
 
     #[test]
     fn no_client_is_no_configuration_and_half_a_client_an_error() {
-        let none = GoogleArgs { client_id: None, client_secret: None, ..args() };
+        let none = Google { client_id: None, client_secret: None, ..args() };
         assert!(none.config().unwrap().is_none());
-        let half = GoogleArgs { client_secret: None, ..args() };
-        assert!(half.config().unwrap_err().to_string().contains("CLIENT_SECRET is missing"));
+        let half = Google { client_secret: None, ..args() };
+        assert!(half.config().unwrap_err().to_string().contains("CLIENT_SECRET: not set"));
     }
 
     #[test]
     fn addresses_that_would_leak_tokens_are_refused() {
         for bad in ["http://example.com/token", "ftp://127.0.0.1/", "nonsense", "https://example.com/?a=b"] {
-            let args = GoogleArgs { token_url: bad.to_owned(), ..args() };
-            let error = format!("{:#}", args.config().unwrap_err());
+            let args = Google { token_url: bad.to_owned(), ..args() };
+            let error = args.config().unwrap_err().to_string();
             assert!(error.starts_with("SYNCFLEET_GOOGLE_TOKEN_URL: "), "{bad}: {error}");
         }
     }

@@ -2,25 +2,28 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
 use clap::Args;
 use secrecy::SecretString;
 
+use super::Invalid;
 use crate::secrets::KeyRing;
+
+const KEYS: &str = "SYNCFLEET_KEYS";
+const KEYS_FILE: &str = "SYNCFLEET_KEYS_FILE";
 
 /// Where the key ring comes from.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Keys")]
-pub struct KeysArgs {
+pub struct Keys {
     /// Keys that seal tokens: ID:BASE64KEY[,ID:BASE64KEY...]; the first one seals. Better in the environment than here
-    #[arg(long, env = "SYNCFLEET_KEYS", hide_env_values = true, value_name = "KEYS")]
+    #[arg(long, env = KEYS, hide_env_values = true, value_name = "KEYS")]
     pub keys: Option<SecretString>,
     /// A file with the keys, one per line
-    #[arg(long, env = "SYNCFLEET_KEYS_FILE", value_name = "FILE")]
+    #[arg(long, env = KEYS_FILE, value_name = "FILE")]
     pub keys_file: Option<PathBuf>,
 }
 
-impl KeysArgs {
+impl Keys {
     /// Whether a key ring was named at all.
     #[must_use]
     pub const fn is_set(&self) -> bool {
@@ -28,19 +31,21 @@ impl KeysArgs {
     }
 
     /// Reads the key ring.
-    pub fn key_ring(&self) -> anyhow::Result<KeyRing> {
+    pub fn key_ring(&self) -> Result<KeyRing, Invalid> {
         match (&self.keys, &self.keys_file) {
             (Some(_), Some(_)) => {
-                bail!("SYNCFLEET_KEYS and SYNCFLEET_KEYS_FILE are both set: keep one of them")
+                Err(Invalid::new(KEYS, "SYNCFLEET_KEYS_FILE is set, too: keep one of the two"))
             }
-            (None, None) => bail!("no key ring: set SYNCFLEET_KEYS or SYNCFLEET_KEYS_FILE"),
-            (Some(keys), None) => KeyRing::parse(keys).context("SYNCFLEET_KEYS"),
+            (None, None) => Err(Invalid::new(KEYS, "no key ring: set SYNCFLEET_KEYS or SYNCFLEET_KEYS_FILE")),
+            (Some(keys), None) => KeyRing::parse(keys).map_err(|error| Invalid::new(KEYS, error)),
             (None, Some(file)) => {
-                let text = std::fs::read_to_string(file).with_context(|| {
-                    format!("SYNCFLEET_KEYS_FILE: cannot read the key file {}", file.display())
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    let file = file.display();
+                    Invalid::new(KEYS_FILE, format_args!("cannot read the key file {file}: {error}"))
                 })?;
-                KeyRing::parse(&SecretString::from(text))
-                    .with_context(|| format!("SYNCFLEET_KEYS_FILE: the key file {}", file.display()))
+                KeyRing::parse(&SecretString::from(text)).map_err(|error| {
+                    Invalid::new(KEYS_FILE, format_args!("the key file {}: {error}", file.display()))
+                })
             }
         }
     }
@@ -58,21 +63,21 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let [first, second] = ["a", "b"].map(|id| generate_key(id).unwrap().expose_secret().to_owned());
         std::fs::write(file.path(), format!("{first}\n{second}\n")).unwrap();
-        let args = KeysArgs { keys: None, keys_file: Some(file.path().to_owned()) };
+        let args = Keys { keys: None, keys_file: Some(file.path().to_owned()) };
         assert_eq!(args.key_ring().unwrap().ids().collect::<Vec<_>>(), ["a", "b"]);
-        let both = KeysArgs { keys: Some(first.into()), ..args };
-        assert!(both.key_ring().unwrap_err().to_string().contains("both set"));
+        let both = Keys { keys: Some(first.into()), ..args };
+        assert!(both.key_ring().unwrap_err().to_string().contains("keep one of the two"));
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let error = KeysArgs::default().key_ring().unwrap_err().to_string();
+        let error = Keys::default().key_ring().unwrap_err().to_string();
         assert!(error.contains("set SYNCFLEET_KEYS or SYNCFLEET_KEYS_FILE"), "{error}");
-        let args = KeysArgs { keys: None, keys_file: Some("/nowhere/keys".into()) };
-        let error = format!("{:#}", args.key_ring().unwrap_err());
+        let args = Keys { keys: None, keys_file: Some("/nowhere/keys".into()) };
+        let error = args.key_ring().unwrap_err().to_string();
         assert!(error.contains("cannot read the key file /nowhere/keys: No such file"), "{error}");
-        let args = KeysArgs { keys: Some("a:AAAA".into()), keys_file: None };
-        let error = format!("{:#}", args.key_ring().unwrap_err());
+        let args = Keys { keys: Some("a:AAAA".into()), keys_file: None };
+        let error = args.key_ring().unwrap_err().to_string();
         assert_eq!(error, "SYNCFLEET_KEYS: the key a has 3 bytes; AES-256 takes 32");
     }
 }

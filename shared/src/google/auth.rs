@@ -8,7 +8,14 @@
 //! - *The holder dies.* Its lease ends by itself, well after the longest request.
 //! - *The account signed in again while the old grant was being refused.* The refresh token is read again before anybody is
 //!   asked to sign in; a refusal is remembered for that very token only, and for a minute.
+//! - *The account signed in again while the old grant was being refreshed.* What comes of the old one is not stored: the
+//!   refresh token that was used must still stand.
+//! - *Somebody else's token was put in the account's place.* Its subject is compared with the account's before it is used, or, if
+//!   Google does not tell it, the address of the primary calendar when a refresh token is used for the first time.
 
+mod check;
+mod error;
+mod id_token;
 mod refresh;
 
 use std::time::{Duration, Instant};
@@ -19,13 +26,18 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgPool, types::Uuid};
 
 use self::refresh::{Answer, Grant};
+pub use self::{
+    check::{CheckError, Checked},
+    error::AuthError,
+};
 use super::Google;
 use crate::{
     job::AccountId,
     secrets::Owner,
     store::{
+        accounts::{self, Learned},
         oauth_refreshes::{self, Claim, Refused},
-        secrets::{self, SecretError, Stored},
+        secrets::{self, Stored},
     },
 };
 
@@ -35,10 +47,11 @@ pub const REFRESH_TOKEN: &str = "refresh_token";
 pub const ACCESS_TOKEN: &str = "access_token";
 
 /// Reasons of failed refreshes, as in metrics.
-pub(super) const REFRESH_FAILURES: [&str; 4] = ["invalid_grant", "refused", "unreachable", "unreadable"];
+pub(super) const REFRESH_FAILURES: [&str; 5] =
+    ["invalid_grant", "other_subject", "refused", "unreachable", "unreadable"];
 
-/// How long the lease of a refresh stands: two requests and what comes between them.
-const LEASE: Duration = Duration::from_secs(20);
+/// How long the lease of a refresh stands: three requests and what comes between them.
+const LEASE: Duration = Duration::from_secs(25);
 /// How long a caller waits for another's refresh.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How often it looks meanwhile.
@@ -62,54 +75,14 @@ impl AccessToken {
     }
 }
 
-/// Why there is no access token. No text holds one.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// The account's grant is gone: revoked, expired, or taken away by an administrator.
-    #[error("account {account} must sign in again: Google refuses its refresh token ({why})")]
-    SignInAgain {
-        /// The account.
-        account: AccountId,
-        /// Google's words.
-        why: String,
-    },
-    /// No refresh token was ever stored.
-    #[error("account {account} has no refresh token: add one by signing in")]
-    NoGrant {
-        /// The account.
-        account: AccountId,
-    },
-    /// The token endpoint refused the request for another reason than the grant.
-    #[error("the token endpoint answered {status} {error}: check the OAuth client's id and secret")]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// Its error code and words.
-        error: String,
-    },
-    /// The token endpoint did not answer, or not with a token.
-    #[error("the token endpoint: {0}")]
-    Endpoint(String),
-    /// Another caller refreshes the token and does not come to an end.
-    #[error("account {account}: another caller has been refreshing the access token for {} s", PATIENCE.as_secs())]
-    Busy {
-        /// The account.
-        account: AccountId,
-    },
-    /// A token cannot be opened, sealed or read.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// The database did not answer.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
-
-impl AuthError {
-    /// Whether only the account's owner can help. Everything else may go better by itself, or by an operator's hand.
-    #[must_use]
-    pub const fn needs_sign_in(&self) -> bool {
-        matches!(self, Self::SignInAgain { .. } | Self::NoGrant { .. })
-    }
+/// Whose a grant is.
+enum Owned {
+    /// The account's, as far as it can be told.
+    Ours,
+    /// Google did not answer, in words. The access token is not used, and the question is asked again with the next one.
+    Unknown(String),
+    /// Somebody else's, in words.
+    Foreign(String),
 }
 
 /// A refresh under the lease.
@@ -176,7 +149,11 @@ impl Refresh<'_> {
         let result = match self.google.stored(self.db, self.account, rejected).await {
             Ok(Some(token)) => Ok(token),
             Ok(None) => match self.ask(refused).await {
-                Ok(grant) => return self.store(grant).await,
+                Ok((used, grant)) => match self.store(used, grant).await {
+                    // What was not committed did not give the lease back either.
+                    Err(error @ (AuthError::OtherSubject { .. } | AuthError::Replaced { .. })) => Err(error),
+                    stored => return stored,
+                },
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
@@ -185,19 +162,20 @@ impl Refresh<'_> {
         result
     }
 
-    /// Asks the token endpoint. A refusal must come twice, the second time for the refresh token as it stands then.
-    async fn ask(&self, refused: Option<Refused>) -> Result<Grant, AuthError> {
+    /// Asks the token endpoint. A refusal must come twice, the second time for the refresh token as it stands then. Says which
+    /// one was good, by its `updated_at`.
+    async fn ask(&self, refused: Option<Refused>) -> Result<(DateTime<Utc>, Grant), AuthError> {
         let first = self.grant().await?;
         let stands = |refused: Refused| refused.token == first.updated_at && refused.ago < REFUSAL_STANDS;
         if refused.is_some_and(stands) {
             return Err(self.sign_in_again("as it did a moment ago".to_owned()));
         }
         if let Answer::Granted(grant) = refresh::request(&self.google.0, &first.value).await? {
-            return Ok(grant);
+            return Ok((first.updated_at, grant));
         }
         let second = self.grant().await?;
         match refresh::request(&self.google.0, &second.value).await? {
-            Answer::Granted(grant) => Ok(grant),
+            Answer::Granted(grant) => Ok((second.updated_at, grant)),
             Answer::InvalidGrant(why) => {
                 self.release(Some(second.updated_at)).await?;
                 Err(self.sign_in_again(why))
@@ -216,26 +194,80 @@ impl Refresh<'_> {
         AuthError::SignInAgain { account: self.account, why }
     }
 
+    /// The refresh token. Whether it is still good is for the provider to say.
     async fn grant(&self) -> Result<Stored, AuthError> {
         let mut connection = self.db.acquire().await?;
-        secrets::get(&mut connection, self.google.keys(), Owner::account(self.account, REFRESH_TOKEN))
+        secrets::last(&mut connection, self.google.keys(), Owner::account(self.account, REFRESH_TOKEN))
             .await?
             .ok_or(AuthError::NoGrant { account: self.account })
     }
 
-    /// Stores what came. If the lease was lost meanwhile, another caller's token stands; this one is as good.
-    async fn store(&self, grant: Grant) -> Result<AccessToken, AuthError> {
+    /// Stores what came for the refresh token of `used`, if that still stands, whoever has the lease by now: a new refresh token
+    /// must not be lost. Secrets are locked in the order of their names, as everybody does.
+    async fn store(&self, used: DateTime<Utc>, grant: Grant) -> Result<AccessToken, AuthError> {
+        let unknown = match self.owner(&grant).await? {
+            Owned::Ours => None,
+            Owned::Unknown(why) => Some(AuthError::OwnerUnknown { account: self.account, why }),
+            Owned::Foreign(whose) => return Err(self.other_subject(whose)),
+        };
         let mut tx = self.db.begin().await?;
-        if oauth_refreshes::release(&mut tx, self.account, self.holder, None).await? {
+        oauth_refreshes::release(&mut tx, self.account, self.holder, None).await?;
+        if unknown.is_none() {
             let owner = Owner::account(self.account, ACCESS_TOKEN);
-            let life = grant.lifetime.saturating_sub(MARGIN.min(grant.lifetime / 4));
+            let life = usable(grant.lifetime);
             secrets::put(&mut tx, self.google.keys(), owner, &grant.access_token, Some(life)).await?;
-            if let Some((token, lifetime)) = &grant.refresh_token {
-                let owner = Owner::account(self.account, REFRESH_TOKEN);
-                secrets::put(&mut tx, self.google.keys(), owner, token, *lifetime).await?;
-            }
-            tx.commit().await?;
         }
+        let owner = Owner::account(self.account, REFRESH_TOKEN);
+        if !secrets::stands(&mut tx, owner, used).await? {
+            return Err(AuthError::Replaced { account: self.account });
+        }
+        match (&grant.refresh_token, grant.refresh_token_lifetime) {
+            (Some(token), lifetime) => {
+                secrets::put(&mut tx, self.google.keys(), owner, token, lifetime).await?;
+            }
+            (None, Some(lifetime)) => secrets::set_lifetime(&mut tx, owner, lifetime).await?,
+            (None, None) => {}
+        }
+        if let Some(unknown) = unknown {
+            tx.commit().await?;
+            return Err(unknown);
+        }
+        let subject = grant.claims.as_ref().map(|claims| claims.sub.as_str());
+        let learned = accounts::learn(&mut tx, self.account, subject, grant.scopes.as_deref()).await?;
+        if let Learned::OtherSubject(whose) = learned {
+            return Err(self.other_subject(whose));
+        }
+        tx.commit().await?;
         Ok(AccessToken(grant.access_token))
     }
+
+    fn other_subject(&self, whose: String) -> AuthError {
+        refresh::failed("other_subject");
+        AuthError::OtherSubject { account: self.account, whose }
+    }
+
+    /// Whose a grant is that comes without an ID token. Only the first one of a refresh token that was stored unchecked is
+    /// looked at: the account's scopes are not known until then.
+    async fn owner(&self, grant: &Grant) -> Result<Owned, AuthError> {
+        let account = {
+            let mut connection = self.db.acquire().await?;
+            accounts::get(&mut connection, self.account).await?
+        };
+        let Some(account) = account.filter(|account| account.scopes.is_none() && grant.claims.is_none())
+        else {
+            return Ok(Owned::Ours);
+        };
+        Ok(match self.google.primary_calendar(&grant.access_token).await {
+            Ok(Some(email)) if !email.eq_ignore_ascii_case(&account.email) => {
+                Owned::Foreign(format!("that of {email}, not of {}", account.email))
+            }
+            Ok(_) => Owned::Ours,
+            Err(why) => Owned::Unknown(why),
+        })
+    }
+}
+
+/// How long an access token is used of the time that it is good.
+pub(crate) fn usable(lifetime: Duration) -> Duration {
+    lifetime.saturating_sub(MARGIN.min(lifetime / 4))
 }

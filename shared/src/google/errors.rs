@@ -11,7 +11,7 @@ use rand::{Rng, RngExt};
 
 pub use self::classify::Class;
 pub(super) use self::classify::{Answer, classify};
-use super::{auth::AuthError, quota::QuotaError};
+use super::{auth::AuthError, quota::QuotaError, scopes};
 use crate::job::{Failure, GateScope, Parked};
 
 /// No provider's word on when to come back is followed for longer.
@@ -34,7 +34,7 @@ pub enum CallError {
     #[error(transparent)]
     Quota(#[from] QuotaError),
     /// Google answered, or did not.
-    #[error("{method}: {what}")]
+    #[error("{method}: {what}{}", advice(.class, .method))]
     Call {
         /// The API method, e.g. `calendar.events.list`.
         method: &'static str,
@@ -77,13 +77,19 @@ impl CallError {
                 Failure::throttled(self, scope, after)
             }
             Class::Unauthorized if attempt < UNAUTHORIZED_LIMIT => Failure::retry(self, None),
-            Class::Unauthorized | Class::MissingScope => Failure::park(self, Parked::SignIn),
+            Class::Unauthorized => Failure::park(self, Parked::SignIn),
+            // Only what needs that scope is parked: the rest of the account goes on.
+            Class::MissingScope => Failure::park(self, Parked::Scope),
             Class::Gone => Failure::park(self, Parked::Gone),
             // A full pass is the kind's own business; one that did not take care of it must not run hot.
             Class::Resync => Failure::retry(self, Some(LONGEST)),
             Class::Permanent => Failure::park(self, Parked::Failed),
         }
     }
+}
+
+fn advice(class: &Class, method: &str) -> String {
+    if *class == Class::MissingScope { scopes::advice(method) } else { String::new() }
 }
 
 /// A text from outside, short and on one line.

@@ -75,6 +75,8 @@ pub enum Parked {
     Gate,
     /// The account must sign in again.
     SignIn,
+    /// The account has not granted what the job needs; the rest of the account goes on.
+    Scope,
     /// A permanent error.
     Failed,
     /// What it kept in step is gone.
@@ -90,6 +92,7 @@ impl Parked {
         match self {
             Self::Gate => "gate",
             Self::SignIn => "sign_in",
+            Self::Scope => "scope",
             Self::Failed => "failed",
             Self::Gone => "gone",
             Self::Crashed => "crashed",

@@ -40,6 +40,17 @@ impl KeyRing {
         self.0.iter().map(|(id, _)| id.as_str())
     }
 
+    /// The id of the key that seals.
+    #[must_use]
+    pub fn current(&self) -> &str {
+        &self.0[0].0
+    }
+
+    /// Seals a value of this owner anew, under the current key.
+    pub fn reseal(&self, owner: Owner<'_>, sealed: &Sealed) -> Result<Sealed, OpenError> {
+        self.seal(owner, &self.open(owner, sealed)?)
+    }
+
     /// Seals a value. Line breaks at its end, as files and pipes have them, are no part of it.
     pub fn seal(&self, owner: Owner<'_>, value: &SecretString) -> Result<Sealed, OpenError> {
         let value = value.expose_secret().trim_end_matches(['\r', '\n']);

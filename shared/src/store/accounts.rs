@@ -19,6 +19,8 @@ pub struct AccountRow {
     pub subject: Option<String>,
     /// Its e-mail address.
     pub email: String,
+    /// What its owner has granted; none: the provider has not said yet.
+    pub scopes: Option<Vec<String>>,
     /// When it was added.
     pub created_at: DateTime<Utc>,
 }
@@ -60,7 +62,7 @@ pub async fn get(conn: &mut PgConnection, id: AccountId) -> Result<Option<Accoun
     sqlx::query_as!(
         AccountRow,
         "-- accounts::get
-        select id, tenant_id as tenant, provider, subject, email, created_at from accounts where id = $1",
+        select id, tenant_id as tenant, provider, subject, email, scopes, created_at from accounts where id = $1",
         id,
     )
     .fetch_optional(conn)
@@ -76,7 +78,7 @@ pub async fn find(
     sqlx::query_as!(
         AccountRow,
         "-- accounts::find
-        select id, tenant_id as tenant, provider, subject, email, created_at
+        select id, tenant_id as tenant, provider, subject, email, scopes, created_at
         from accounts
         where email = $2 and ($1::bigint is null or tenant_id = $1)
         order by id",
@@ -85,6 +87,86 @@ pub async fn find(
     )
     .fetch_all(conn)
     .await
+}
+
+/// The account of a tenant that has this subject.
+pub async fn of_subject(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    provider: &str,
+    subject: &str,
+) -> Result<Option<AccountRow>, sqlx::Error> {
+    sqlx::query_as!(
+        AccountRow,
+        "-- accounts::of_subject
+        select id, tenant_id as tenant, provider, subject, email, scopes, created_at
+        from accounts
+        where tenant_id = $1 and provider = $2 and subject = $3",
+        tenant,
+        provider,
+        subject,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// What a provider's word on an account came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Learned {
+    /// It is stored, or was known.
+    Known,
+    /// The subject is not this account's: whose it is.
+    OtherSubject(String),
+}
+
+/// Keeps what the provider says of an account: its lasting id, once for ever, and what was granted. None: it does not say.
+pub async fn learn(
+    conn: &mut PgConnection,
+    id: AccountId,
+    subject: Option<&str>,
+    scopes: Option<&[String]>,
+) -> Result<Learned, sqlx::Error> {
+    let Some(account) = get(&mut *conn, id).await? else { return Ok(Learned::Known) };
+    if let Some(subject) = subject {
+        match &account.subject {
+            Some(known) if known == subject => {}
+            Some(known) => {
+                return Ok(Learned::OtherSubject(format!("the subject {subject} instead of {known}")));
+            }
+            None => {
+                if let Some(other) =
+                    of_subject(&mut *conn, account.tenant, &account.provider, subject).await?
+                {
+                    return Ok(Learned::OtherSubject(format!(
+                        "that of account {}, {}",
+                        other.id, other.email
+                    )));
+                }
+            }
+        }
+    }
+    let news = subject.is_some() && account.subject.is_none()
+        || scopes.is_some_and(|scopes| account.scopes.as_deref() != Some(scopes));
+    if news {
+        sqlx::query!(
+            "-- accounts::learn
+            update accounts set subject = coalesce(subject, $2), scopes = coalesce($3, scopes) where id = $1",
+            id,
+            subject,
+            scopes,
+        )
+        .execute(conn)
+        .await?;
+    }
+    Ok(Learned::Known)
+}
+
+/// Forgets what was granted: a refresh token that the provider was not asked about has come.
+pub async fn forget_scopes(conn: &mut PgConnection, id: AccountId) -> Result<(), sqlx::Error> {
+    sqlx::query!("-- accounts::forget_scopes\nupdate accounts set scopes = null where id = $1", id)
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// At most `limit` accounts after `after` (0: from the start), by id; of a tenant if one is named.
@@ -97,7 +179,7 @@ pub async fn list(
     sqlx::query_as!(
         AccountRow,
         "-- accounts::list
-        select id, tenant_id as tenant, provider, subject, email, created_at
+        select id, tenant_id as tenant, provider, subject, email, scopes, created_at
         from accounts
         where id > $2 and ($1::bigint is null or tenant_id = $1)
         order by id

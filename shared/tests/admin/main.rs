@@ -4,4 +4,5 @@
 mod enqueue;
 mod explain;
 mod fixture;
+mod keys;
 mod nouns;

@@ -125,11 +125,11 @@ async fn a_malformed_item_does_not_cost_the_others(db: PgPool) -> anyhow::Result
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_missing_scope_asks_for_a_new_sign_in(db: PgPool) -> anyhow::Result<()> {
+async fn case_71_a_missing_scope_is_not_retried_and_parks_what_needs_it(db: PgPool) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 10).await?;
     rig.fake.add_fault(status(403, Some("insufficientPermissions"), None, FaultBody::Json))?;
     let verdict = rig.step(job).await?.verdict;
-    assert!(matches!(verdict, Verdict::Park { parked: Parked::SignIn, .. }), "{verdict:?}");
+    assert!(matches!(verdict, Verdict::Park { parked: Parked::Scope, .. }), "{verdict:?}");
     Ok(())
 }
 

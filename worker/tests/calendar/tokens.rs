@@ -31,7 +31,7 @@ fn why(verdict: &Verdict) -> String {
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_token_that_ends_between_two_pages_is_renewed_once(db: PgPool) -> anyhow::Result<()> {
+async fn case_04_a_token_that_ends_between_two_pages_is_renewed_once(db: PgPool) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 2).await?;
     for n in 0..6 {
         rig.fake.world().put_event(ANNA, draft(&format!("event {n}"))?)?;
@@ -48,7 +48,7 @@ async fn a_token_that_ends_between_two_pages_is_renewed_once(db: PgPool) -> anyh
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn many_callers_cause_one_refresh(db: PgPool) -> anyhow::Result<()> {
+async fn case_07_many_callers_cause_one_refresh(db: PgPool) -> anyhow::Result<()> {
     let rig = Rig::new(db, Options::default()).await?;
     rig.fake.world().add_account(ANNA, "refresh-anna", None)?;
     for n in 0..20 {
@@ -92,7 +92,7 @@ async fn many_callers_cause_one_refresh(db: PgPool) -> anyhow::Result<()> {
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_revoked_grant_asks_for_a_new_sign_in_and_keeps_the_data(db: PgPool) -> anyhow::Result<()> {
+async fn case_05_a_revoked_grant_asks_for_a_new_sign_in_and_keeps_the_data(db: PgPool) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 10).await?;
     rig.fake.world().put_event(ANNA, draft("lunch")?)?;
     rig.complete(job).await?;
@@ -133,7 +133,7 @@ async fn one_refusal_alone_is_not_believed(db: PgPool) -> anyhow::Result<()> {
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_token_endpoint_in_trouble_is_tried_again(db: PgPool) -> anyhow::Result<()> {
+async fn case_06_a_token_endpoint_in_trouble_is_tried_again(db: PgPool) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 10).await?;
     sqlx::query("delete from secrets where name = 'access_token'").execute(&rig.db).await?;
     let status =

@@ -2,7 +2,10 @@ use std::{fmt, str::FromStr};
 
 use sqlx::PgConnection;
 
-use crate::{admin::AdminError, job::JobId};
+use crate::{
+    admin::{AdminError, kind_name},
+    job::JobId,
+};
 
 /// How people name a job: its number, or KIND/KEY.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,7 @@ impl FromStr for JobRef {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.trim().split_once('/') {
             Some((kind, key)) if !kind.is_empty() && !key.is_empty() => {
-                Ok(Self::Key { kind: kind.to_owned(), key: key.to_owned() })
+                Ok(Self::Key { kind: kind_name(kind), key: key.to_owned() })
             }
             _ => {
                 text.trim().parse().map(Self::Id).map_err(|_| {

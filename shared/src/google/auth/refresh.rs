@@ -7,7 +7,10 @@ use metrics::counter;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::AuthError;
+use super::{
+    AuthError,
+    id_token::{self, Claims},
+};
 use crate::google::{Inner, errors::quote};
 
 /// What the endpoint said.
@@ -17,11 +20,18 @@ pub(super) enum Answer {
     InvalidGrant(String),
 }
 
+/// What the endpoint gave.
 pub(super) struct Grant {
     pub(super) access_token: SecretString,
     pub(super) lifetime: Duration,
-    /// A new refresh token and how long it is good, if the provider says; none: the old one stays.
-    pub(super) refresh_token: Option<(SecretString, Option<Duration>)>,
+    /// A new refresh token; none: the old one stays.
+    pub(super) refresh_token: Option<SecretString>,
+    /// How long the refresh token is good, where access was granted for a time only.
+    pub(super) refresh_token_lifetime: Option<Duration>,
+    /// The scopes of the token; none: the endpoint does not say.
+    pub(super) scopes: Option<Vec<String>>,
+    /// Whose it is; none: the grant does not have the scope `openid`.
+    pub(super) claims: Option<Claims>,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +42,8 @@ struct Granted {
     expires_in: u64,
     refresh_token: Option<String>,
     refresh_token_expires_in: Option<u64>,
+    scope: Option<String>,
+    id_token: Option<String>,
 }
 
 const fn an_hour() -> u64 {
@@ -76,11 +88,14 @@ pub(super) async fn request(google: &Inner, refresh_token: &SecretString) -> Res
                 error.column()
             ))
         })?;
-        let lifetime = granted.refresh_token_expires_in.map(Duration::from_secs);
+        let scopes = granted.scope.map(|scopes| scopes.split_ascii_whitespace().map(str::to_owned).collect());
         return Ok(Answer::Granted(Grant {
             access_token: granted.access_token.into(),
             lifetime: Duration::from_secs(granted.expires_in),
-            refresh_token: granted.refresh_token.map(|token| (token.into(), lifetime)),
+            refresh_token: granted.refresh_token.map(SecretString::from),
+            refresh_token_lifetime: granted.refresh_token_expires_in.map(Duration::from_secs),
+            scopes,
+            claims: granted.id_token.as_deref().and_then(id_token::claims),
         }));
     }
     let refusal: Option<Refusal> = serde_json::from_slice(&body).ok();
@@ -99,14 +114,18 @@ pub(super) async fn request(google: &Inner, refresh_token: &SecretString) -> Res
     }
 }
 
-/// The error's own text names no form field; its address is left out all the same.
 fn unreachable_endpoint(error: &reqwest::Error) -> AuthError {
     failed("unreachable");
-    let what = if error.is_timeout() { "no answer in time" } else { "no connection, or it broke off" };
-    let cause = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
-    AuthError::Endpoint(cause.map_or_else(|| what.to_owned(), |cause| format!("{what} ({cause})")))
+    AuthError::Endpoint(broken(error))
 }
 
-fn failed(reason: &'static str) {
+/// What went wrong with a request. The error's own text names no form field; its address is left out all the same.
+pub(super) fn broken(error: &reqwest::Error) -> String {
+    let what = if error.is_timeout() { "no answer in time" } else { "no connection, or it broke off" };
+    let cause = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
+    cause.map_or_else(|| what.to_owned(), |cause| format!("{what} ({cause})"))
+}
+
+pub(super) fn failed(reason: &'static str) {
     counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).increment(1);
 }

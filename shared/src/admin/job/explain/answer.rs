@@ -155,7 +155,7 @@ fn not_yet(job: &Job, facts: &Facts, runs: &[Run], run_at: DateTime<Utc>) -> Ans
 }
 
 fn parked(word: &str) -> Option<Parked> {
-    [Parked::Gate, Parked::SignIn, Parked::Failed, Parked::Gone, Parked::Crashed]
+    [Parked::Gate, Parked::SignIn, Parked::Scope, Parked::Failed, Parked::Gone, Parked::Crashed]
         .into_iter()
         .find(|parked| parked.as_str() == word)
 }

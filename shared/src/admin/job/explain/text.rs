@@ -96,6 +96,7 @@ fn silent(under: &Under, now: DateTime<Utc>) -> String {
 fn cause(reason: Option<Parked>) -> &'static str {
     match reason {
         Some(Parked::SignIn) => "the account must sign in again",
+        Some(Parked::Scope) => "the account has not granted what it needs",
         Some(Parked::Failed) => "a permanent error",
         Some(Parked::Gone) => "what it kept in step is gone",
         Some(Parked::Crashed) => "its workers died with it too often",
@@ -107,6 +108,9 @@ fn remedy(reason: Option<Parked>, job: i64) -> String {
     match reason {
         Some(Parked::SignIn) => {
             "`syncfleet account add` with a new refresh token takes it up again".to_owned()
+        }
+        Some(Parked::Scope) => {
+            "`syncfleet account add` with a refresh token of that scope takes it up again".to_owned()
         }
         Some(Parked::Gone) => format!("if it is back, `syncfleet job retry {job}`"),
         Some(Parked::Crashed) => {

@@ -1,0 +1,81 @@
+//! What an account must grant for what. A user may untick scopes one by one when signing in:
+//! <https://developers.google.com/identity/protocols/oauth2/resources/granular-permissions>.
+
+/// Something that is mirrored, and the scopes of which any one opens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// What, for people.
+    pub what: &'static str,
+    /// The API method that reads it.
+    pub method: &'static str,
+    /// Any one of them is enough; the first is the narrowest.
+    pub scopes: &'static [&'static str],
+}
+
+/// All that is mirrored, with the scopes that its method's reference page names:
+/// <https://developers.google.com/workspace/calendar/api/v3/reference/calendarList/list>,
+/// <https://developers.google.com/workspace/calendar/api/v3/reference/events/list>.
+pub const NEEDS: [Need; 2] = [
+    Need {
+        what: "the list of calendars",
+        method: "calendarList.list",
+        scopes: &[
+            "https://www.googleapis.com/auth/calendar.calendarlist.readonly",
+            "https://www.googleapis.com/auth/calendar.calendarlist",
+            "https://www.googleapis.com/auth/calendar.readonly",
+            "https://www.googleapis.com/auth/calendar",
+        ],
+    },
+    Need {
+        what: "the events of calendars",
+        method: "events.list",
+        scopes: &[
+            "https://www.googleapis.com/auth/calendar.events.readonly",
+            "https://www.googleapis.com/auth/calendar.events",
+            "https://www.googleapis.com/auth/calendar.readonly",
+            "https://www.googleapis.com/auth/calendar",
+        ],
+    },
+];
+
+/// What cannot be mirrored with these scopes.
+pub fn missing(granted: &[String]) -> impl Iterator<Item = &'static Need> {
+    NEEDS.iter().filter(|need| !need.scopes.iter().any(|scope| granted.iter().any(|had| had == scope)))
+}
+
+/// What to do about a method that was refused for want of a scope.
+pub(super) fn advice(method: &str) -> String {
+    NEEDS.iter().find(|need| need.method == method).map_or_else(String::new, |need| {
+        format!(
+            ": the account has not granted {}, without which {} cannot be read",
+            need.scopes[0], need.what
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn what(granted: &[&str]) -> Vec<&'static str> {
+        let granted: Vec<String> = granted.iter().map(|scope| (*scope).to_owned()).collect();
+        missing(&granted).map(|need| need.what).collect()
+    }
+
+    #[test]
+    fn any_one_of_the_scopes_is_enough() {
+        assert_eq!(what(&["https://www.googleapis.com/auth/calendar.readonly"]), [""; 0]);
+        let events = "https://www.googleapis.com/auth/calendar.events.readonly";
+        assert_eq!(what(&["openid", events]), ["the list of calendars"]);
+        assert_eq!(what(&["openid"]), ["the list of calendars", "the events of calendars"]);
+    }
+
+    #[test]
+    fn a_refused_method_names_its_narrowest_scope() {
+        assert!(
+            advice("events.list")
+                .contains("calendar.events.readonly, without which the events of calendars cannot")
+        );
+        assert_eq!(advice("unknown"), "");
+    }
+}
