@@ -117,7 +117,7 @@ fn ask(account: Option<AccountId>, need: u32, per_minute: u32, per_day: Option<u
 /// way, so that it arrives in that minute, and all that is drawn in it arrives at once.
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn case_69_a_fleet_stays_below_the_projects_limit_in_any_minute(db: PgPool) {
-    let limits = Limits { per_minute: 1_000, per_user_per_minute: 100_000, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 1_000, user_per_minute: 100_000, per_day: 1_000_000 };
     let mut fleet = Fleet::new(db, limits, 4, &[7]);
     let turn = Duration::from_secs(20);
     let mut at = turn - LIFE - WAY;
@@ -138,7 +138,7 @@ async fn case_69_a_fleet_stays_below_the_projects_limit_in_any_minute(db: PgPool
 /// Their clocks differ by days, and each call takes its own time. Users' limits are lower than the project's share.
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn case_72_the_limits_hold_whatever_the_workers_clocks_say(db: PgPool) {
-    let limits = Limits { per_minute: 600, per_user_per_minute: 100, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 600, user_per_minute: 100, per_day: 1_000_000 };
     let mut fleet = Fleet::new(db, limits, 3, &[1, 2, 3, 4, 5, 6, 7, 8]);
     let mut at = Duration::ZERO;
     let mut delay = Duration::ZERO;
@@ -177,7 +177,7 @@ async fn a_worker_that_dies_costs_its_block_and_no_more(db: PgPool) {
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_block_is_not_spent_after_its_time_nor_twice(db: PgPool) {
-    let limits = Limits { per_minute: 1_000, per_user_per_minute: 1_000, per_day: 1_000 };
+    let limits = Limits { per_minute: 1_000, user_per_minute: 1_000, per_day: 1_000 };
     let (mut blocks, now) = (Blocks::new(limits), Instant::now());
     blocks.wait(7, 2);
     blocks.wait(7, 2);
@@ -276,7 +276,7 @@ async fn count_draws(db: &PgPool) {
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn many_calls_of_many_accounts_are_few_draws(db: PgPool) {
     count_draws(&db).await;
-    let limits = Limits { per_minute: 1_000_000, per_user_per_minute: 1_000_000, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 1_000_000, user_per_minute: 1_000_000, per_day: 1_000_000 };
     let budget = Budget::new(API, PROJECT, limits);
     let began = Instant::now();
     // Sixty accounts, ten calls each, one after another.
@@ -298,7 +298,7 @@ async fn many_calls_of_many_accounts_are_few_draws(db: PgPool) {
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn an_account_without_units_holds_up_no_other(db: PgPool) {
-    let limits = Limits { per_minute: 100_000, per_user_per_minute: 60, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 100_000, user_per_minute: 60, per_day: 1_000_000 };
     let budget = Budget::new(API, PROJECT, limits);
     let busy = async {
         let calls = join_all((0..40).map(|_| budget.spend(&db, 1, 1))).await;

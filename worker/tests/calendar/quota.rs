@@ -141,7 +141,7 @@ async fn an_empty_budget_ends_the_step_and_makes_no_call(db: PgPool) -> anyhow::
         rig.fake.world().put_event(ANNA, draft(&format!("event {n}"))?)?;
     }
     for (limits, closed, scope) in [
-        (Limits { per_user_per_minute: 10, ..PLENTY }, GateScope::Account, "account"),
+        (Limits { user_per_minute: 10, ..PLENTY }, GateScope::Account, "account"),
         (Limits { per_minute: 10, ..PLENTY }, GateScope::Provider, "project"),
     ] {
         let context = Context { google: Some(process(&rig, limits)?), ..rig.context.clone() };
@@ -168,7 +168,7 @@ async fn an_empty_budget_ends_the_step_and_makes_no_call(db: PgPool) -> anyhow::
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn the_token_endpoint_costs_nothing_and_a_second_try_does(db: PgPool) -> anyhow::Result<()> {
     let (rig, account) = one_account(db).await?;
-    let google = process(&rig, Limits { per_user_per_minute: 60, ..PLENTY })?;
+    let google = process(&rig, Limits { user_per_minute: 60, ..PLENTY })?;
     google.calendar_list(&rig.db, account, Place::default()).await?;
     rig.fake.world().expire_access_tokens(None)?;
     google.calendar_list(&rig.db, account, Place::default()).await?;
@@ -242,7 +242,7 @@ async fn case_68_one_users_limit_does_not_stall_the_others(db: PgPool) -> anyhow
     assert_eq!((anna.len(), bob.len()), (60, 2));
 
     rig.fake.limit(QuotaLimits { per_project: None, per_user: Some(60) });
-    let fleet = Fleet::start(&rig, Limits { per_user_per_minute: 60, ..PLENTY })?;
+    let fleet = Fleet::start(&rig, Limits { user_per_minute: 60, ..PLENTY })?;
     fleet.want(&rig.db, &anna).await?;
     // Anna has used up her budget.
     until(async || Ok(!gates::closed(&mut *rig.db.acquire().await?, None).await?.is_empty())).await?;

@@ -100,7 +100,7 @@ impl Blocks {
     pub fn asks(&mut self, now: Instant) -> Vec<Ask> {
         self.accounts.retain(|_, block| block.is_of_use(now));
         let of_project = bucket(self.limits.per_minute, Some(self.limits.per_day));
-        let of_account = bucket(self.limits.per_user_per_minute, None);
+        let of_account = bucket(self.limits.user_per_minute, None);
         let accounts =
             self.accounts.iter().map(|(account, block)| block.ask(Some(*account), of_account, now));
         std::iter::once(self.project.ask(None, of_project, now)).chain(accounts).flatten().collect()
