@@ -110,7 +110,8 @@ fn most(mut calls: Vec<Duration>) -> usize {
 }
 
 fn ask(account: Option<AccountId>, need: u32, per_minute: u32, per_day: Option<u32>) -> Ask {
-    Ask { account, smallest: 1, need, want: need, bucket: bucket(per_minute, per_day) }
+    let bucket = bucket(per_minute, per_day);
+    Ask { account, smallest: 1, need, want: need, unspent: 0, bucket }
 }
 
 /// The worst that can happen: what is drawn in the 8 seconds before a minute is spent as late as allowed and is long on its
@@ -199,8 +200,8 @@ async fn a_days_limit_holds_until_midnight_in_california(db: PgPool) {
     let project = [ask(None, 8, 1_000, Some(10))];
     // 1,780,000,000 is 20:26:40 UTC on May 28, 2026: 13:26:40 in California.
     assert_eq!(draw_at(&db, Duration::ZERO, &project).await[0].units, 8);
-    let drawn = draw_at(&db, Duration::from_secs(60), &project).await[0];
-    assert_eq!(drawn.units, 2, "what is left of the day");
+    let drawn = draw_at(&db, Duration::from_secs(60), &[Ask { unspent: 1, ..project[0] }]).await[0];
+    assert_eq!(drawn.units, 3, "what is left of the day, with what was drawn and not spent");
     let drawn = draw_at(&db, Duration::from_secs(120), &project).await[0];
     let midnight = TimeDelta::seconds(10 * 3_600 + 33 * 60 + 20 - 120).to_std().unwrap();
     assert_eq!((drawn.units, drawn.full), (0, midnight));

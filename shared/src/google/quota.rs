@@ -19,10 +19,11 @@
 //!
 //! # What else it wants
 //!
-//! - *A worker that dies costs its block*: about what it would have needed in a second. The bucket fills on.
+//! - *A worker that dies costs its block*: about what it would have needed in a second. The bucket fills on. What a living one
+//!   does not spend is lost to the bucket, too, but not to the day: it is reported with the next draw.
 //! - *No hot row*: a process draws for all its waiting calls by one statement, `SPACING` apart, whatever the number of calls
-//!   and accounts. A block is as large as the last second's need; where little is left, those who do not wait get a quarter
-//!   of it at the most.
+//!   and accounts. A block is what waits now and what the last second took; where little is left, what does not wait gets
+//!   a quarter of it at the most.
 //! - *An account without units holds up nobody else*: nobody waits for a bucket to fill while holding the right to draw.
 //! - *A bucket that is empty* is waited for up to `PATIENCE` within the step; then the step ends, and the gate of the
 //!   account, or of all that call the API, is closed until the bucket is full again. Meanwhile nothing is lost.
