@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use loadtest::fake_google::{Api, FaultBody, FaultKind, FaultRule, Options, QuotaLimits};
 use shared::{
+    admin::job::{JobRef, explain::explain},
     bell::Bell,
     config::google::{GoogleConfig, Limits},
     google::{
@@ -261,12 +262,7 @@ async fn case_68_one_users_limit_does_not_stall_the_others(db: PgPool) -> anyhow
     fleet.end().await;
     let counts = rig.fake.quota();
     assert_eq!((counts.refused_to_user, counts.most_of[BOB]), (0, 3), "his list and his calendars");
-    let explained = shared::admin::job::explain::explain(
-        &rig.db,
-        &worker::jobs::policies(),
-        &shared::admin::job::JobRef::Id(explained),
-    )
-    .await?;
+    let explained = explain(&rig.db, &JobRef::Id(explained)).await?;
     assert!(explained.text.starts_with("waiting for budget until "), "{}", explained.text);
     Ok(())
 }
