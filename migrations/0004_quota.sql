@@ -14,10 +14,11 @@ create table quotas (
     -- What was left at `drawn_at`.
     units      float8      not null,
     drawn_at   timestamptz not null,
-    -- Units drawn in the span of 3 s with the number `span` (since the epoch), and in the 20 spans before it, newest first.
+    -- Units used: drawn, without those that were reported unspent. In the span of 3 s with the number `span` (since the
+    -- epoch), and in the 20 spans before it, newest first.
     span       bigint      not null,
     drawn      integer[]   not null,
-    -- Units drawn on `day`. The provider's day ends at midnight in California.
+    -- The same on `day`. The provider's day ends at midnight in California.
     day        date        not null,
     today      bigint      not null,
     primary key (api, project, account_id)

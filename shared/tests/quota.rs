@@ -110,14 +110,15 @@ fn most(mut calls: Vec<Duration>) -> usize {
 }
 
 fn ask(account: Option<AccountId>, need: u32, per_minute: u32, per_day: Option<u32>) -> Ask {
-    Ask { account, smallest: 1, need, want: need, bucket: bucket(per_minute, per_day) }
+    let bucket = bucket(per_minute, per_day);
+    Ask { account, smallest: 1, need, want: need, unspent: 0, bucket }
 }
 
 /// The worst that can happen: what is drawn in the 8 seconds before a minute is spent as late as allowed and is long on its
 /// way, so that it arrives in that minute, and all that is drawn in it arrives at once.
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn case_69_a_fleet_stays_below_the_projects_limit_in_any_minute(db: PgPool) {
-    let limits = Limits { per_minute: 1_000, per_user_per_minute: 100_000, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 1_000, user_per_minute: 100_000, per_day: 1_000_000 };
     let mut fleet = Fleet::new(db, limits, 4, &[7]);
     let turn = Duration::from_secs(20);
     let mut at = turn - LIFE - WAY;
@@ -138,7 +139,7 @@ async fn case_69_a_fleet_stays_below_the_projects_limit_in_any_minute(db: PgPool
 /// Their clocks differ by days, and each call takes its own time. Users' limits are lower than the project's share.
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn case_72_the_limits_hold_whatever_the_workers_clocks_say(db: PgPool) {
-    let limits = Limits { per_minute: 600, per_user_per_minute: 100, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 600, user_per_minute: 100, per_day: 1_000_000 };
     let mut fleet = Fleet::new(db, limits, 3, &[1, 2, 3, 4, 5, 6, 7, 8]);
     let mut at = Duration::ZERO;
     let mut delay = Duration::ZERO;
@@ -177,7 +178,7 @@ async fn a_worker_that_dies_costs_its_block_and_no_more(db: PgPool) {
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_block_is_not_spent_after_its_time_nor_twice(db: PgPool) {
-    let limits = Limits { per_minute: 1_000, per_user_per_minute: 1_000, per_day: 1_000 };
+    let limits = Limits { per_minute: 1_000, user_per_minute: 1_000, per_day: 1_000 };
     let (mut blocks, now) = (Blocks::new(limits), Instant::now());
     blocks.wait(7, 2);
     blocks.wait(7, 2);
@@ -199,8 +200,8 @@ async fn a_days_limit_holds_until_midnight_in_california(db: PgPool) {
     let project = [ask(None, 8, 1_000, Some(10))];
     // 1,780,000,000 is 20:26:40 UTC on May 28, 2026: 13:26:40 in California.
     assert_eq!(draw_at(&db, Duration::ZERO, &project).await[0].units, 8);
-    let drawn = draw_at(&db, Duration::from_secs(60), &project).await[0];
-    assert_eq!(drawn.units, 2, "what is left of the day");
+    let drawn = draw_at(&db, Duration::from_secs(60), &[Ask { unspent: 1, ..project[0] }]).await[0];
+    assert_eq!(drawn.units, 3, "what is left of the day, with what was drawn and not spent");
     let drawn = draw_at(&db, Duration::from_secs(120), &project).await[0];
     let midnight = TimeDelta::seconds(10 * 3_600 + 33 * 60 + 20 - 120).to_std().unwrap();
     assert_eq!((drawn.units, drawn.full), (0, midnight));
@@ -276,7 +277,7 @@ async fn count_draws(db: &PgPool) {
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn many_calls_of_many_accounts_are_few_draws(db: PgPool) {
     count_draws(&db).await;
-    let limits = Limits { per_minute: 1_000_000, per_user_per_minute: 1_000_000, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 1_000_000, user_per_minute: 1_000_000, per_day: 1_000_000 };
     let budget = Budget::new(API, PROJECT, limits);
     let began = Instant::now();
     // Sixty accounts, ten calls each, one after another.
@@ -298,7 +299,7 @@ async fn many_calls_of_many_accounts_are_few_draws(db: PgPool) {
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn an_account_without_units_holds_up_no_other(db: PgPool) {
-    let limits = Limits { per_minute: 100_000, per_user_per_minute: 60, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 100_000, user_per_minute: 60, per_day: 1_000_000 };
     let budget = Budget::new(API, PROJECT, limits);
     let busy = async {
         let calls = join_all((0..40).map(|_| budget.spend(&db, 1, 1))).await;

@@ -17,7 +17,7 @@ use crate::{
 /// The budget of calls to Google, and who uses it
 ///
 /// The fleet keeps below Google's limits by its own count. They are settings of its workers
-/// (SYNCFLEET_GOOGLE_CALENDAR_PER_MINUTE and others: `syncfleet worker --help`).
+/// (`SYNCFLEET_GOOGLE_CALENDAR_PER_MINUTE` and others: `syncfleet worker --help`).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   syncfleet quota show

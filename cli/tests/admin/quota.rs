@@ -20,7 +20,14 @@ async fn the_budget_is_shown(db: PgPool) {
     assert!(none.stderr.contains("no worker has called Google"), "{}", none.stderr);
     assert_eq!(program.json(&["quota", "show"]), json!([]));
 
-    let ask = |account, need| Ask { account, smallest: 1, need, want: need, bucket: bucket(600, Some(900)) };
+    let ask = |account, need| Ask {
+        account,
+        smallest: 1,
+        need,
+        want: need,
+        unspent: 0,
+        bucket: bucket(600, Some(900)),
+    };
     let mut conn = db.acquire().await.unwrap();
     quotas::draw(&mut conn, "calendar", "4711", &[ask(None, 9), ask(Some(5), 7)]).await.unwrap();
     for (gate, reason) in

@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(at(45, "b").as_deref(), Some("defaultPerMinutePerProject"));
         // The first call is a minute old, the one at 30 is not.
         assert_eq!(at(60, "b").as_deref(), Some("defaultPerMinutePerProject"));
-        assert_eq!(at(101, "b"), None);
+        assert_eq!(at(101, "c"), None);
         let counts = lock(&quota.0).counts.clone();
         assert_eq!((counts.most, counts.most_of["a"], counts.most_of["b"]), (4, 3, 2));
         assert_eq!((counts.refused_to_user, counts.refused_to_project), (1, 2));

@@ -20,7 +20,7 @@ pub struct Quota {
     pub email: Option<String>,
     /// The provider's limit for a minute, in its units, as the last draw knew it.
     pub per_minute: i64,
-    /// Units that workers drew in the last minute, and up to 3 seconds before.
+    /// Units that workers drew in the last minute, and up to 3 seconds before, without those that they did not spend.
     pub last_minute: i64,
     /// Units of blocks so young that they may not be spent yet.
     pub out: i64,
@@ -52,8 +52,8 @@ pub async fn show(
         from quotas q
         left join accounts a on a.id = q.account_id
         cross join lateral (
-            select coalesce(sum(units), 0)::bigint as last_minute,
-                coalesce(sum(units) filter (where age < 2), 0)::bigint as out
+            select greatest(0, sum(units))::bigint as last_minute,
+                greatest(0, sum(units) filter (where age < 2))::bigint as out
             from (
                 select units, floor(extract(epoch from clock()) / 3)::bigint - q.span + n - 1 as age
                 from unnest(q.drawn) with ordinality as drawn (units, n)

@@ -66,7 +66,7 @@ pub struct Google {
         long = "google-calendar-per-user-per-minute",
         env = "SYNCFLEET_GOOGLE_CALENDAR_PER_USER_PER_MINUTE",
         value_name = "CALLS",
-        default_value_t = Limits::CALENDAR.per_user_per_minute,
+        default_value_t = Limits::CALENDAR.user_per_minute,
         value_parser = limit
     )]
     pub calendar_per_user_per_minute: u32,
@@ -89,14 +89,14 @@ pub struct Limits {
     /// For the project, in any minute.
     pub per_minute: u32,
     /// For one user of the project, in any minute.
-    pub per_user_per_minute: u32,
+    pub user_per_minute: u32,
     /// For the project, on a day.
     pub per_day: u32,
 }
 
 impl Limits {
     /// What Google gives a new project.
-    pub const CALENDAR: Self = Self { per_minute: 10_000, per_user_per_minute: 600, per_day: 1_000_000 };
+    pub const CALENDAR: Self = Self { per_minute: 10_000, user_per_minute: 600, per_day: 1_000_000 };
 }
 
 /// A clap parser for a limit.
@@ -163,7 +163,7 @@ impl Google {
     pub const fn calendar_limits(&self) -> Limits {
         Limits {
             per_minute: self.calendar_per_minute,
-            per_user_per_minute: self.calendar_per_user_per_minute,
+            user_per_minute: self.calendar_per_user_per_minute,
             per_day: self.calendar_per_day,
         }
     }

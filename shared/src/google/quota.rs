@@ -19,12 +19,13 @@
 //!
 //! # What else it wants
 //!
-//! - *A worker that dies costs its block*: about what it would have needed in a second. The bucket fills on.
-//! - *No hot row*: a process draws for all its waiting calls by one statement, [`SPACING`] apart, whatever the number of calls
-//!   and accounts. A block is as large as the last second's need; where little is left, those who do not wait get a quarter
-//!   of it at the most.
+//! - *A worker that dies costs its block*: about what it would have needed in a second. The bucket fills on. What a living one
+//!   does not spend is lost to the bucket, too, but not to the day: it is reported with the next draw.
+//! - *No hot row*: a process draws for all its waiting calls by one statement, `SPACING` apart, whatever the number of calls
+//!   and accounts. A block is what waits now and what the last second took; where little is left, what does not wait gets
+//!   a quarter of it at the most.
 //! - *An account without units holds up nobody else*: nobody waits for a bucket to fill while holding the right to draw.
-//! - *A bucket that is empty* is waited for up to [`PATIENCE`] within the step; then the step ends, and the gate of the
+//! - *A bucket that is empty* is waited for up to `PATIENCE` within the step; then the step ends, and the gate of the
 //!   account, or of all that call the API, is closed until the bucket is full again. Meanwhile nothing is lost.
 //! - *A draw whose answer was lost* costs that block.
 
@@ -70,7 +71,7 @@ const BURST: u32 = 20;
 #[derive(Debug, thiserror::Error)]
 pub enum QuotaError {
     /// There are no units for it.
-    #[error("the {}budget of {api} calls is used up", whose(.account))]
+    #[error("the {}budget of {api} calls is used up", whose(.account.is_some()))]
     Spent {
         /// The API.
         api: &'static str,
@@ -84,8 +85,8 @@ pub enum QuotaError {
     Database(#[from] sqlx::Error),
 }
 
-fn whose(account: &Option<AccountId>) -> &'static str {
-    if account.is_some() { "account's " } else { "project's " }
+fn whose(is_account: bool) -> &'static str {
+    if is_account { "account's " } else { "project's " }
 }
 
 /// One process's share in the budget of one API.
@@ -235,7 +236,7 @@ fn describe_metrics(api: &'static str, limits: Limits) {
     };
     limit("project", "minute", limits.per_minute);
     limit("project", "day", limits.per_day);
-    limit("account", "minute", limits.per_user_per_minute);
+    limit("account", "minute", limits.user_per_minute);
     gauge!("syncfleet_quota_units_in_hand", "api" => api).set(0);
     counter!("syncfleet_quota_units_total", "api" => api).absolute(0);
     counter!("syncfleet_quota_draws_total", "api" => api).absolute(0);

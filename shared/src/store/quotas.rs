@@ -30,6 +30,8 @@ pub struct Ask {
     pub need: u32,
     /// With what will be needed soon.
     pub want: u32,
+    /// What was left of the block before. It is not counted as used, but does not come back into the bucket.
+    pub unspent: u32,
     /// The bucket's size.
     pub bucket: Bucket,
 }
@@ -84,9 +86,9 @@ async fn draw_known(
         with asked as (
             select a.*
             from unnest(
-                $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::float8[],
-                $10::float8[]
-            ) as a (account_id, smallest, need, want, per_minute, per_day, most, per_second)
+                $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
+                $10::float8[], $11::float8[]
+            ) as a (account_id, smallest, need, want, unspent, per_minute, per_day, most, per_second)
         ), locked as (
             select a.*, q.units, q.drawn_at, q.span, q.drawn, q.day, q.today
             from asked a
@@ -95,7 +97,7 @@ async fn draw_known(
             for update of q
         ), filled as (
             select
-                account_id, smallest, need, want, per_minute, per_day, most, per_second,
+                account_id, smallest, need, want, unspent, per_minute, per_day, most, per_second,
                 least(
                     most,
                     units + per_second * greatest(0, extract(epoch from clock() - drawn_at)::float8)
@@ -106,7 +108,7 @@ async fn draw_known(
                     array_fill(0, array[least(21, greatest(0, now.span - l.span))::int]) || drawn
                 )[1:21] as drawn,
                 now.day,
-                case when l.day = now.day then today else 0 end as today,
+                greatest(0, case when l.day = now.day then today else 0 end - unspent) as today,
                 extract(epoch from (now.day + 1)::timestamp at time zone 'America/Los_Angeles' - clock())::float8
                     as midnight
             from locked l
@@ -129,7 +131,7 @@ async fn draw_known(
             units = b.units - b.block,
             drawn_at = b.drawn_at,
             span = b.span,
-            drawn = (b.drawn[1] + b.block)::integer || b.drawn[2:21],
+            drawn = (b.drawn[1] + b.block - b.unspent)::integer || b.drawn[2:21],
             day = b.day,
             today = b.today + b.block
         from block b
@@ -146,6 +148,7 @@ async fn draw_known(
         &columns.smallest,
         &columns.need,
         &columns.want,
+        &columns.unspent,
         &columns.per_minute,
         &columns.per_day as &[Option<i64>],
         &columns.most,
@@ -212,6 +215,7 @@ struct Columns {
     smallest: Vec<i64>,
     need: Vec<i64>,
     want: Vec<i64>,
+    unspent: Vec<i64>,
     per_minute: Vec<i64>,
     per_day: Vec<Option<i64>>,
     most: Vec<f64>,
@@ -226,6 +230,7 @@ impl Columns {
             columns.smallest.push(ask.smallest.into());
             columns.need.push(ask.need.into());
             columns.want.push(ask.want.into());
+            columns.unspent.push(ask.unspent.into());
             columns.per_minute.push(ask.bucket.per_minute.into());
             columns.per_day.push(ask.bucket.per_day.map(i64::from));
             columns.most.push(ask.bucket.most);

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use loadtest::fake_google::{Api, FaultBody, FaultKind, FaultRule, Options, QuotaLimits};
 use shared::{
+    admin::job::{JobRef, explain::explain},
     bell::Bell,
     config::google::{GoogleConfig, Limits},
     google::{
@@ -141,7 +142,7 @@ async fn an_empty_budget_ends_the_step_and_makes_no_call(db: PgPool) -> anyhow::
         rig.fake.world().put_event(ANNA, draft(&format!("event {n}"))?)?;
     }
     for (limits, closed, scope) in [
-        (Limits { per_user_per_minute: 10, ..PLENTY }, GateScope::Account, "account"),
+        (Limits { user_per_minute: 10, ..PLENTY }, GateScope::Account, "account"),
         (Limits { per_minute: 10, ..PLENTY }, GateScope::Provider, "project"),
     ] {
         let context = Context { google: Some(process(&rig, limits)?), ..rig.context.clone() };
@@ -168,7 +169,7 @@ async fn an_empty_budget_ends_the_step_and_makes_no_call(db: PgPool) -> anyhow::
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn the_token_endpoint_costs_nothing_and_a_second_try_does(db: PgPool) -> anyhow::Result<()> {
     let (rig, account) = one_account(db).await?;
-    let google = process(&rig, Limits { per_user_per_minute: 60, ..PLENTY })?;
+    let google = process(&rig, Limits { user_per_minute: 60, ..PLENTY })?;
     google.calendar_list(&rig.db, account, Place::default()).await?;
     rig.fake.world().expire_access_tokens(None)?;
     google.calendar_list(&rig.db, account, Place::default()).await?;
@@ -242,7 +243,7 @@ async fn case_68_one_users_limit_does_not_stall_the_others(db: PgPool) -> anyhow
     assert_eq!((anna.len(), bob.len()), (60, 2));
 
     rig.fake.limit(QuotaLimits { per_project: None, per_user: Some(60) });
-    let fleet = Fleet::start(&rig, Limits { per_user_per_minute: 60, ..PLENTY })?;
+    let fleet = Fleet::start(&rig, Limits { user_per_minute: 60, ..PLENTY })?;
     fleet.want(&rig.db, &anna).await?;
     // Anna has used up her budget.
     until(async || Ok(!gates::closed(&mut *rig.db.acquire().await?, None).await?.is_empty())).await?;
@@ -261,12 +262,7 @@ async fn case_68_one_users_limit_does_not_stall_the_others(db: PgPool) -> anyhow
     fleet.end().await;
     let counts = rig.fake.quota();
     assert_eq!((counts.refused_to_user, counts.most_of[BOB]), (0, 3), "his list and his calendars");
-    let explained = shared::admin::job::explain::explain(
-        &rig.db,
-        &worker::jobs::policies(),
-        &shared::admin::job::JobRef::Id(explained),
-    )
-    .await?;
+    let explained = explain(&rig.db, &JobRef::Id(explained)).await?;
     assert!(explained.text.starts_with("waiting for budget until "), "{}", explained.text);
     Ok(())
 }

@@ -3,18 +3,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{LIFE, bucket};
+use super::{LIFE, WINDOW, bucket};
 use crate::{
     config::google::Limits,
     job::AccountId,
     store::quotas::{Ask, Bucket, Drawn},
 };
 
-/// A block holds what will be needed in this time, as far as the last block tells.
+/// A block holds what is needed now, and what was needed in this time.
 const AHEAD: Duration = Duration::from_secs(1);
-
-/// No rate is told from less time than this.
-const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The blocks of one process: the project's, and those of accounts in use. Plain memory: all times come in as arguments.
 #[derive(Debug)]
@@ -96,17 +93,18 @@ impl Blocks {
         }
     }
 
-    /// The blocks that calls wait for, without those that are known not to be there yet. Forgets what is of no use any more.
+    /// The blocks that calls wait for, without those that are known not to be there yet. What is left of the blocks before is
+    /// given up. Forgets who has not asked for long.
     pub fn asks(&mut self, now: Instant) -> Vec<Ask> {
         self.accounts.retain(|_, block| block.is_of_use(now));
         let of_project = bucket(self.limits.per_minute, Some(self.limits.per_day));
-        let of_account = bucket(self.limits.per_user_per_minute, None);
+        let of_account = bucket(self.limits.user_per_minute, None);
         let accounts =
-            self.accounts.iter().map(|(account, block)| block.ask(Some(*account), of_account, now));
+            self.accounts.iter_mut().map(|(account, block)| block.ask(Some(*account), of_account, now));
         std::iter::once(self.project.ask(None, of_project, now)).chain(accounts).flatten().collect()
     }
 
-    /// Takes what came of an ask made at `asked`. What was left of the block before is dropped.
+    /// Takes what came of an ask made at `asked`.
     pub fn take(&mut self, ask: &Ask, drawn: &Drawn, asked: Instant, now: Instant) {
         let block = match drawn.account {
             None => &mut self.project,
@@ -131,22 +129,23 @@ impl Block {
         if self.asked.is_some_and(|asked| now < asked + LIFE) { self.units } else { 0 }
     }
 
-    fn ask(&self, account: Option<AccountId>, bucket: Bucket, now: Instant) -> Option<Ask> {
+    fn ask(&mut self, account: Option<AccountId>, bucket: Bucket, now: Instant) -> Option<Ask> {
         let smallest = self.waiting.iter().copied().min()?;
         let need = self.waiting.iter().fold(0, |sum: u32, cost| sum.saturating_add(*cost));
         if self.left(now) >= need || self.dry.is_some_and(|dry| dry.soon > now) {
             return None;
         }
-        let since = self.asked.map(|asked| now.saturating_duration_since(asked).max(SHORTEST));
+        let since = self.asked.map(|asked| now.saturating_duration_since(asked).max(AHEAD));
         let soon = since.map_or(0.0, |since| f64::from(self.spent) * AHEAD.div_duration_f64(since));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
         let want = need.saturating_add(soon.ceil() as u32);
-        Some(Ask { account, smallest, need, want, bucket })
+        let unspent = std::mem::take(&mut self.units);
+        Some(Ask { account, smallest, need, want, unspent, bucket })
     }
 
     fn is_of_use(&self, now: Instant) -> bool {
         !self.waiting.is_empty()
-            || self.asked.is_some_and(|asked| now < asked + LIFE)
+            || self.asked.is_some_and(|asked| now < asked + WINDOW)
             || self.dry.is_some_and(|dry| dry.soon > now)
     }
 }
