@@ -74,7 +74,7 @@ create index job_state_parked on job_state (parked, job_id) where phase = 'parke
 create table gates (
     scope      text        not null check (scope in ('kind', 'lane', 'tenant', 'account')),
     target     text        collate "C" not null,
-    reason     text        not null check (reason in ('paused', 'throttled', 'sign_in')),
+    reason     text        not null check (reason in ('paused', 'throttled', 'budget', 'sign_in')),
     until      timestamptz,
     note       text        not null default '',
     created_at timestamptz not null default now(),

@@ -11,6 +11,7 @@ pub mod event;
 pub mod job;
 pub mod kind;
 pub mod lane;
+pub mod quota;
 pub mod run;
 pub mod tenant;
 mod token;

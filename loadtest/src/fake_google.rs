@@ -16,6 +16,7 @@ mod faults;
 mod list;
 mod oauth;
 mod query;
+mod quota;
 mod refusal;
 mod seed;
 mod stats;
@@ -42,6 +43,7 @@ pub use self::{
     control::Operation,
     event::{EventDraft, When},
     faults::{Api, FaultBody, FaultKind, FaultRule},
+    quota::{QuotaCounts, QuotaLimits},
     seed::SeededAccount,
     stats::{ListCounts, Stats},
     truth::{TruthAccount, TruthCalendar, TruthEvent, TruthRow},
@@ -93,6 +95,7 @@ struct Inner {
     world: Mutex<World>,
     faults: faults::Faults,
     counters: stats::Counters,
+    quota: quota::Quota,
     churn: Mutex<Option<churn::Churn>>,
 }
 
@@ -130,6 +133,7 @@ impl FakeGoogle {
             world: Mutex::new(world),
             faults: faults::Faults::new(options.seed),
             counters: stats::Counters::default(),
+            quota: quota::Quota::default(),
             churn: Mutex::new(None),
             options,
         }));
@@ -138,6 +142,7 @@ impl FakeGoogle {
             .route("/calendar/v3/users/me/calendarList", get(answer::calendar_list))
             .route("/calendar/v3/calendars/{calendar}/events", get(answer::events))
             .merge(control::routes())
+            .merge(quota::routes())
             .fallback(answer::unknown)
             .with_state(shared.clone())
             .into_make_service_with_connect_info::<connection::Connection>();

@@ -11,6 +11,7 @@ mod gate;
 pub mod job;
 pub mod kind;
 pub mod lane;
+pub mod quota;
 mod remove;
 pub mod run;
 pub mod tenant;

@@ -6,13 +6,14 @@ pub mod calendar;
 pub mod errors;
 mod execute;
 mod item;
+pub mod quota;
 mod transport;
 
 use std::sync::Arc;
 
 use metrics::counter;
 
-use self::transport::ApiClient;
+use self::{quota::Budget, transport::ApiClient};
 use crate::{config::google::GoogleConfig, secrets::KeyRing};
 
 /// The name of Calendar in metrics.
@@ -27,6 +28,8 @@ struct Inner {
     keys: KeyRing,
     api: ApiClient,
     oauth: reqwest::Client,
+    /// Of Calendar.
+    budget: Budget,
 }
 
 impl Google {
@@ -39,7 +42,8 @@ impl Google {
         for reason in auth::REFRESH_FAILURES {
             counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).absolute(0);
         }
-        Ok(Self(Arc::new(Inner { config, keys, api, oauth })))
+        let budget = Budget::new(CALENDAR, config.project(), config.calendar_limits);
+        Ok(Self(Arc::new(Inner { config, keys, api, oauth, budget })))
     }
 
     /// The keys that seal the accounts' tokens.

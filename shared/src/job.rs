@@ -10,7 +10,7 @@ pub use failure::{Failure, StepResult};
 pub use lane::{Lane, Lanes};
 pub use policy::{Policy, Retry};
 pub use run::Run;
-pub use verdict::{GateScope, Parked, Step, Verdict};
+pub use verdict::{GateScope, Parked, Step, ThrottledBy, Verdict};
 
 /// A job's row.
 pub type JobId = i64;

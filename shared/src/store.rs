@@ -12,6 +12,7 @@ pub mod gates;
 pub mod job_state;
 pub mod jobs;
 pub mod oauth_refreshes;
+pub mod quotas;
 pub mod runs;
 pub mod schema;
 pub mod secrets;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rand::{Rng, RngExt};
 use shared::{
     bell::Ring,
-    job::{GateScope, Lane, Parked, Policy, Run, Step, Verdict},
+    job::{GateScope, Lane, Parked, Policy, Run, Step, ThrottledBy, Verdict},
     store::{
         Tx, gates,
         job_state::{self, Completion, LeaseLost, PutBack, Wanted},
@@ -177,11 +177,15 @@ async fn apply(
             let back = put_back("wait", *after, 0, true, None, Some(why));
             job_state::put_back(&mut tx, &finished, &back).await?;
         }
-        Verdict::Throttled { scope, after: gate_time, why } => {
+        Verdict::Throttled { scope, by, after: gate_time, why } => {
             // Not before the gate opens, and not all at that moment.
             let after = gate_time.mul_f64(drawn.spread);
+            let reason = match by {
+                ThrottledBy::Provider => gates::Reason::Throttled,
+                ThrottledBy::Budget => gates::Reason::Budget,
+            };
             for gate in throttled_gates(worker, run, policy, *scope) {
-                gates::close(&mut tx, &gate, gates::Reason::Throttled, Some(*gate_time), why).await?;
+                gates::close(&mut tx, &gate, reason, Some(*gate_time), why).await?;
             }
             let back = put_back("throttled", after, attempt(run.attempt), false, None, Some(why));
             job_state::put_back(&mut tx, &finished, &back).await?;

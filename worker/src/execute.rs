@@ -134,7 +134,11 @@ impl Executor {
             }
         };
         Outcome::Step(result.unwrap_or_else(|failure| {
-            tracing::warn!("the step failed: {failure}");
+            if failure.is_out_of_budget() {
+                tracing::debug!("the step waits: {failure}");
+            } else {
+                tracing::warn!("the step failed: {failure}");
+            }
             Step::quiet(failure.into())
         }))
     }

@@ -6,6 +6,8 @@ mod errors;
 mod list;
 #[path = "calendar/mirror.rs"]
 mod mirror;
+#[path = "calendar/quota.rs"]
+mod quota;
 #[path = "calendar/resync.rs"]
 mod resync;
 #[path = "calendar/rig.rs"]

@@ -6,5 +6,6 @@ mod bad_input;
 mod events;
 mod jobs;
 mod program;
+mod quota;
 mod settings;
 mod tenants;

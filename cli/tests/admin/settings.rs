@@ -121,6 +121,9 @@ fn a_wrong_value_names_its_variable() {
         ("SYNCFLEET_ADMIN_ADDR", "9090", "invalid socket address"),
         ("SYNCFLEET_RUNS_KEEP", "1h", "from 1day to 3650days"),
         ("SYNCFLEET_DATABASE_CONNECTIONS", "0", "from 1 to 1000"),
+        ("SYNCFLEET_GOOGLE_CALENDAR_PER_MINUTE", "0", "from 10 to 100000000"),
+        ("SYNCFLEET_GOOGLE_CALENDAR_PER_USER_PER_MINUTE", "600/min", "from 10 to 100000000"),
+        ("SYNCFLEET_GOOGLE_CALENDAR_PER_DAY", "-1", "from 10 to 100000000"),
     ] {
         Program::bare().env(name, value).refused(&["config", "check"], 2, &[name, why]);
     }
@@ -142,6 +145,7 @@ fn help_shows_examples_and_exit_codes_and_shells_complete() {
         "job",
         "run",
         "worker",
+        "quota",
         "account",
         "calendar",
         "event",

@@ -19,6 +19,12 @@ const AFTER_AN_EVENT: &[(&str, &str)] = &[
     ("syncfleet_google_skipped_items_total", "an item of Google's could not be read"),
     ("syncfleet_google_throttled_total", "Google asked to slow down"),
     ("syncfleet_oauth_refresh_failures_total", "a token could not be refreshed"),
+    ("syncfleet_quota_draws_total", "a worker has an OAuth client"),
+    ("syncfleet_quota_limit_units", "a worker has an OAuth client"),
+    ("syncfleet_quota_refusals_total", "a worker has an OAuth client"),
+    ("syncfleet_quota_units_in_hand", "a worker has an OAuth client"),
+    ("syncfleet_quota_units_total", "a worker has an OAuth client"),
+    ("syncfleet_quota_wait_seconds", "a call waited for its budget"),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

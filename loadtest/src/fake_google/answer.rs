@@ -1,6 +1,6 @@
 //! The way of every call: count it, let faults strike, answer it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     Json,
@@ -125,6 +125,10 @@ async fn answer(
     work: impl FnOnce() -> Result<Value, Refusal>,
 ) -> Response {
     let _under_way = shared.counters.enter(&call);
+    if let Err(refusal) = shared.quota.admit(&call, Instant::now()) {
+        shared.counters.answered(call.api, refusal.status.as_str());
+        return refused(&refusal);
+    }
     let strike = shared.faults.strike(&call);
     let delay = shared.options.latency + Duration::from_millis(strike.delay_ms);
     if !delay.is_zero() {

@@ -1,8 +1,8 @@
-//! Keeps the history's partitions ready and drops the old ones.
+//! Keeps the history's partitions ready and drops the old ones; forgets budgets that are not in use.
 
 use std::time::Duration;
 
-use shared::store::runs;
+use shared::store::{quotas, runs};
 use tokio_util::sync::CancellationToken;
 
 use super::{Pace, Scheduler};
@@ -17,5 +17,6 @@ async fn tick(scheduler: &Scheduler) -> anyhow::Result<Duration> {
     if !retained.dropped.is_empty() {
         tracing::info!(partitions = retained.dropped.join(", "), "dropped old history");
     }
+    quotas::forget_idle(&mut *scheduler.db.acquire().await?).await?;
     Ok(Duration::from_mins(10))
 }

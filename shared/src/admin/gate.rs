@@ -15,7 +15,7 @@ pub struct Gate {
     pub scope: String,
     /// The kind's or lane's name, or the tenant's or account's id.
     pub target: String,
-    /// paused, throttled or `sign_in`.
+    /// paused, throttled, budget or `sign_in`.
     pub reason: String,
     /// When it opens by itself; none: somebody must open it.
     pub until: Option<chrono::DateTime<chrono::Utc>>,

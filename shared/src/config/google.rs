@@ -44,6 +44,62 @@ pub struct GoogleArgs {
         default_value = "https://www.googleapis.com/calendar/v3/"
     )]
     pub calendar_url: String,
+    /// Calendar calls that Google allows the project in a minute
+    #[arg(
+        id = "google_calendar_per_minute",
+        long = "google-calendar-per-minute",
+        env = "SYNCFLEET_GOOGLE_CALENDAR_PER_MINUTE",
+        value_name = "CALLS",
+        default_value_t = Limits::CALENDAR.per_minute,
+        value_parser = limit
+    )]
+    pub calendar_per_minute: u32,
+    /// Calendar calls that Google allows for one user in a minute
+    #[arg(
+        id = "google_calendar_per_user_per_minute",
+        long = "google-calendar-per-user-per-minute",
+        env = "SYNCFLEET_GOOGLE_CALENDAR_PER_USER_PER_MINUTE",
+        value_name = "CALLS",
+        default_value_t = Limits::CALENDAR.per_user_per_minute,
+        value_parser = limit
+    )]
+    pub calendar_per_user_per_minute: u32,
+    /// Calendar calls of a day, by Pacific time, after which the fleet makes no more: Google may charge for them
+    #[arg(
+        id = "google_calendar_per_day",
+        long = "google-calendar-per-day",
+        env = "SYNCFLEET_GOOGLE_CALENDAR_PER_DAY",
+        value_name = "CALLS",
+        default_value_t = Limits::CALENDAR.per_day,
+        value_parser = limit
+    )]
+    pub calendar_per_day: u32,
+}
+
+/// What Google allows of an API, in its units (a call of Calendar is one):
+/// <https://developers.google.com/workspace/calendar/api/guides/quota>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For the project, in any minute.
+    pub per_minute: u32,
+    /// For one user of the project, in any minute.
+    pub per_user_per_minute: u32,
+    /// For the project, on a day.
+    pub per_day: u32,
+}
+
+impl Limits {
+    /// What Google gives a new project.
+    pub const CALENDAR: Self = Self { per_minute: 10_000, per_user_per_minute: 600, per_day: 1_000_000 };
+}
+
+/// A clap parser for a limit.
+fn limit(text: &str) -> Result<u32, String> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|limit| (10..=100_000_000).contains(limit))
+        .ok_or_else(|| "not a number of calls from 10 to 100000000".to_owned())
 }
 
 /// Checked configuration.
@@ -57,6 +113,19 @@ pub struct GoogleConfig {
     pub token_url: Url,
     /// The root of the Calendar API; ends with a slash.
     pub calendar_url: Url,
+    /// What Google allows of the Calendar API.
+    pub calendar_limits: Limits,
+}
+
+impl GoogleConfig {
+    /// The project that calls count to: a client's id begins with its number. An id of another shape stands for itself.
+    #[must_use]
+    pub fn project(&self) -> &str {
+        match self.client_id.split_once('-') {
+            Some((number, _)) if !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit()) => number,
+            _ => &self.client_id,
+        }
+    }
 }
 
 impl GoogleArgs {
@@ -77,7 +146,19 @@ impl GoogleArgs {
         };
         ensure!(!client_id.is_empty(), "SYNCFLEET_GOOGLE_CLIENT_ID is empty");
         ensure!(!client_secret.is_empty(), "SYNCFLEET_GOOGLE_CLIENT_SECRET is empty");
-        Ok(Some(GoogleConfig { client_id, client_secret: client_secret.into(), token_url, calendar_url }))
+        let client_secret = client_secret.into();
+        let calendar_limits = self.calendar_limits();
+        Ok(Some(GoogleConfig { client_id, client_secret, token_url, calendar_url, calendar_limits }))
+    }
+
+    /// What Google allows of the Calendar API.
+    #[must_use]
+    pub const fn calendar_limits(&self) -> Limits {
+        Limits {
+            per_minute: self.calendar_per_minute,
+            per_user_per_minute: self.calendar_per_user_per_minute,
+            per_day: self.calendar_per_day,
+        }
     }
 }
 
@@ -108,6 +189,9 @@ mod tests {
             client_secret: Some("secret".into()),
             token_url: "http://127.0.0.1:1/token".to_owned(),
             calendar_url: "https://www.googleapis.com/calendar/v3".to_owned(),
+            calendar_per_minute: 10_000,
+            calendar_per_user_per_minute: 600,
+            calendar_per_day: 1_000_000,
         }
     }
 
@@ -123,6 +207,27 @@ mod tests {
         let config = program.google.config().unwrap().unwrap();
         assert_eq!((config.client_id.as_str(), config.client_secret.expose_secret()), ("i", "s"));
         assert_eq!(config.token_url.as_str(), "https://oauth2.googleapis.com/token");
+    }
+
+    #[test]
+    fn limits_are_numbers_that_make_sense() {
+        assert_eq!(limit(" 600\n"), Ok(600));
+        for bad in ["", "9", "-1", "0", "600.5", "600/min", "100000001", "99999999999"] {
+            assert!(limit(bad).unwrap_err().contains("from 10 to 100000000"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn clients_of_one_project_count_together() {
+        let project = |id: &str| {
+            let args = GoogleArgs { client_id: Some(id.to_owned()), ..args() };
+            args.config().unwrap().unwrap().project().to_owned()
+        };
+        assert_eq!(project("123456-abc.apps.googleusercontent.com"), "123456");
+        assert_eq!(project("123456-xyz.apps.googleusercontent.com"), "123456");
+        for odd in ["fake-client", "-abc", "abc"] {
+            assert_eq!(project(odd), odd);
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Google {
         account: AccountId,
         place: Place<'_>,
     ) -> Result<Page<CalendarEntry>, CallError> {
-        let method = Method { name: "calendarList.list", with_token: place.has_token() };
+        let method = Method { name: "calendarList.list", with_token: place.has_token(), cost: 1 };
         let (sync, page) = owned(place);
         let body = self
             .execute(db, account, method, move |hub, recorder| {
@@ -103,7 +103,7 @@ impl Google {
         calendar: &str,
         place: Place<'_>,
     ) -> Result<Page<EventItem>, CallError> {
-        let method = Method { name: "events.list", with_token: place.has_token() };
+        let method = Method { name: "events.list", with_token: place.has_token(), cost: 1 };
         let (sync, page) = owned(place);
         let calendar = calendar.to_owned();
         let body = self
@@ -152,7 +152,7 @@ fn read<T>(method: Method, body: &str, item: impl Fn(&str) -> Option<T>) -> Resu
 mod tests {
     use super::*;
 
-    const METHOD: Method = Method { name: "events.list", with_token: false };
+    const METHOD: Method = Method { name: "events.list", with_token: false, cost: 1 };
 
     #[test]
     fn one_bad_item_does_not_cost_the_page() {

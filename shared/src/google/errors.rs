@@ -11,11 +11,14 @@ use rand::{Rng, RngExt};
 
 pub use self::classify::Class;
 pub(super) use self::classify::{Answer, classify};
-use super::auth::AuthError;
-use crate::job::{Failure, Parked};
+use super::{auth::AuthError, quota::QuotaError};
+use crate::job::{Failure, GateScope, Parked};
 
 /// No provider's word on when to come back is followed for longer.
 const LONGEST: Duration = Duration::from_hours(1);
+
+/// Nor for less: whoever says "at once" again and again would be asked again and again.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// Calls that are refused for want of a good token before the account is asked to sign in again: an access token that was
 /// made just before is seldom bad.
@@ -27,6 +30,9 @@ pub enum CallError {
     /// No access token was to be had.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The budget has nothing left for it.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// Google answered, or did not.
     #[error("{method}: {what}")]
     Call {
@@ -46,7 +52,7 @@ impl CallError {
     #[must_use]
     pub const fn class(&self) -> Option<Class> {
         match self {
-            Self::Auth(_) => None,
+            Self::Auth(_) | Self::Quota(_) => None,
             Self::Call { class, .. } => Some(*class),
         }
     }
@@ -55,8 +61,13 @@ impl CallError {
     pub fn into_failure(self, attempt: u32, rng: &mut impl Rng) -> Failure {
         let (class, after) = match &self {
             Self::Auth(error) if error.needs_sign_in() => return Failure::park(self, Parked::SignIn),
-            Self::Auth(_) => return Failure::retry(self, None),
-            Self::Call { class, after, .. } => (*class, after.map(|after| after.min(LONGEST))),
+            Self::Quota(QuotaError::Spent { account, after, .. }) => {
+                let scope = if account.is_some() { GateScope::Account } else { GateScope::Provider };
+                let after = (*after).clamp(SHORTEST, LONGEST);
+                return Failure::out_of_budget(self, scope, after);
+            }
+            Self::Auth(_) | Self::Quota(QuotaError::Database(_)) => return Failure::retry(self, None),
+            Self::Call { class, after, .. } => (*class, after.map(|after| after.clamp(SHORTEST, LONGEST))),
         };
         match class {
             Class::Retry => Failure::retry(self, after),

@@ -1,4 +1,4 @@
-//! The one executor of API calls: token in, status and `Retry-After` recorded, time limit on, raw body kept.
+//! The one executor of API calls: token in, budget asked, status and `Retry-After` recorded, time limit on, raw body kept.
 
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(super) struct Method {
     pub(super) name: &'static str,
     /// Whether a sync token or page token is sent along.
     pub(super) with_token: bool,
+    /// What it costs of the budget, in Google's units.
+    pub(super) cost: u32,
 }
 
 /// Notes what google-calendar3 tells nobody else, and never makes it sleep or try again.
@@ -67,7 +69,7 @@ fn retry_after(response: &Response) -> Option<Duration> {
 }
 
 impl Google {
-    /// Makes a call for an account and gives its raw body. After a 401 the access token is refreshed once and the call is made
+    /// Makes a call for an account, if the budget has units for it, and gives its raw body. After a 401 the access token is refreshed once and the call is made
     /// again.
     pub(super) async fn execute<F>(
         &self,
@@ -80,16 +82,23 @@ impl Google {
         F: for<'a> Fn(&'a Hub, &'a mut Recorder) -> BoxFuture<'a, common::Result<Response>> + Send + Sync,
     {
         let token = self.access_token(db, account, None).await?;
-        match self.once(&token, method, &call).await {
+        match self.once(db, account, &token, method, &call).await {
             Err(CallError::Call { class: Class::Unauthorized, .. }) => {
                 let token = self.access_token(db, account, Some(&token)).await?;
-                self.once(&token, method, &call).await
+                self.once(db, account, &token, method, &call).await
             }
             result => result,
         }
     }
 
-    async fn once<F>(&self, token: &AccessToken, method: Method, call: &F) -> Result<String, CallError>
+    async fn once<F>(
+        &self,
+        db: &PgPool,
+        account: AccountId,
+        token: &AccessToken,
+        method: Method,
+        call: &F,
+    ) -> Result<String, CallError>
     where
         F: for<'a> Fn(&'a Hub, &'a mut Recorder) -> BoxFuture<'a, common::Result<Response>> + Send + Sync,
     {
@@ -98,6 +107,7 @@ impl Google {
         hub.base_url(self.0.config.calendar_url.to_string());
         hub.user_agent(concat!("syncfleet/", env!("CARGO_PKG_VERSION")).to_owned());
         let mut recorder = Recorder::default();
+        self.0.budget.spend(db, account, method.cost).await?;
         let result = tokio::time::timeout(CALL_LIMIT, call(&hub, &mut recorder)).await;
         let outcome = match result {
             Ok(result) => body(result).await,

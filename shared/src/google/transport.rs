@@ -14,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use crate::config::google::GoogleConfig;
 
 /// How long a connection may take to come about.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a request to the token endpoint may take. Under the lease of a refresh.
 pub(super) const TOKEN_LIMIT: Duration = Duration::from_secs(6);

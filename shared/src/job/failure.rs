@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{GateScope, Parked, Step, Verdict};
+use super::{GateScope, Parked, Step, ThrottledBy, Verdict};
 
 /// What a step gives back.
 pub type StepResult = Result<Step, Failure>;
@@ -16,7 +16,7 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy)]
 enum Decision {
     Retry(Option<Duration>),
-    Throttled(GateScope, Duration),
+    Throttled(GateScope, ThrottledBy, Duration),
     Park(Parked),
 }
 
@@ -28,7 +28,18 @@ impl Failure {
 
     /// The provider wants less of the scope for the time.
     pub fn throttled(cause: impl Into<anyhow::Error>, scope: GateScope, after: Duration) -> Self {
-        Self { decision: Decision::Throttled(scope, after), cause: cause.into() }
+        Self { decision: Decision::Throttled(scope, ThrottledBy::Provider, after), cause: cause.into() }
+    }
+
+    /// Our own budget of calls has nothing left for the scope until the time is over.
+    pub fn out_of_budget(cause: impl Into<anyhow::Error>, scope: GateScope, after: Duration) -> Self {
+        Self { decision: Decision::Throttled(scope, ThrottledBy::Budget, after), cause: cause.into() }
+    }
+
+    /// Whether it only has to wait for the budget: no news for the log.
+    #[must_use]
+    pub const fn is_out_of_budget(&self) -> bool {
+        matches!(self.decision, Decision::Throttled(_, ThrottledBy::Budget, _))
     }
 
     /// It cannot go better by itself.
@@ -55,7 +66,7 @@ impl From<Failure> for Verdict {
         let why = format!("{:#}", failure.cause);
         match failure.decision {
             Decision::Retry(after) => Self::Retry { after, why },
-            Decision::Throttled(scope, after) => Self::Throttled { scope, after, why },
+            Decision::Throttled(scope, by, after) => Self::Throttled { scope, by, after, why },
             Decision::Park(parked) => Self::Park { parked, why },
         }
     }

@@ -29,13 +29,15 @@ pub enum Verdict {
         /// What failed.
         why: String,
     },
-    /// The provider wants less: the gate of the scope is closed for the time.
+    /// Fewer calls are wanted: the gate of the scope is closed for the time.
     Throttled {
         /// Who is held back.
         scope: GateScope,
+        /// Who wants it.
+        by: ThrottledBy,
         /// How long.
         after: Duration,
-        /// The provider's words.
+        /// Their words.
         why: String,
     },
     /// It cannot go on until an event changes that.
@@ -54,6 +56,15 @@ pub enum GateScope {
     Account,
     /// All kinds that call the same provider as the run's kind.
     Provider,
+}
+
+/// Who wants fewer calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThrottledBy {
+    /// The provider has said so.
+    Provider,
+    /// Our own budget, which keeps below the provider's limits.
+    Budget,
 }
 
 /// Why a job is parked, as in the column `job_state.parked`.

@@ -39,6 +39,8 @@ pub enum Reason {
     Paused,
     /// The provider wants less.
     Throttled,
+    /// Our own budget of calls is used up.
+    Budget,
     /// The account must sign in again.
     SignIn,
 }
@@ -50,6 +52,7 @@ impl Reason {
         match self {
             Self::Paused => "paused",
             Self::Throttled => "throttled",
+            Self::Budget => "budget",
             Self::SignIn => "sign_in",
         }
     }
@@ -62,7 +65,7 @@ pub struct Closed {
     pub scope: String,
     /// The kind's or lane's name, or the tenant's or account's id.
     pub target: String,
-    /// paused, throttled or `sign_in`.
+    /// paused, throttled, budget or `sign_in`.
     pub reason: String,
     /// When it opens by itself; none: somebody must open it.
     pub until: Option<DateTime<Utc>>,

@@ -8,6 +8,7 @@ use shared::{
     job::{Lane, Lanes, Parked},
     store::{
         PgPool,
+        gates::{self, Gate, Reason},
         job_state::{self, PutBack},
     },
 };
@@ -108,6 +109,32 @@ async fn a_job_behind_gates(db: PgPool) {
     let opened = explained(&db, job).await;
     assert_eq!(opened.answer, Answer::Gated { gates: Vec::new(), parked: true });
     assert!(opened.text.contains("in a moment"), "{}", opened.text);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_job_that_waits_for_the_budget_says_until_when(db: PgPool) {
+    let job = due(&db).await;
+    let mut conn = db.acquire().await.unwrap();
+    let gate = Gate::Kind("thing".to_owned());
+    for step_closed_it in [false, true] {
+        if step_closed_it {
+            gates::open(&mut conn, &gate, Reason::Budget).await.unwrap();
+            put_back(&db, job, "throttled", HOUR, 0).await;
+        }
+        gates::close(&mut conn, &gate, Reason::Budget, Some(HOUR), "it is used up").await.unwrap();
+        let waits = explained(&db, job).await;
+        assert!(
+            matches!(&waits.answer, Answer::Gated { gates, parked: false } if gates.len() == 1),
+            "{waits:?}"
+        );
+        assert!(waits.text.starts_with("waiting for budget until "), "{}", waits.text);
+        assert!(waits.text.contains(" UTC, in 59 m"), "{}", waits.text);
+        assert!(waits.text.ends_with("(it is used up)"), "{}", waits.text);
+    }
+    gates::close(&mut conn, &gate, Reason::Paused, None, "").await.unwrap();
+    let text = explained(&db, job).await.text;
+    assert!(text.starts_with("behind a gate: waiting for budget"), "{text}");
+    assert!(text.contains("kind thing is paused"), "{text}");
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]

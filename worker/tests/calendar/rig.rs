@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use loadtest::fake_google::{EventDraft, FakeGoogle, Options, Stats, TruthRow, When};
 use serde_json::Value;
 use shared::{
-    config::google::GoogleConfig,
+    config::google::{GoogleConfig, Limits},
     google::{Google, auth},
     job::{AccountId, JobId, Lane, Run, TenantId, Verdict},
     secrets::{KeyRing, Owner, generate_key},
@@ -21,6 +21,10 @@ use shared::{
 };
 use uuid::Uuid;
 use worker::jobs::{Context, KINDS, Kind};
+
+/// More than any test needs.
+pub const PLENTY: Limits =
+    Limits { per_minute: 1_000_000, per_user_per_minute: 1_000_000, per_day: 1_000_000 };
 
 /// The one account of most tests.
 pub const ANNA: &str = "anna@example.com";
@@ -289,6 +293,7 @@ pub fn config(fake: &FakeGoogle) -> anyhow::Result<GoogleConfig> {
         client_secret: fake.options().client_secret.clone().into(),
         token_url: fake.token_url().parse()?,
         calendar_url: fake.calendar_url().parse()?,
+        calendar_limits: PLENTY,
     })
 }
 

@@ -102,10 +102,19 @@ pub(in crate::google) fn classify(answer: &Answer, with_token: bool) -> Class {
         (_, Some("quotaExceeded" | "calendarUsageLimitsExceeded" | "sharingRateLimitExceeded")) => {
             account(10 * MINUTE)
         }
+        (403 | 429, _) if limit_of(answer).is_some_and(|limit| limit.contains("perday")) => {
+            project(60 * MINUTE)
+        }
         // A limit is taken for the account's own unless it says otherwise: one user must not hold up all others, while a
         // project over its limit shows in each of its accounts.
-        (429, _) | (403, Some("rateLimitExceeded" | "userRateLimitExceeded" | "RATE_LIMIT_EXCEEDED")) => {
-            if is_of_project(answer) {
+        (429, _)
+        | (
+            403,
+            Some(
+                "rateLimitExceeded" | "userRateLimitExceeded" | "RATE_LIMIT_EXCEEDED" | "RESOURCE_EXHAUSTED",
+            ),
+        ) => {
+            if limit_of(answer).is_some_and(|limit| !limit.contains("user")) {
                 project(MINUTE)
             } else {
                 account(MINUTE / 2)
@@ -125,9 +134,13 @@ pub(in crate::google) fn classify(answer: &Answer, with_token: bool) -> Class {
     }
 }
 
-fn is_of_project(answer: &Answer) -> bool {
-    let Some(limit) = answer.error.as_ref().and_then(|error| error.limit.as_deref()) else { return false };
-    !limit.to_ascii_lowercase().contains("user")
+/// The name of the limit that was hit, in small letters without spaces: from the error's details, or from its message, which
+/// says `limit 'Queries per minute per user' of service`.
+fn limit_of(answer: &Answer) -> Option<String> {
+    let error = answer.error.as_ref()?;
+    let in_message = || error.message.split_once("limit '")?.1.split_once('\'').map(|(limit, _)| limit);
+    let limit = error.limit.as_deref().or_else(in_message)?;
+    Some(limit.to_ascii_lowercase().replace(' ', ""))
 }
 
 #[cfg(test)]
@@ -139,6 +152,15 @@ mod tests {
     fn old(status: u16, reason: &str) -> Answer {
         let body = json!({"error": {"code": status, "message": "m", "errors": [{"reason": reason}]}});
         Answer::new(status, Some(&body))
+    }
+
+    /// The old shape, with the limit's name in the message only.
+    fn says(limit: &str) -> Answer {
+        let message =
+            format!("Quota exceeded for quota metric 'Queries' and limit '{limit}' of service 'x'.");
+        let body =
+            json!({"error": {"code": 403, "message": message, "errors": [{"reason": "rateLimitExceeded"}]}});
+        Answer::new(403, Some(&body))
     }
 
     fn rpc(limit: Option<&str>) -> Answer {
@@ -171,7 +193,14 @@ mod tests {
             (old(429, "rateLimitExceeded"), account(MINUTE / 2)),
             (rpc(Some("defaultPerMinutePerUser")), account(MINUTE / 2)),
             (rpc(Some("defaultPerMinutePerProject")), project(MINUTE)),
+            (rpc(Some("defaultPerDayPerProject")), project(60 * MINUTE)),
             (rpc(None), account(MINUTE / 2)),
+            (says("Queries per minute"), project(MINUTE)),
+            (says("Queries per minute per user"), account(MINUTE / 2)),
+            (says("Queries per day"), project(60 * MINUTE)),
+            (old(403, "RESOURCE_EXHAUSTED"), account(MINUTE / 2)),
+            (old(403, "calendarUsageLimitsExceeded"), account(10 * MINUTE)),
+            (old(403, "sharingRateLimitExceeded"), account(10 * MINUTE)),
             (old(500, "backendError"), Class::Retry),
             (old(503, "backendError"), Class::Retry),
         ] {

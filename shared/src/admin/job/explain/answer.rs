@@ -144,7 +144,11 @@ fn not_yet(job: &Job, facts: &Facts, runs: &[Run], run_at: DateTime<Utc>) -> Ans
     if holds(facts.floor_at) {
         return Answer::Floor { until: run_at };
     }
-    if job.seen.is_some() && runs.first().is_some_and(|run| run.outcome == "wait") {
+    let ended = |outcome| job.seen.is_some() && runs.first().is_some_and(|run| run.outcome == outcome);
+    if ended("throttled") && !facts.gates.is_empty() {
+        return Answer::Gated { gates: facts.gates.clone(), parked: false };
+    }
+    if ended("wait") {
         return Answer::Waiting { until: run_at, note: job.note.clone() };
     }
     Answer::NotYet { at: run_at }

@@ -8,7 +8,11 @@ use crate::{
         words::{count, span, when},
     },
     job::Parked,
+    store::gates::Reason,
 };
+
+/// The reason of a gate that our own budget of calls has closed.
+const BUDGET: &str = Reason::Budget.as_str();
 
 /// The answer in one sentence.
 pub(super) fn sentence(answer: &Answer, job: &Job, now: DateTime<Utc>) -> String {
@@ -30,8 +34,9 @@ pub(super) fn sentence(answer: &Answer, job: &Job, now: DateTime<Utc>) -> String
             "parked behind a gate that has opened; the scheduler brings it back in a moment".to_owned()
         }
         Answer::Gated { gates, .. } => {
+            let only_budget = gates.iter().all(|gate| gate.reason == BUDGET);
             let gates: Vec<_> = gates.iter().map(|closed| gate(closed, job, now)).collect();
-            format!("behind a gate: {}", gates.join("; "))
+            format!("{}{}", if only_budget { "" } else { "behind a gate: " }, gates.join("; "))
         }
         Answer::Unwanted { last: None } => format!("nobody has wanted it yet; {}", want(job)),
         Answer::Unwanted { last: Some(at) } => {
@@ -116,6 +121,10 @@ fn noted(note: Option<&str>) -> String {
 }
 
 fn gate(gate: &Gate, job: &Job, now: DateTime<Utc>) -> String {
+    if let (BUDGET, Some(until)) = (gate.reason.as_str(), gate.until) {
+        let clock = until.format("%H:%M:%S");
+        return format!("waiting for budget until {clock} UTC, {} ({})", when(until, now), gate.note);
+    }
     let name = if gate.scope == "tenant" { &job.tenant } else { &gate.target };
     let until = gate.until.map_or_else(String::new, |until| format!(", opens {}", when(until, now)));
     let note = if gate.note.is_empty() { String::new() } else { format!(" ({})", gate.note) };

@@ -1,0 +1,236 @@
+//! The budget of calls to a provider: table `quotas`. Why it holds is told in [`crate::google::quota`].
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use crate::job::AccountId;
+
+/// A bucket of units: it holds no more than `most`, and fills by `per_second`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bucket {
+    /// The provider's limit, to be shown.
+    pub per_minute: u32,
+    /// The most units of a day; none: as many as the minutes give.
+    pub per_day: Option<u32>,
+    /// Units of a full bucket.
+    pub most: f64,
+    /// Units that come in a second.
+    pub per_second: f64,
+}
+
+/// What a worker wants to draw.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ask {
+    /// Whose bucket; none: the project's.
+    pub account: Option<AccountId>,
+    /// Less than this is of no use: the cheapest call that waits.
+    pub smallest: u32,
+    /// The cost of all calls that wait.
+    pub need: u32,
+    /// With what will be needed soon.
+    pub want: u32,
+    /// The bucket's size.
+    pub bucket: Bucket,
+}
+
+/// A block of units, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drawn {
+    /// Whose bucket; none: the project's.
+    pub account: Option<AccountId>,
+    /// The block's units.
+    pub units: u32,
+    /// The time until there are units for the cheapest call again.
+    pub soon: Duration,
+    /// The time until the bucket is full.
+    pub full: Duration,
+}
+
+/// Draws blocks from the buckets of a project and of its accounts. Not in a transaction that goes on: the rows stay locked
+/// until it ends. Of what is left, those who do not wait yet get a quarter at the most.
+pub async fn draw(
+    conn: &mut PgConnection,
+    api: &str,
+    project: &str,
+    asks: &[Ask],
+) -> Result<Vec<Drawn>, sqlx::Error> {
+    let mut drawn = draw_known(&mut *conn, api, project, asks).await?;
+    if drawn.len() < asks.len() {
+        let new: Vec<Ask> = asks
+            .iter()
+            .filter(|ask| drawn.iter().all(|drawn| drawn.account != ask.account))
+            .copied()
+            .collect();
+        make(&mut *conn, api, project, &new).await?;
+        drawn.extend(draw_known(conn, api, project, &new).await?);
+    }
+    Ok(drawn)
+}
+
+/// Draws from the buckets that have a row already.
+///
+/// A bucket's time is that of its last draw and never goes back: two draws may come in another order than they began. Only a
+/// server whose clock was far ahead is not waited for longer than a minute.
+async fn draw_known(
+    conn: &mut PgConnection,
+    api: &str,
+    project: &str,
+    asks: &[Ask],
+) -> Result<Vec<Drawn>, sqlx::Error> {
+    let columns = Columns::of(asks);
+    let rows = sqlx::query!(
+        r#"-- quotas::draw
+        with asked as (
+            select a.*
+            from unnest(
+                $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::float8[],
+                $10::float8[]
+            ) as a (account_id, smallest, need, want, per_minute, per_day, most, per_second)
+        ), locked as (
+            select a.*, q.units, q.drawn_at, q.span, q.drawn, q.day, q.today
+            from asked a
+            join quotas q on q.api = $1 and q.project = $2 and q.account_id = a.account_id
+            order by a.account_id
+            for update of q
+        ), filled as (
+            select
+                account_id, smallest, need, want, per_minute, per_day, most, per_second,
+                least(
+                    most,
+                    units + per_second * greatest(0, extract(epoch from clock() - drawn_at)::float8)
+                ) as units,
+                greatest(clock(), least(drawn_at, clock() + interval '1 min')) as drawn_at,
+                now.span,
+                (
+                    array_fill(0, array[least(21, greatest(0, now.span - l.span))::int]) || drawn
+                )[1:21] as drawn,
+                now.day,
+                case when l.day = now.day then today else 0 end as today,
+                extract(epoch from (now.day + 1)::timestamp at time zone 'America/Los_Angeles' - clock())::float8
+                    as midnight
+            from locked l
+            cross join (
+                select
+                    floor(extract(epoch from clock()) / 3)::bigint as span,
+                    (clock() at time zone 'America/Los_Angeles')::date as day
+            ) now
+        ), free as (
+            -- `least` passes over the limit of the day where there is none.
+            select *, greatest(0, least(floor(units)::bigint, per_day - today)) as free from filled
+        ), block as (
+            select *,
+                case when free < smallest then 0 else least(want, free, greatest(need, free / 4)) end as block
+            from free
+        )
+        update quotas q set
+            per_minute = b.per_minute,
+            per_day = b.per_day,
+            units = b.units - b.block,
+            drawn_at = b.drawn_at,
+            span = b.span,
+            drawn = (b.drawn[1] + b.block)::integer || b.drawn[2:21],
+            day = b.day,
+            today = b.today + b.block
+        from block b
+        where q.api = $1 and q.project = $2 and q.account_id = b.account_id
+        returning
+            q.account_id as "account!", b.block as "units!",
+            case when b.per_day - q.today < b.smallest then b.midnight
+                else (b.smallest - q.units) / b.per_second end as "soon!",
+            case when b.per_day - q.today < b.smallest then b.midnight
+                else (b.most - q.units) / b.per_second end as "full!""#,
+        api,
+        project,
+        &columns.account,
+        &columns.smallest,
+        &columns.need,
+        &columns.want,
+        &columns.per_minute,
+        &columns.per_day as &[Option<i64>],
+        &columns.most,
+        &columns.per_second,
+    )
+    .fetch_all(conn)
+    .await?;
+    let time = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
+    Ok(rows
+        .into_iter()
+        .map(|row| Drawn {
+            account: (row.account != PROJECT).then_some(row.account),
+            units: u32::try_from(row.units).unwrap_or(0),
+            // Whoever comes at that very moment finds nothing missing through rounding.
+            soon: time(row.soon) + Duration::from_millis(1),
+            full: time(row.full),
+        })
+        .collect())
+}
+
+/// Makes rows of full buckets. One that was forgotten had been full for a long time.
+async fn make(conn: &mut PgConnection, api: &str, project: &str, asks: &[Ask]) -> Result<(), sqlx::Error> {
+    let columns = Columns::of(asks);
+    sqlx::query!(
+        r#"-- quotas::make
+        insert into quotas (
+            api, project, account_id, per_minute, per_day, units, drawn_at, span, drawn, day, today
+        )
+        select $1, $2, account_id, per_minute, per_day, most, clock(), 0, array_fill(0, array[21]), '-infinity', 0
+        from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::float8[])
+            as a (account_id, per_minute, per_day, most)
+        order by account_id
+        on conflict do nothing"#,
+        api,
+        project,
+        &columns.account,
+        &columns.per_minute,
+        &columns.per_day as &[Option<i64>],
+        &columns.most,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Takes away the rows of those that have not been in use for a day. Says how many.
+pub async fn forget_idle(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    sqlx::query!(
+        r#"-- quotas::forget_idle
+        delete from quotas where drawn_at < clock() - interval '1 day'"#
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+/// The id in a project's own row: it comes first.
+const PROJECT: i64 = 0;
+
+/// Asks, turned into arrays.
+#[derive(Default)]
+struct Columns {
+    account: Vec<i64>,
+    smallest: Vec<i64>,
+    need: Vec<i64>,
+    want: Vec<i64>,
+    per_minute: Vec<i64>,
+    per_day: Vec<Option<i64>>,
+    most: Vec<f64>,
+    per_second: Vec<f64>,
+}
+
+impl Columns {
+    fn of(asks: &[Ask]) -> Self {
+        let mut columns = Self::default();
+        for ask in asks {
+            columns.account.push(ask.account.unwrap_or(PROJECT));
+            columns.smallest.push(ask.smallest.into());
+            columns.need.push(ask.need.into());
+            columns.want.push(ask.want.into());
+            columns.per_minute.push(ask.bucket.per_minute.into());
+            columns.per_day.push(ask.bucket.per_day.map(i64::from));
+            columns.most.push(ask.bucket.most);
+            columns.per_second.push(ask.bucket.per_second);
+        }
+        columns
+    }
+}

@@ -1,0 +1,347 @@
+//! The budget of calls on a real database. Time is shifted, not waited for: the database's by `syncfleet.clock_shift`, the
+//! workers' as arguments.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use shared::{
+    admin::quota::show,
+    config::google::Limits,
+    google::quota::{Blocks, Budget, LIFE, QuotaError, Spend, WAY, bucket},
+    job::AccountId,
+    store::{
+        PgPool,
+        quotas::{self, Ask, Drawn},
+    },
+};
+
+const API: &str = "calendar";
+const PROJECT: &str = "1";
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// How often simulated workers act.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A fleet that has always more to do than it may.
+struct Fleet {
+    db: PgPool,
+    workers: Vec<Worker>,
+    /// When calls reached Google, by account.
+    calls: BTreeMap<AccountId, Vec<Duration>>,
+}
+
+/// A worker process, whose clock began somewhere.
+struct Worker {
+    blocks: Blocks,
+    began: Instant,
+}
+
+impl Fleet {
+    fn new(db: PgPool, limits: Limits, workers: u64, accounts: &[AccountId]) -> Self {
+        let worker = |n| {
+            let mut blocks = Blocks::new(limits);
+            for account in accounts {
+                for _ in 0..20 {
+                    blocks.wait(*account, 1);
+                }
+            }
+            Worker { blocks, began: Instant::now() + Duration::from_secs(100_000 * n) }
+        };
+        let calls = accounts.iter().map(|account| (*account, Vec::new())).collect();
+        Self { db, workers: (0..workers).map(worker).collect(), calls }
+    }
+
+    /// A worker draws what it needs and spends all of it. Each call reaches Google after `delay`.
+    async fn act(&mut self, worker: usize, at: Duration, delay: Duration) {
+        let Worker { blocks, began } = &mut self.workers[worker];
+        let now = *began + at;
+        let asks = blocks.asks(now);
+        let drawn = draw_at(&self.db, at, &asks).await;
+        for drawn in &drawn {
+            let ask = asks.iter().find(|ask| ask.account == drawn.account).unwrap();
+            blocks.take(ask, drawn, now, now);
+        }
+        let mut left: Vec<AccountId> = self.calls.keys().copied().collect();
+        // Another one is the first each time.
+        left.rotate_left(usize::try_from(at.as_secs()).unwrap() % self.calls.len());
+        while !left.is_empty() {
+            left.retain(|account| {
+                let spent = blocks.spend(*account, 1, now) == Spend::Spent;
+                if spent {
+                    self.calls.get_mut(account).unwrap().push(at + delay);
+                }
+                spent
+            });
+        }
+    }
+
+    fn of_project(&self) -> Vec<Duration> {
+        self.calls.values().flatten().copied().collect()
+    }
+}
+
+/// The database's clock when the simulation shows `at`.
+fn clock(at: Duration) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_780_000_000, 0).unwrap() + at
+}
+
+async fn draw_at(db: &PgPool, at: Duration, asks: &[Ask]) -> Vec<Drawn> {
+    let mut tx = db.begin().await.unwrap();
+    sqlx::query("select set_config('syncfleet.clock_shift', ($1 - now())::text, true)")
+        .bind(clock(at))
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let drawn = quotas::draw(&mut tx, API, PROJECT, asks).await.unwrap();
+    tx.commit().await.unwrap();
+    drawn
+}
+
+/// The most calls in any minute.
+fn most(mut calls: Vec<Duration>) -> usize {
+    calls.sort();
+    let within = |(n, first): (usize, &Duration)| calls[n..].partition_point(|call| *call < *first + MINUTE);
+    calls.iter().enumerate().map(within).max().unwrap_or(0)
+}
+
+fn ask(account: Option<AccountId>, need: u32, per_minute: u32, per_day: Option<u32>) -> Ask {
+    Ask { account, smallest: 1, need, want: need, bucket: bucket(per_minute, per_day) }
+}
+
+/// The worst that can happen: what is drawn in the 8 seconds before a minute is spent as late as allowed and is long on its
+/// way, so that it arrives in that minute, and all that is drawn in it arrives at once.
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_69_a_fleet_stays_below_the_projects_limit_in_any_minute(db: PgPool) {
+    let limits = Limits { per_minute: 1_000, per_user_per_minute: 100_000, per_day: 1_000_000 };
+    let mut fleet = Fleet::new(db, limits, 4, &[7]);
+    let turn = Duration::from_secs(20);
+    let mut at = turn - LIFE - WAY;
+    while at < turn + 2 * MINUTE {
+        let late = if at < turn { LIFE + WAY } else { Duration::ZERO };
+        for worker in 0..fleet.workers.len() {
+            fleet.act(worker, at, late).await;
+        }
+        at += TICK;
+    }
+    let most = most(fleet.of_project());
+    assert!((960..=1_000).contains(&most), "{most} calls in a minute");
+    // In the long run the fleet uses what the burst and the delays leave.
+    let calls = fleet.of_project().len();
+    assert!(calls > 1_800, "{calls} calls in {at:?}");
+}
+
+/// Their clocks differ by days, and each call takes its own time. Users' limits are lower than the project's share.
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_72_the_limits_hold_whatever_the_workers_clocks_say(db: PgPool) {
+    let limits = Limits { per_minute: 600, per_user_per_minute: 100, per_day: 1_000_000 };
+    let mut fleet = Fleet::new(db, limits, 3, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    let mut at = Duration::ZERO;
+    let mut delay = Duration::ZERO;
+    while at < 3 * MINUTE {
+        for worker in 0..fleet.workers.len() {
+            delay = (delay + Duration::from_millis(1_777)).min(LIFE + WAY);
+            fleet.act(worker, at, delay).await;
+            if delay == LIFE + WAY {
+                delay = Duration::ZERO;
+            }
+        }
+        at += TICK;
+    }
+    assert!(most(fleet.of_project()) <= 600);
+    for (account, calls) in fleet.calls {
+        assert!(most(calls.clone()) <= 100, "account {account}");
+        assert!(calls.len() > 150, "account {account} got {} calls in {at:?}", calls.len());
+    }
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_worker_that_dies_costs_its_block_and_no_more(db: PgPool) {
+    let project = |need| [ask(None, need, 1_200, None)];
+    let bucket = bucket(1_200, None);
+    let at = Duration::from_secs(10);
+    // It draws, and is never heard of again.
+    let block = draw_at(&db, at, &project(25)).await[0].units;
+    assert_eq!(block, 25);
+    let mut drawn = 0;
+    for second in 0..=60 {
+        drawn += draw_at(&db, at + Duration::from_secs(second), &project(100)).await[0].units;
+    }
+    let all = bucket.most + 60.0 * bucket.per_second;
+    assert!((f64::from(drawn + block) - all).abs() < 1.0, "{drawn} and {block} of {all}");
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_block_is_not_spent_after_its_time_nor_twice(db: PgPool) {
+    let limits = Limits { per_minute: 1_000, per_user_per_minute: 1_000, per_day: 1_000 };
+    let (mut blocks, now) = (Blocks::new(limits), Instant::now());
+    blocks.wait(7, 2);
+    blocks.wait(7, 2);
+    let asks = blocks.asks(now);
+    assert_eq!(asks.iter().map(|ask| (ask.account, ask.need)).collect::<Vec<_>>(), [(None, 4), (Some(7), 4)]);
+    for drawn in &draw_at(&db, Duration::ZERO, &asks).await {
+        blocks.take(&asks[0], drawn, now, now);
+    }
+    assert_eq!(blocks.spend(7, 2, now + LIFE - Duration::from_millis(1)), Spend::Spent);
+    assert_eq!(blocks.spend(7, 3, now), Spend::Draw, "two units are left");
+    assert_eq!(blocks.spend(8, 1, now), Spend::Draw, "of another account there are none");
+    assert_eq!(blocks.spend(7, 2, now + LIFE), Spend::Draw, "too late");
+    assert_eq!(blocks.spend(7, 2, now), Spend::Spent);
+    assert_eq!(blocks.spend(7, 1, now), Spend::Draw);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_days_limit_holds_until_midnight_in_california(db: PgPool) {
+    let project = [ask(None, 8, 1_000, Some(10))];
+    // 1,780,000,000 is 20:26:40 UTC on May 28, 2026: 13:26:40 in California.
+    assert_eq!(draw_at(&db, Duration::ZERO, &project).await[0].units, 8);
+    let drawn = draw_at(&db, Duration::from_secs(60), &project).await[0];
+    assert_eq!(drawn.units, 2, "what is left of the day");
+    let drawn = draw_at(&db, Duration::from_secs(120), &project).await[0];
+    let midnight = TimeDelta::seconds(10 * 3_600 + 33 * 60 + 20 - 120).to_std().unwrap();
+    assert_eq!((drawn.units, drawn.full), (0, midnight));
+    assert_eq!(drawn.soon, midnight + Duration::from_millis(1));
+    assert_eq!(draw_at(&db, Duration::from_secs(120) + midnight, &project).await[0].units, 8);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn near_the_end_those_who_do_not_wait_get_little(db: PgPool) {
+    let greedy = [Ask { need: 1, want: 1_000, ..ask(None, 1, 800, None) }];
+    let mut blocks = Vec::new();
+    for _ in 0..100 {
+        blocks.push(draw_at(&db, Duration::ZERO, &greedy).await[0].units);
+    }
+    assert_eq!(blocks[..4], [10, 7, 5, 4]);
+    assert_eq!(blocks.iter().sum::<u32>(), 40, "all of it can be drawn");
+    // Nothing is given that is too little for a call.
+    let dear = [Ask { smallest: 5, ..ask(None, 10, 800, None) }];
+    let drawn = draw_at(&db, Duration::from_millis(300), &dear).await[0];
+    assert_eq!(drawn.units, 0);
+    assert!(drawn.soon > Duration::ZERO && drawn.soon < drawn.full, "{drawn:?}");
+    assert_eq!(draw_at(&db, Duration::from_millis(300) + drawn.soon, &dear).await[0].units, 5);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_clock_that_goes_back_gives_nothing_and_is_not_waited_for_longer_than_a_minute(db: PgPool) {
+    let project = [ask(None, 50, 1_000, None)];
+    let hour = Duration::from_hours(1);
+    assert_eq!(draw_at(&db, hour, &project).await[0].units, 50);
+    assert_eq!(draw_at(&db, Duration::ZERO, &project).await[0].units, 0);
+    assert_eq!(draw_at(&db, Duration::from_secs(30), &project).await[0].units, 0);
+    assert_eq!(draw_at(&db, Duration::from_secs(70), &project).await[0].units, 50);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn draws_at_the_same_moment_share_one_bucket(db: PgPool) {
+    let bucket = bucket(400, None);
+    let began = Instant::now();
+    let worker = |n: i64| {
+        let db = db.clone();
+        async move {
+            let mut drawn = 0;
+            for round in 0..30 {
+                // Each names the accounts in its own order.
+                let mut asks = vec![ask(Some((n + round) % 3 + 1), 1, 400, None), ask(None, 1, 400, None)];
+                asks.push(ask(Some((n + round + 1) % 3 + 1), 1, 400, None));
+                let mut conn = db.acquire().await.unwrap();
+                let blocks = quotas::draw(&mut conn, API, PROJECT, &asks).await.unwrap();
+                assert_eq!(blocks.len(), 3);
+                drawn += blocks.iter().find(|block| block.account.is_none()).unwrap().units;
+            }
+            drawn
+        }
+    };
+    let drawn: u32 = join_all((0..8).map(worker)).await.into_iter().sum();
+    let most = bucket.most + bucket.per_second * began.elapsed().as_secs_f64();
+    assert!(f64::from(drawn) >= bucket.most && f64::from(drawn) <= most, "{drawn} of {most}");
+}
+
+/// Counts the statements that write the table.
+async fn count_draws(db: &PgPool) {
+    sqlx::raw_sql(
+        "create table draws (n bigint not null); insert into draws values (0);
+        create function count_draw() returns trigger language plpgsql as
+            $$ begin update draws set n = n + 1; return null; end $$;
+        create trigger draws after update on quotas for each statement execute function count_draw()",
+    )
+    .execute(db)
+    .await
+    .unwrap();
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn many_calls_of_many_accounts_are_few_draws(db: PgPool) {
+    count_draws(&db).await;
+    let limits = Limits { per_minute: 1_000_000, per_user_per_minute: 1_000_000, per_day: 1_000_000 };
+    let budget = Budget::new(API, PROJECT, limits);
+    let began = Instant::now();
+    // Sixty accounts, ten calls each, one after another.
+    join_all((1..=60).map(async |account| {
+        for _ in 0..10 {
+            budget.spend(&db, account, 1).await.unwrap();
+        }
+    }))
+    .await;
+    let draws: i64 = sqlx::query_scalar("select n from draws").fetch_one(&db).await.unwrap();
+    let most = 3.0 + began.elapsed().as_secs_f64() * 10.0;
+    assert!(f64::from(i32::try_from(draws).unwrap()) <= most, "{draws} draws, {most} allowed");
+    assert!(draws <= 60, "{draws} draws for 600 calls");
+    let today: Vec<i64> =
+        sqlx::query_scalar("select today from quotas order by account_id").fetch_all(&db).await.unwrap();
+    assert_eq!(today.len(), 61);
+    assert!(today.iter().all(|today| *today >= 10) && today[0] >= 600, "{today:?}");
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn an_account_without_units_holds_up_no_other(db: PgPool) {
+    let limits = Limits { per_minute: 100_000, per_user_per_minute: 60, per_day: 1_000_000 };
+    let budget = Budget::new(API, PROJECT, limits);
+    let busy = async {
+        let calls = join_all((0..40).map(|_| budget.spend(&db, 1, 1))).await;
+        calls.into_iter().filter_map(Result::err).collect::<Vec<_>>()
+    };
+    let other = async {
+        let began = Instant::now();
+        for _ in 0..3 {
+            budget.spend(&db, 2, 1).await.unwrap();
+        }
+        began.elapsed()
+    };
+    let (refused, waited) = tokio::join!(busy, other);
+    assert!(refused.len() >= 30, "{}", refused.len());
+    for error in refused {
+        let QuotaError::Spent { account: Some(1), after, .. } = error else { panic!("{error:?}") };
+        assert!(after > Duration::ZERO && after < Duration::from_secs(10), "{after:?}");
+    }
+    assert!(waited < Duration::from_secs(1), "the other waited {waited:?}");
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_is_drawn_is_shown(db: PgPool) {
+    let mut conn = db.acquire().await.unwrap();
+    let asks = [ask(None, 12, 1_000, Some(500)), ask(Some(3), 2, 600, None), ask(Some(4), 5, 600, None)];
+    quotas::draw(&mut conn, API, PROJECT, &asks).await.unwrap();
+    let shown = show(&mut conn, &[], 2).await.unwrap();
+    let rows: Vec<_> = shown.iter().map(|quota| (quota.account, quota.last_minute, quota.today)).collect();
+    assert_eq!(rows, [(None, 12, 12), (Some(4), 5, 5)], "the project, then the busiest account");
+    assert_eq!((shown[0].per_minute, shown[0].per_day, shown[0].out), (1_000, Some(500), 12));
+    // Half a minute later the blocks are spent or lost; after a minute nobody is in use; after a day nobody is known.
+    for (seconds, out, last_minute, rows) in [("30", 0, 12, 3), ("64", 0, 0, 1), ("90000", 0, 0, 1)] {
+        sqlx::query("select set_config('syncfleet.clock_shift', $1, false)")
+            .bind(format!("{seconds} s"))
+            .execute(&mut *conn)
+            .await
+            .unwrap();
+        let shown = show(&mut conn, &[], 10).await.unwrap();
+        assert_eq!(
+            (shown[0].out, shown[0].last_minute, shown.len()),
+            (out, last_minute, rows),
+            "{seconds} s"
+        );
+    }
+    assert_eq!(quotas::forget_idle(&mut conn).await.unwrap(), 3);
+}

@@ -1,0 +1,282 @@
+//! The budget of calls, and Google's own word on limits.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use loadtest::fake_google::{Api, FaultBody, FaultKind, FaultRule, Options, QuotaLimits};
+use shared::{
+    bell::Bell,
+    config::google::{GoogleConfig, Limits},
+    google::{
+        Google,
+        calendar::Place,
+        errors::{CallError, Class},
+        quota::QuotaError,
+    },
+    job::{AccountId, GateScope, JobId, Lanes, Parked, ThrottledBy, Verdict},
+    shutdown::Tasks,
+    store::{
+        PgPool, gates,
+        job_state::{self, Wanted},
+    },
+};
+use sqlx::ConnectOptions;
+use worker::{
+    Settings,
+    jobs::{Context, KINDS},
+};
+
+use crate::rig::{ANNA, PLENTY, Rig, config, draft};
+
+const BOB: &str = "bob@example.com";
+
+fn status(status: u16, reason: Option<&str>, retry_after_s: Option<u32>, body: FaultBody) -> FaultKind {
+    FaultKind::Status { status, reason: reason.map(str::to_owned), retry_after_s, body }
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_67_each_refusal_closes_the_right_gate_for_as_long_as_it_should(
+    db: PgPool,
+) -> anyhow::Result<()> {
+    use FaultBody::{Json, Rpc};
+    let (rig, job) = Rig::anna(db, 10).await?;
+    let (account, project) = (GateScope::Account, GateScope::Provider);
+    let minutes = |minutes: u64| minutes * 60;
+    for (fault, scope, least) in [
+        (status(403, Some("rateLimitExceeded"), None, Json), account, 30),
+        (status(403, Some("userRateLimitExceeded"), None, Json), account, 30),
+        (status(403, Some("userRateLimitExceeded"), Some(90), Json), account, 90),
+        (status(403, Some("quotaExceeded"), None, Json), account, minutes(10)),
+        (status(403, Some("calendarUsageLimitsExceeded"), None, Json), account, minutes(10)),
+        (status(403, Some("dailyLimitExceeded"), None, Json), project, minutes(60)),
+        (status(429, None, None, Json), account, 30),
+        (status(429, None, Some(7), Json), account, 7),
+        (status(429, None, Some(0), Json), account, 1),
+        (status(429, None, Some(1_000_000), Json), account, minutes(60)),
+        (status(429, None, None, Rpc), account, 30),
+        (status(403, None, Some(5), Rpc), account, 5),
+    ] {
+        let what = format!("{fault:?}");
+        rig.fake.add_fault(FaultRule::new(fault).on(Api::Events).times(1))?;
+        let Verdict::Throttled { scope: closed, by, after, .. } = rig.step(job).await?.verdict else {
+            anyhow::bail!("{what} does not throttle")
+        };
+        assert_eq!((closed, by), (scope, ThrottledBy::Provider), "{what}");
+        let time = Duration::from_secs(least);
+        assert!(after >= time && after <= time.mul_f64(1.25), "{what}: {after:?}");
+    }
+    rig.complete(job).await?;
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_71_a_missing_scope_is_not_asked_again(db: PgPool) -> anyhow::Result<()> {
+    let (rig, job) = Rig::anna(db, 10).await?;
+    rig.fake.add_fault(FaultRule::new(status(
+        403,
+        Some("insufficientPermissions"),
+        None,
+        FaultBody::Json,
+    )))?;
+    let verdict = rig.step(job).await?.verdict;
+    assert!(matches!(verdict, Verdict::Park { parked: Parked::SignIn, .. }), "{verdict:?}");
+    rig.want(job).await?;
+    assert!(rig.claim(job).await.is_err(), "a parked job is not run");
+    Ok(())
+}
+
+/// A process with these limits.
+fn process(rig: &Rig, calendar_limits: Limits) -> anyhow::Result<Google> {
+    Google::new(GoogleConfig { calendar_limits, ..config(&rig.fake)? }, rig.keys.clone())
+}
+
+/// Calls from three processes at once. Says how many were made, and the errors.
+async fn storm(rig: &Rig, account: AccountId, limits: Limits) -> anyhow::Result<(usize, Vec<CallError>)> {
+    let processes = [process(rig, limits)?, process(rig, limits)?, process(rig, limits)?];
+    let calls = (0..180).map(|n| processes[n % 3].calendar_list(&rig.db, account, Place::default()));
+    let (made, failed): (Vec<_>, Vec<_>) = join_all(calls).await.into_iter().partition(Result::is_ok);
+    Ok((made.len(), failed.into_iter().filter_map(Result::err).collect()))
+}
+
+async fn one_account(db: PgPool) -> anyhow::Result<(Rig, AccountId)> {
+    let rig = Rig::new(db, Options::default()).await?;
+    rig.fake.world().add_account(ANNA, "refresh-anna", None)?;
+    rig.fake.world().add_calendar(ANNA, None, "Anna")?;
+    let account = rig.connect(ANNA, "refresh-anna").await?;
+    Ok((rig, account))
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_69_google_refuses_no_call_of_a_fleet_that_keeps_its_budget(db: PgPool) -> anyhow::Result<()> {
+    let (rig, account) = one_account(db).await?;
+    rig.fake.limit(QuotaLimits { per_project: Some(100), per_user: None });
+    let (made, refused) = storm(&rig, account, Limits { per_minute: 100, ..PLENTY }).await?;
+    assert!(made >= 5 && made + refused.len() == 180, "{made}");
+    for error in &refused {
+        assert!(matches!(error, CallError::Quota(QuotaError::Spent { account: None, .. })), "{error}");
+    }
+    let counts = rig.fake.quota();
+    assert_eq!((counts.most, counts.refused_to_project), (made, 0), "no other call came");
+    let (drawn, calls): (i64, i64) =
+        sqlx::query_as("select sum(today) filter (where account_id = 0)::bigint, count(*) from quotas")
+            .fetch_one(&rig.db)
+            .await?;
+    assert!(usize::try_from(drawn)? >= made, "{drawn} drawn, {made} made");
+    assert_eq!(calls, 2);
+
+    // Without the budget the same storm is refused.
+    let (_, refused) = storm(&rig, account, PLENTY).await?;
+    assert!(rig.fake.quota().refused_to_project > 0);
+    for error in &refused {
+        let Some(Class::SlowDown { scope, .. }) = error.class() else { anyhow::bail!("{error}") };
+        assert_eq!(scope, GateScope::Provider, "{error}");
+    }
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn an_empty_budget_ends_the_step_and_makes_no_call(db: PgPool) -> anyhow::Result<()> {
+    let (rig, job) = Rig::anna(db, 1).await?;
+    for n in 0..10 {
+        rig.fake.world().put_event(ANNA, draft(&format!("event {n}"))?)?;
+    }
+    for (limits, closed, scope) in [
+        (Limits { per_user_per_minute: 10, ..PLENTY }, GateScope::Account, "account"),
+        (Limits { per_minute: 10, ..PLENTY }, GateScope::Provider, "project"),
+    ] {
+        let context = Context { google: Some(process(&rig, limits)?), ..rig.context.clone() };
+        // Other processes have left next to nothing.
+        sqlx::query("update quotas set units = 1, drawn_at = clock()").execute(&rig.db).await?;
+        let run = rig.claim(job).await?;
+        let verdict = rig.step_of(&context, &run).await?.verdict;
+        assert!(matches!(verdict, Verdict::Continue { .. }), "{verdict:?}");
+        let calls = rig.fake.quota().most;
+        let run = rig.claim(job).await?;
+        let verdict = rig.step_of(&context, &run).await?.verdict;
+        let Verdict::Throttled { scope: throttled, by: ThrottledBy::Budget, after, why } = verdict else {
+            anyhow::bail!("{verdict:?}")
+        };
+        assert_eq!((throttled, rig.fake.quota().most), (closed, calls));
+        assert!(why.contains(&format!("the {scope}'s budget of calendar calls is used up")), "{why}");
+        // A bucket of one unit fills in 68/9 seconds.
+        assert!((5.0..7.6).contains(&after.as_secs_f64()), "{after:?}");
+    }
+    rig.complete(job).await?;
+    rig.assert_mirrors().await
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn the_token_endpoint_costs_nothing_and_a_second_try_does(db: PgPool) -> anyhow::Result<()> {
+    let (rig, account) = one_account(db).await?;
+    let google = process(&rig, Limits { per_user_per_minute: 60, ..PLENTY })?;
+    google.calendar_list(&rig.db, account, Place::default()).await?;
+    rig.fake.world().expire_access_tokens(None)?;
+    google.calendar_list(&rig.db, account, Place::default()).await?;
+    let drawn: i64 =
+        sqlx::query_scalar("select today from quotas where account_id <> 0").fetch_one(&rig.db).await?;
+    let tokens = rig.fake.stats().refreshes[ANNA];
+    assert_eq!((drawn, rig.fake.quota().most, tokens), (3, 3, 2), "one, one that is refused, and one again");
+    Ok(())
+}
+
+/// A real worker of the rig's jobs.
+struct Fleet {
+    bell: Arc<Bell>,
+    tasks: Tasks,
+    heart: worker::heartbeat::Heart,
+}
+
+impl Fleet {
+    fn start(rig: &Rig, limits: Limits) -> anyhow::Result<Self> {
+        let settings = Settings {
+            kinds: KINDS,
+            lanes: Lanes { interactive: 2, normal: 8, bulk: 4 },
+            name: "test".to_owned(),
+            database_url: rig.db.connect_options().to_url_lossy().to_string().into(),
+        };
+        let context = Context { db: rig.db.clone(), google: Some(process(rig, limits)?) };
+        let (tasks, bell) = (Tasks::new(), Arc::new(Bell::in_memory()));
+        let (_, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks)?;
+        Ok(Self { bell, tasks, heart })
+    }
+
+    async fn want(&self, db: &PgPool, jobs: &[JobId]) -> anyhow::Result<()> {
+        let wanted = job_state::want(&mut *db.acquire().await?, jobs, None, None).await?;
+        self.bell.offer(wanted.iter().filter_map(Wanted::ring), std::time::Instant::now()).await;
+        Ok(())
+    }
+
+    async fn end(self) {
+        assert!(self.tasks.finish(Duration::from_secs(20)).await);
+        self.heart.stop().await;
+    }
+}
+
+async fn jobs_of(db: &PgPool, email: &str) -> anyhow::Result<Vec<JobId>> {
+    let jobs = sqlx::query_scalar(
+        "select j.id from jobs j join accounts a on a.id = j.account_id
+         where j.kind = 'calendar_events' and a.email = $1",
+    );
+    Ok(jobs.bind(email).fetch_all(db).await?)
+}
+
+async fn dirty(db: &PgPool, jobs: &[JobId]) -> anyhow::Result<i64> {
+    let dirty =
+        sqlx::query_scalar("select count(*) from job_state where job_id = any ($1) and wanted > done");
+    Ok(dirty.bind(jobs).fetch_one(db).await?)
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_68_one_users_limit_does_not_stall_the_others(db: PgPool) -> anyhow::Result<()> {
+    let rig = Rig::new(db, Options::default()).await?;
+    for (email, token, calendars) in [(ANNA, "refresh-anna", 60), (BOB, "refresh-bob", 2)] {
+        rig.fake.world().add_account(email, token, None)?;
+        for n in 0..calendars {
+            rig.fake.world().add_calendar(email, None, &format!("calendar {n}"))?;
+        }
+        let account = rig.connect(email, token).await?;
+        let list = rig.list_job(account).await?;
+        rig.complete(list).await?;
+    }
+    let (anna, bob) = (jobs_of(&rig.db, ANNA).await?, jobs_of(&rig.db, BOB).await?);
+    assert_eq!((anna.len(), bob.len()), (60, 2));
+
+    rig.fake.limit(QuotaLimits { per_project: None, per_user: Some(60) });
+    let fleet = Fleet::start(&rig, Limits { per_user_per_minute: 60, ..PLENTY })?;
+    fleet.want(&rig.db, &anna).await?;
+    // Anna has used up her budget.
+    until(async || Ok(!gates::closed(&mut *rig.db.acquire().await?, None).await?.is_empty())).await?;
+    fleet.want(&rig.db, &bob).await?;
+    until(async || Ok(dirty(&rig.db, &bob).await? == 0)).await?;
+    assert!(dirty(&rig.db, &anna).await? > 30, "anna's wait");
+    let closed: Vec<String> =
+        sqlx::query_scalar("select concat_ws(' ', scope, reason) from gates").fetch_all(&rig.db).await?;
+    assert_eq!(closed, ["account budget"]);
+    let explained: JobId = sqlx::query_scalar(
+        "select job_id from job_state where job_id = any ($1) and phase = 'idle' and wanted > done limit 1",
+    )
+    .bind(&anna)
+    .fetch_one(&rig.db)
+    .await?;
+    fleet.end().await;
+    let counts = rig.fake.quota();
+    assert_eq!((counts.refused_to_user, counts.most_of[BOB]), (0, 3), "his list and his calendars");
+    let explained = shared::admin::job::explain::explain(
+        &rig.db,
+        &worker::jobs::policies(),
+        &shared::admin::job::JobRef::Id(explained),
+    )
+    .await?;
+    assert!(explained.text.starts_with("waiting for budget until "), "{}", explained.text);
+    Ok(())
+}
+
+async fn until(holds: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    for _ in 0..4_000 {
+        if holds().await? {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    anyhow::bail!("it never came to that")
+}
