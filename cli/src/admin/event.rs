@@ -6,7 +6,7 @@ use chrono::{SecondsFormat, TimeDelta};
 use clap::Subcommand;
 use shared::{
     admin::{
-        self,
+        self, AdminError,
         event::{self, Event, Filter},
     },
     calendar::{Time, Window, occurrences},
@@ -17,7 +17,7 @@ use sqlx::PgConnection;
 use self::moment::Moment;
 use super::{Access, limit};
 use crate::{
-    exit::Exit,
+    exit::{Exit, Usage},
     output::{Output, or_dash, say, when},
 };
 
@@ -108,7 +108,11 @@ async fn happening(conn: &mut PgConnection, ls: &Ls, out: Output) -> anyhow::Res
         window: Window { from, to },
         limit: usize::try_from(ls.limit)?,
     };
-    let found = event::between(conn, &filter).await?;
+    let found = event::between(conn, &filter).await.map_err(|error| match error {
+        // Of a window that makes no sense.
+        AdminError::Refused(why) => Usage(why).into(),
+        error => anyhow::Error::from(error),
+    })?;
     let columns = ["CALENDAR", "START", "END", "ZONE", "TITLE", "STATUS", "SERIES", "EVENT"];
     out.list(&found.occurrences, "nothing in this window", &columns, |occurrence| {
         vec![

@@ -24,11 +24,11 @@ async fn times(db: &PgPool, mirror: events::Mirror, event: &Value) -> Times {
 }
 
 fn at(text: &str) -> Option<DateTime<Utc>> {
-    Some(text.parse().unwrap())
+    text.parse().ok()
 }
 
 fn on(text: &str) -> Option<NaiveDate> {
-    Some(text.parse().unwrap())
+    text.parse().ok()
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]

@@ -55,7 +55,7 @@ fn window(from: i64, hours: i64) -> Window {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(50))]
 
     #[test]
     fn two_windows_side_by_side_find_what_one_over_both_finds(
