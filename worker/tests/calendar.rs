@@ -1,7 +1,11 @@
 //! The kinds `calendar_list` and `calendar_events`, step by step, against the fake Google and a real `PostgreSQL`.
 
+#[path = "calendar/apart.rs"]
+mod apart;
 #[path = "calendar/errors.rs"]
 mod errors;
+#[path = "calendar/fence.rs"]
+mod fence;
 #[path = "calendar/list.rs"]
 mod list;
 #[path = "calendar/mirror.rs"]
@@ -10,5 +14,9 @@ mod mirror;
 mod resync;
 #[path = "calendar/rig.rs"]
 mod rig;
+#[path = "calendar/series.rs"]
+mod series;
 #[path = "calendar/tokens.rs"]
 mod tokens;
+#[path = "calendar/walk.rs"]
+mod walk;

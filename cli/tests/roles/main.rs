@@ -8,6 +8,7 @@ mod outage;
 mod process;
 mod redis;
 mod refusals;
+mod schedulers;
 mod schema;
 mod shutdown;
 mod up;

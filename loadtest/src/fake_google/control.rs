@@ -194,7 +194,7 @@ async fn add_faults(State(shared): State<Shared>, Json(body): Json<Value>) -> Re
     }))
 }
 
-fn fault_rule(body: &Value) -> anyhow::Result<FaultRule> {
+pub(super) fn fault_rule(body: &Value) -> anyhow::Result<FaultRule> {
     let rule: FaultRule = serde_json::from_value(body.clone()).context("no fault rule")?;
     rule.check()?;
     // serde cannot refuse unknown fields beside a flattened enum; a rule writes all fields that it knows.

@@ -9,4 +9,5 @@ mod events;
 mod faults;
 mod mirror;
 mod oauth;
+mod scenario;
 mod series;
