@@ -100,7 +100,10 @@ fn what_is_wrong_is_told_with_its_line_and_field() {
             "{\"faults\": [\n{\"kind\": \"cut\"},\n{\"kind\": \"cut\", \"probability\": 7}]}",
             &["line 3", "faults[1]", "probability 7: 0 to 1 is allowed"],
         ),
-        ("{\"faults\": [{\"kind\": \"cut\", \"cuont\": 7}]}", &["faults[0]", "unknown field \"cuont\""]),
+        (
+            "{\"faults\": [{\"kind\": \"cut\", \"cuont\": 7}]}",
+            &["faults[0]", "unknown field `cuont`", "count"],
+        ),
         ("{\"faults\": [{\"kind\": \"status\", \"status\": 200}]}", &["faults[0]", "400 to 599 is allowed"]),
         (
             "{\"faults\": [{\"api\": \"mail\", \"kind\": \"cut\"}]}",

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
@@ -13,119 +12,126 @@ use super::{
 };
 use crate::fake_google::{Operation, control::fault_rule};
 
-/// The file as it stands. Lists are kept as text at first: so each item's line is known.
+/// The file as it stands. Values are kept as text at first: so each one's line is known.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File<'a> {
-    #[serde(default)]
-    seed: u64,
-    #[serde(default, deserialize_with = "between::<_, 1, 2500>")]
-    page_size: Option<u64>,
-    #[serde(default, deserialize_with = "between::<_, 0, 86_400>")]
-    token_lifetime_s: Option<u64>,
-    #[serde(default, deserialize_with = "between::<_, 0, 60_000>")]
-    latency_ms: Option<u64>,
-    #[serde(default)]
-    now: Option<DateTime<Utc>>,
+    #[serde(borrow)]
+    seed: Option<&'a RawValue>,
+    #[serde(borrow)]
+    page_size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token_lifetime_s: Option<&'a RawValue>,
+    #[serde(borrow)]
+    latency_ms: Option<&'a RawValue>,
+    #[serde(borrow)]
+    now: Option<&'a RawValue>,
+    #[serde(borrow)]
+    churn_per_s: Option<&'a RawValue>,
     #[serde(default, borrow)]
     world: Vec<&'a RawValue>,
-    #[serde(default, deserialize_with = "churn")]
-    churn_per_s: Option<f64>,
     #[serde(default, borrow)]
     faults: Vec<&'a RawValue>,
     #[serde(default, borrow)]
     troubles: Vec<&'a RawValue>,
 }
 
-fn between<'de, D: Deserializer<'de>, const MIN: u64, const MAX: u64>(
-    deserializer: D,
-) -> Result<Option<u64>, D::Error> {
-    let number = u64::deserialize(deserializer)?;
-    if (MIN..=MAX).contains(&number) {
-        Ok(Some(number))
-    } else {
-        Err(D::Error::custom(format!("{number}: {MIN} to {MAX} is allowed")))
-    }
-}
-
-fn churn<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    let rate = f64::deserialize(deserializer)?;
-    if rate > 0.0 && rate <= 100_000.0 {
-        Ok(Some(rate))
-    } else {
-        Err(D::Error::custom(format!("{rate}: more than 0 and up to 100000 is allowed")))
-    }
-}
-
 /// Reads the text, and tries its world out.
 pub(super) fn scenario(text: &str) -> anyhow::Result<Scenario> {
     let file: File<'_> = typed(text, 1, "")?;
+    let part = |name, raw| part(text, name, raw);
+    let number = |name, raw, least, most| part(name, raw).map(|part| part.number(least, most)).transpose();
     let mut scenario = Scenario {
-        seed: file.seed,
-        page_size: file.page_size.and_then(|size| usize::try_from(size).ok()),
-        token_lifetime: file.token_lifetime_s.map(Duration::from_secs),
-        latency: file.latency_ms.map(Duration::from_millis),
-        now: file.now,
+        seed: number("seed", file.seed, 0, u64::MAX)?.unwrap_or_default(),
+        page_size: number("page_size", file.page_size, 1, 2500)?.and_then(|size| usize::try_from(size).ok()),
+        token_lifetime: number("token_lifetime_s", file.token_lifetime_s, 0, 86_400)?
+            .map(Duration::from_secs),
+        latency: number("latency_ms", file.latency_ms, 0, 60_000)?.map(Duration::from_millis),
+        now: part("now", file.now).map(|part: Part<'_>| part.read()).transpose()?,
+        churn: part("churn_per_s", file.churn_per_s).map(|part| part.rate()).transpose()?,
         world: Vec::new(),
-        churn: file.churn_per_s,
         faults: Vec::new(),
         troubles: Vec::new(),
     };
     let mut world = scenario.rehearsal();
-    for item in items(text, "world", &file.world) {
-        let operation: Operation = typed(item.text, item.line, &item.name)?;
-        world.apply(operation.clone()).map_err(|error| item.refused(&error))?;
+    for part in parts(text, "world", &file.world) {
+        let operation: Operation = part.read()?;
+        world.apply(operation.clone()).map_err(|error| part.refused(&error))?;
         scenario.world.push(operation);
     }
-    for item in items(text, "faults", &file.faults) {
-        let body: Value = typed(item.text, item.line, &item.name)?;
-        scenario.faults.push(fault_rule(&body).map_err(|error| item.refused(&error))?);
+    for part in parts(text, "faults", &file.faults) {
+        let body: Value = part.read()?;
+        scenario.faults.push(fault_rule(&body).map_err(|error| part.refused(&error))?);
     }
-    for item in items(text, "troubles", &file.troubles) {
-        let body: trouble::Body = typed(item.text, item.line, &item.name)?;
-        scenario.troubles.push(Trouble::try_from(body).map_err(|error| item.refused(&error))?);
+    for part in parts(text, "troubles", &file.troubles) {
+        let body: trouble::Body = part.read()?;
+        scenario.troubles.push(Trouble::try_from(body).map_err(|error| part.refused(&error))?);
     }
     Ok(scenario)
 }
 
-/// An item of a list, and where it stands.
-struct Item<'a> {
+/// A value in the file, and where it stands.
+struct Part<'a> {
     text: &'a str,
     line: usize,
     name: String,
 }
 
-impl Item<'_> {
+impl<'a> Part<'a> {
+    fn read<T: Deserialize<'a>>(&self) -> anyhow::Result<T> {
+        typed(self.text, self.line, &self.name)
+    }
+
     fn refused(&self, error: &anyhow::Error) -> anyhow::Error {
         anyhow!("line {}, {}: {error:#}", self.line, self.name)
     }
+
+    fn number(&self, least: u64, most: u64) -> anyhow::Result<u64> {
+        let number = self.read()?;
+        if (least..=most).contains(&number) {
+            return Ok(number);
+        }
+        Err(self.refused(&anyhow!("{number}: {least} to {most} is allowed")))
+    }
+
+    fn rate(&self) -> anyhow::Result<f64> {
+        let rate = self.read()?;
+        if rate > 0.0 && rate <= 100_000.0 {
+            return Ok(rate);
+        }
+        Err(self.refused(&anyhow!("{rate}: more than 0 and up to 100000 is allowed")))
+    }
 }
 
-fn items<'a>(text: &'a str, list: &str, raw: &[&'a RawValue]) -> Vec<Item<'a>> {
-    let mut from = 0;
-    let mut line = 1;
-    let mut found = Vec::new();
-    for (place, raw) in raw.iter().enumerate() {
-        // The items are parts of the text, so the difference of their addresses is where they stand in it.
-        let at = raw.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
-        line += text.get(from..at).map_or(0, |before| before.matches('\n').count());
-        from = at;
-        found.push(Item { text: raw.get(), line, name: format!("{list}[{place}]") });
-    }
-    found
+fn part<'a>(text: &str, name: &str, raw: Option<&'a RawValue>) -> Option<Part<'a>> {
+    raw.map(|raw| Part { text: raw.get(), line: line_of(text, raw), name: name.to_owned() })
+}
+
+fn parts<'a>(text: &str, list: &str, items: &[&'a RawValue]) -> Vec<Part<'a>> {
+    let part = |(place, raw): (usize, &&'a RawValue)| Part {
+        text: raw.get(),
+        line: line_of(text, raw),
+        name: format!("{list}[{place}]"),
+    };
+    items.iter().enumerate().map(part).collect()
+}
+
+/// The line in which a part of the text begins. It is a slice of the text, so the difference of their addresses is its place.
+fn line_of(text: &str, part: &RawValue) -> usize {
+    let at = part.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    1 + text.get(..at).map_or(0, |before| before.matches('\n').count())
 }
 
 /// Reads a part of the file that begins in `line`.
 fn typed<'a, T: Deserialize<'a>>(text: &'a str, line: usize, name: &str) -> anyhow::Result<T> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let error = match serde_path_to_error::deserialize(&mut deserializer) {
+    let (field, error) = match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => match deserializer.end() {
             Ok(()) => return Ok(value),
             Err(error) => (name.to_owned(), error),
         },
         Err(error) => (field(name, &error.path().to_string()), error.into_inner()),
     };
-    let (field, error) = error;
     let place = format!(" at line {} column {}", error.line(), error.column());
     let what = error.to_string();
     let what = what.strip_suffix(&place).unwrap_or(&what);
