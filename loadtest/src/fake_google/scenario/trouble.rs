@@ -24,7 +24,7 @@ pub(super) struct Trouble {
 
 #[derive(Debug, Clone)]
 enum What {
-    Operation(Operation),
+    Operation(Box<Operation>),
     Fault(FaultRule),
 }
 
@@ -54,7 +54,7 @@ impl TryFrom<Body> for Trouble {
         ensure!(body.times != Some(0), "times: 0: at least 1 is allowed");
         ensure!(body.every_s.is_some() || body.times.is_none_or(|times| times == 1), "times: needs every_s");
         let what = match (body.operation, body.fault) {
-            (Some(operation), None) => What::Operation(operation),
+            (Some(operation), None) => What::Operation(Box::new(operation)),
             (None, Some(rule)) => What::Fault(fault_rule(&rule)?),
             _ => bail!("exactly one of do and fault is needed"),
         };
@@ -74,7 +74,7 @@ pub(super) async fn run(shared: Shared, trouble: Trouble) {
         match &trouble.what {
             What::Fault(rule) => shared.faults.add(rule.clone()),
             What::Operation(operation) => {
-                let done = lock(&shared.world).apply(operation.clone());
+                let done = lock(&shared.world).apply(Operation::clone(operation));
                 if let Err(error) = done {
                     tracing::warn!("the fake Google cannot do {operation:?} now: {error:#}");
                 }
