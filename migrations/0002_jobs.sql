@@ -131,6 +131,8 @@ create table workers (
     id         uuid        primary key,
     name       text        not null,
     version    text        not null,
+    -- The kinds that it knows.
+    kinds      text[]      not null,
     slots      jsonb       not null,
     busy       jsonb       not null default '{}',
     started_at timestamptz not null,

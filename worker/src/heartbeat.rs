@@ -32,6 +32,9 @@ const BEAT: Duration = Duration::from_secs(2);
 /// A worker whose last acknowledged beat is older ends its own runs.
 pub const SILENT: Duration = Duration::from_secs(7);
 
+/// How often lost claims are looked for; less often where a look takes long.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// How long one beat may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -136,6 +139,7 @@ async fn beat_until(worker: &Worker, name: &str, options: &PgConnectOptions, sto
             worker: worker.id,
             name: name.to_owned(),
             version: env!("CARGO_PKG_VERSION"),
+            kinds: &worker.kind_names,
             slots: worker.lanes,
             busy: worker.busy(),
         };
@@ -160,7 +164,7 @@ async fn beat_until(worker: &Worker, name: &str, options: &PgConnectOptions, sto
 async fn beat_once(
     connection: &mut Option<PgConnection>,
     options: &PgConnectOptions,
-    beat: &workers::Beat,
+    beat: &workers::Beat<'_>,
 ) -> Result<DateTime<Utc>, sqlx::Error> {
     let connection = match connection {
         Some(connection) => connection,
@@ -214,14 +218,16 @@ async fn idle(worker: &Worker) {
 
 /// Hands back rows that run in this worker's name under no lease that it knows of.
 pub(crate) async fn hand_back_lost(worker: Arc<Worker>, soft: CancellationToken) {
-    let mut ticks = tokio::time::interval(Duration::from_secs(5));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while soft.run_until_cancelled(ticks.tick()).await.is_some() {
+    let mut pause = Duration::ZERO;
+    while soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         // A lease that is drawn from now on is not in the list, and is not meant either.
         let before = SystemTime::now() - Duration::from_secs(1);
         let known = worker.held.all();
+        let began = Instant::now();
         let lost = job_state::hand_back(worker.db(), worker.id, &known, new_id(before));
-        match worker.answer(lost).await {
+        let lost = worker.answer(lost).await;
+        pause = LOOK.max(began.elapsed() * 20);
+        match lost {
             Ok(jobs) if jobs.is_empty() => {}
             Ok(jobs) => {
                 tracing::warn!(jobs = jobs.len(), "handed back jobs whose claim was not answered");

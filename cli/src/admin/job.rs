@@ -96,7 +96,7 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
         Verb::Ls(filter) => ls(&db, filter, out).await,
         Verb::Show { job } => show(&db, job, out).await,
         Verb::Explain { job } => {
-            let explanation = job::explain::explain(&db, &policies(), job).await?;
+            let explanation = job::explain::explain(&db, job).await?;
             print_explanation(&explanation, out)?;
             Ok(Exit::Done)
         }

@@ -15,8 +15,8 @@ use crate::{
 async fn what_a_dead_worker_held_runs_again(db: PgPool) {
     work::add(&db, 0, 1).await;
     let claimed = "with dead as (
-            insert into workers (id, name, version, slots, started_at, beat_at)
-            values (gen_random_uuid(), 'dead', '0', '{\"normal\": 1}', clock() - interval '1 h', clock() - interval '1 h')
+            insert into workers (id, name, version, kinds, slots, started_at, beat_at)
+            values (gen_random_uuid(), 'dead', '0', '{}', '{\"normal\": 1}', clock() - interval '1 h', clock() - interval '1 h')
             returning id
         )
         update job_state set phase = 'running', seen = wanted, run_at = 'infinity', due_since = clock(),

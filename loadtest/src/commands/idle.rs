@@ -166,6 +166,7 @@ async fn beat(connection: &mut PgConnection, worker: Uuid) -> anyhow::Result<()>
         worker,
         name: "loadtest".to_owned(),
         version: env!("CARGO_PKG_VERSION"),
+        kinds: &[],
         slots: Lanes { normal: 1_000, ..Lanes::default() },
         busy: idle,
     };

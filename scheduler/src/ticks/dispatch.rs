@@ -3,7 +3,9 @@
 //! Per lane there are two ways through the due rows, both in the order of `(run_at, job)`:
 //!
 //! - the *front* goes on from where it stopped, as far as the bell has room: twice the fleet's slots. Every second it begins
-//!   again at the first row, for what it passed over, what has come before it, and what the bell has lost.
+//!   again at the first row, for what it passed over, what has come before it, and what the bell has lost. Where that costs
+//!   much it begins a little before the row that was the first one, and only now and then at the very first: as long as a
+//!   transaction of somebody else's is open, PostgreSQL keeps all that was due since, and each read steps over it.
 //! - the *scout*, while there are more due rows than the front can ring, looks past them twice a second for tenants and
 //!   accounts that have had little, and rings some of theirs in a room of its own. So a tenant with 100,000 due jobs delays
 //!   another's one by half a second at the most.
@@ -16,6 +18,7 @@ mod scout;
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use metrics::counter;
 use shared::{
     bell::{Away, Bell},
@@ -40,7 +43,16 @@ const COUNT: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub struct Dispatcher {
     lanes: [LaneMemory; Lane::ALL.len()],
-    fleet: Option<(Lanes, Instant)>,
+    fleet: Option<Fleet>,
+}
+
+/// The fleet when it was counted.
+#[derive(Debug, Clone, Copy)]
+struct Fleet {
+    slots: Lanes,
+    /// The database's time.
+    clock: DateTime<Utc>,
+    at: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -60,24 +72,24 @@ impl Dispatcher {
         bell: &Bell,
         now: Instant,
     ) -> Result<(usize, bool), sqlx::Error> {
-        let slots = match self.fleet {
-            Some((slots, at)) if now.duration_since(at) < COUNT => slots,
-            _ => workers::fleet_slots(conn).await?,
+        let fleet = match self.fleet {
+            Some(fleet) if now.duration_since(fleet.at) < COUNT => fleet,
+            _ => {
+                let (slots, clock) = workers::fleet_slots(conn).await?;
+                Fleet { slots, clock, at: now }
+            }
         };
-        self.fleet = Some((
-            slots,
-            self.fleet.map_or(now, |(_, at)| if now.duration_since(at) < COUNT { at } else { now }),
-        ));
+        self.fleet = Some(fleet);
         let (mut rung, mut more) = (0, false);
         for lane in Lane::ALL {
             // Nobody takes from this lane's bell.
-            if slots.of(lane) == 0 {
+            let slots = fleet.slots.of(lane) as usize;
+            if slots == 0 {
                 continue;
             }
             let memory = &mut self.lanes[lane as usize];
             let Ok(waiting) = bell.len(lane).await else { continue };
-            let slots = slots.of(lane) as usize;
-            let (ids, is_more) = memory.pick(conn, lane, slots, waiting, now).await?;
+            let (ids, is_more) = memory.pick(conn, lane, slots, waiting, now, fleet.clock).await?;
             more |= is_more;
             if !ids.is_empty() && ring(bell, lane, &ids).await.is_ok() {
                 rung += ids.len();
@@ -95,13 +107,14 @@ impl LaneMemory {
         slots: usize,
         waiting: usize,
         now: Instant,
+        clock: DateTime<Utc>,
     ) -> Result<(Vec<JobId>, bool), sqlx::Error> {
         self.rung.forget(now);
         let room = (slots * 2).saturating_sub(waiting);
-        let mut ids = self.front.next(conn, lane, room, &mut self.rung, now).await?;
+        let mut ids = self.front.next(conn, lane, room, &mut self.rung, now, clock).await?;
         let backlog = !self.front.reached_end();
         if backlog {
-            ids.extend(self.scout.look(conn, lane, slots, &mut self.rung, now).await?);
+            ids.extend(self.scout.look(conn, lane, slots, self.front.mark(), &mut self.rung, now).await?);
         }
         Ok((ids, backlog))
     }

@@ -17,6 +17,9 @@ use super::{Pace, Scheduler};
 /// Cheap ones: a few index entries each.
 const OFTEN: Duration = Duration::from_secs(5);
 
+/// They are not cheap while somebody's long transaction keeps old index entries alive: then they come less often.
+const PAUSE: u32 = 20;
+
 /// Between two counts of the whole table, at the least.
 const COUNT_EVERY: Duration = Duration::from_mins(1);
 
@@ -32,6 +35,7 @@ pub(super) async fn run(scheduler: Scheduler, soft: CancellationToken) {
 
 async fn tick(scheduler: &Scheduler, counted: &mut Counted) -> anyhow::Result<Duration> {
     let mut conn = scheduler.db.acquire().await?;
+    let began = Instant::now();
     for lane in Lane::ALL {
         let staleness = job_state::staleness(&mut conn, lane).await?;
         gauge!("syncfleet_staleness_seconds", "lane" => lane.as_str()).set(staleness.as_secs_f64());
@@ -40,13 +44,14 @@ async fn tick(scheduler: &Scheduler, counted: &mut Counted) -> anyhow::Result<Du
             gauge!("syncfleet_bell_jobs", "lane" => lane.as_str()).set(waiting as f64);
         }
     }
+    let pause = OFTEN.max(began.elapsed() * PAUSE);
     let began = Instant::now();
     if counted.next.is_none_or(|next| next <= began) {
         counted.show(job_state::count(&mut conn).await?);
         let ended = Instant::now();
         counted.next = Some(ended + COUNT_EVERY.max((ended - began) * COUNT_PAUSE));
     }
-    Ok(OFTEN)
+    Ok(pause)
 }
 
 /// What was counted last: a state that has emptied is shown as 0.

@@ -314,8 +314,14 @@ impl Fleet {
         let now = self.now();
         let slots = Lanes { interactive: 1, normal: 2, bulk: 1 };
         let worker = &mut self.workers[worker];
-        let beat =
-            workers::Beat { worker: worker.id, name: "test".to_owned(), version: "0", slots, busy: slots };
+        let beat = workers::Beat {
+            worker: worker.id,
+            name: "test".to_owned(),
+            version: "0",
+            kinds: &[],
+            slots,
+            busy: slots,
+        };
         let mut conn = self.db.acquire().await?;
         workers::beat(&mut conn, &beat).await?;
         // After a silence it has ended its own runs; the ends of such runs are tried all the same, as a stopped process would.

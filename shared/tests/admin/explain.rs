@@ -2,10 +2,7 @@ use std::time::Duration;
 
 use shared::{
     admin::{
-        job::{
-            JobRef,
-            explain::{Answer, explain},
-        },
+        job::explain::{Answer, explain},
         lane, tenant,
     },
     job::{Lane, Lanes, Parked},
@@ -15,7 +12,9 @@ use shared::{
     },
 };
 
-use crate::fixture::{POLICY, actor, claim, complete, due, explained, finished, job, park, put_back, worker};
+use crate::fixture::{
+    actor, claim, complete, due, explained, finished, job, park, put_back, worker, worker_that_knows,
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -73,10 +72,12 @@ async fn a_due_job_without_workers(db: PgPool) {
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_due_job_of_a_kind_that_is_not_known(db: PgPool) {
-    worker(&db, Lanes::default()).await;
+    worker_that_knows(&db, "other", Lanes::default()).await;
     let job = due(&db).await;
-    let explained = explain(&db, &[], &JobRef::Id(job)).await.unwrap();
-    assert_eq!(explained.answer, Answer::UnknownKind { kind: "thing".to_owned() });
+    let unknown = Answer::UnknownKind { kind: "thing".to_owned(), workers: 1 };
+    assert_eq!(explained(&db, job).await.answer, unknown);
+    worker(&db, Lanes::default()).await;
+    assert!(matches!(explained(&db, job).await.answer, Answer::Due { .. }));
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
@@ -204,7 +205,7 @@ async fn a_running_job_names_its_worker_and_step(db: PgPool) {
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn the_answer_is_json_with_a_tag(db: PgPool) {
     let job = due(&db).await;
-    let explained = explain(&db, &[POLICY], &"thing/a".parse().unwrap()).await.unwrap();
+    let explained = explain(&db, &"thing/a".parse().unwrap()).await.unwrap();
     let json = serde_json::to_value(&explained).unwrap();
     assert_eq!(json["answer"]["is"], "no_worker");
     assert_eq!(json["job"]["id"], job);

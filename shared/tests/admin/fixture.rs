@@ -52,8 +52,14 @@ pub async fn due(db: &PgPool) -> JobId {
 
 /// A worker that beats.
 pub async fn worker(db: &PgPool, slots: Lanes) -> WorkerId {
+    worker_that_knows(db, POLICY.kind, slots).await
+}
+
+/// A worker that beats, and knows one kind.
+pub async fn worker_that_knows(db: &PgPool, kind: &str, slots: Lanes) -> WorkerId {
     let id = Uuid::now_v7();
-    let beat = Beat { worker: id, name: "host:1".to_owned(), version: "0.1.0", slots, busy: slots };
+    let kinds = &[kind.to_owned()];
+    let beat = Beat { worker: id, name: "host:1".to_owned(), version: "0.1.0", kinds, slots, busy: slots };
     workers::beat(&mut db.acquire().await.unwrap(), &beat).await.unwrap();
     id
 }
@@ -112,7 +118,7 @@ pub async fn park(db: &PgPool, job: JobId, parked: Parked) {
 }
 
 pub async fn explained(db: &PgPool, job: JobId) -> Explanation {
-    explain(db, &[POLICY], &JobRef::Id(job)).await.unwrap()
+    explain(db, &JobRef::Id(job)).await.unwrap()
 }
 
 /// Actions in the audit table, oldest first.

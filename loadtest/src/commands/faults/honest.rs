@@ -8,12 +8,9 @@ use std::{
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use shared::{
-    admin::job::{
-        JobRef,
-        explain::{self, Answer},
-    },
-    job::{Lane, Policy, Retry},
+use shared::admin::job::{
+    JobRef,
+    explain::{self, Answer},
 };
 use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
@@ -112,7 +109,7 @@ async fn ask(db: &PgPool, busy: bool) -> anyhow::Result<(String, Option<String>)
     .bind(busy)
     .fetch_one(&mut *tx)
     .await?;
-    let explained = explain::within(&mut tx, &kinds(), &JobRef::Id(job)).await?;
+    let explained = explain::within(&mut tx, &JobRef::Id(job)).await?;
     let stands = stands(&mut tx, job).await?;
     tx.commit().await?;
     let told = serde_json::to_value(&explained.answer)?;
@@ -120,21 +117,6 @@ async fn ask(db: &PgPool, busy: bool) -> anyhow::Result<(String, Option<String>)
     let lie = (!stands.agrees_with(&explained.answer))
         .then(|| format!("job {job}: \"{}\" ({told}), but {stands:?}", explained.text));
     Ok((word, lie))
-}
-
-/// The kinds of the fleet, as far as an explanation asks for them: by name.
-fn kinds() -> [Policy; 2] {
-    ["calendar_list", "calendar_events"].map(|kind| Policy {
-        kind,
-        about: "",
-        lane: Lane::Normal,
-        interval: None,
-        min_interval: Duration::ZERO,
-        limit: Duration::ZERO,
-        retry: Retry { base: Duration::ZERO, cap: Duration::ZERO, attempts: None },
-        per_account: None,
-        provider: None,
-    })
 }
 
 /// How a job stands, read without the code under test.
@@ -169,7 +151,8 @@ async fn stands(conn: &mut PgConnection, job: i64) -> Result<Stands, sqlx::Error
                 or (g.scope = 'account' and g.target = s.account_id::text)
             )),
             (select count(*) from workers w
-                where w.beat_at > clock() - interval '10 s' and (w.slots ->> s.lane::text)::bigint > 0),
+                where w.beat_at > clock() - interval '10 s' and (w.slots ->> s.lane::text)::bigint > 0
+                    and s.kind = any(w.kinds)),
             (select count(*) from due_jobs d
                 where d.lane = s.lane and (d.run_at < s.run_at or (d.run_at = s.run_at and d.job_id < s.job_id)))
         from job_state s
@@ -226,6 +209,7 @@ impl Stands {
             Answer::Floor { until } => waits && self.is_floored && at(until),
             Answer::Waiting { until, .. } => waits && !self.backs_off && !self.is_floored && at(until),
             Answer::NotYet { at: until } => waits && !self.backs_off && !self.is_floored && at(until),
+            // All workers of this fleet know all kinds.
             Answer::UnknownKind { .. } => false,
             Answer::NoWorker { .. } => is_due && self.may_be_claimed && self.workers == 0,
             Answer::Due { since, before_in_lane, .. } => {

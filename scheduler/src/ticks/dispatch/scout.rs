@@ -17,8 +17,6 @@ use super::rung::Rung;
 /// How often the scout looks.
 const LOOK: Duration = Duration::from_millis(500);
 
-const START: (DateTime<Utc>, JobId) = (DateTime::UNIX_EPOCH, 0);
-
 /// Looks past a backlog for those who have had little.
 #[derive(Debug, Default)]
 pub(super) struct Scout {
@@ -26,12 +24,14 @@ pub(super) struct Scout {
 }
 
 impl Scout {
-    /// Ids of tenants and accounts that have had little of late; at most `slots` in all, and a fair part of that each.
+    /// Ids of tenants and accounts that have had little of late; at most `slots` in all, and a fair part of that each. It
+    /// looks from `mark` on: before it nothing is due.
     pub(super) async fn look(
         &mut self,
         conn: &mut PgConnection,
         lane: Lane,
         slots: usize,
+        mark: DateTime<Utc>,
         rung: &mut Rung,
         now: Instant,
     ) -> Result<Vec<JobId>, sqlx::Error> {
@@ -42,7 +42,7 @@ impl Scout {
         let share = Share::of(slots);
         let (mut tenants, mut accounts) = rung.sated(share.tenant, share.account, now);
         let mut picked = Picked::default();
-        let mut cursor = START;
+        let mut cursor = (mark, 0);
         let limit = slots * 4;
         loop {
             let rows = job_state::due_elsewhere(

@@ -9,10 +9,7 @@ use sqlx::{PgConnection, PgPool};
 
 pub use self::{answer::Answer, facts::Facts};
 use super::{Job, JobRef, get, last_runs};
-use crate::{
-    admin::{AdminError, run},
-    job::Policy,
-};
+use crate::admin::{AdminError, run};
 
 /// The answer, and what it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,25 +27,20 @@ pub struct Explanation {
 }
 
 /// Explains how a job stands.
-pub async fn explain(db: &PgPool, policies: &[Policy], job: &JobRef) -> Result<Explanation, AdminError> {
+pub async fn explain(db: &PgPool, job: &JobRef) -> Result<Explanation, AdminError> {
     let mut tx = db.begin_with("begin isolation level repeatable read read only").await?;
-    let explanation = within(&mut tx, policies, job).await?;
+    let explanation = within(&mut tx, job).await?;
     tx.commit().await?;
     Ok(explanation)
 }
 
 /// The same within a transaction, which must be of the isolation level repeatable read: the answer rests on several reads.
-pub async fn within(
-    conn: &mut PgConnection,
-    policies: &[Policy],
-    job: &JobRef,
-) -> Result<Explanation, AdminError> {
+pub async fn within(conn: &mut PgConnection, job: &JobRef) -> Result<Explanation, AdminError> {
     let id = job.find(&mut *conn).await?;
     let job = get(&mut *conn, id).await?;
     let runs = last_runs(&mut *conn, id).await?;
     let facts = facts::read(conn, &job).await?;
-    let known = policies.iter().any(|policy| policy.kind == job.kind);
-    let answer = answer::answer(&job, &facts, &runs, known);
+    let answer = answer::answer(&job, &facts, &runs);
     let text = text::sentence(&answer, &job, facts.now);
     Ok(Explanation { text, answer, job, facts, runs })
 }

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use sqlx::PgConnection;
 
-use crate::{job::JobId, store::seconds};
+use crate::{
+    job::{JobId, Lane},
+    store::seconds,
+};
 
 /// A gate that stays closed for longer than this is lasting: the jobs behind it are parked, so that dispatch need not pass
 /// over them again and again.
@@ -21,7 +24,9 @@ pub async fn park_gated(conn: &mut PgConnection, limit: i64) -> Result<u64, sqlx
         ), behind as (
             select job_id
             from job_state s
-            where phase = 'idle' and not paused and run_at < 'infinity' and run_at <= clock()
+            where (select exists (select from lasting))
+                -- All lanes, so that the index `job_state_due` leads to what is due.
+                and phase = 'idle' and not paused and lane = any($3) and run_at < 'infinity' and run_at <= clock()
                 and (
                     kind in (select target from lasting where scope = 'kind')
                     or lane::text in (select target from lasting where scope = 'lane')
@@ -37,6 +42,7 @@ pub async fn park_gated(conn: &mut PgConnection, limit: i64) -> Result<u64, sqlx
         where s.job_id = behind.job_id"#,
         seconds(LASTING),
         limit,
+        &Lane::ALL as &[Lane],
     )
     .execute(conn)
     .await
@@ -57,7 +63,8 @@ pub async fn unpark_opened(
         ), behind as (
             select job_id
             from job_state s
-            where phase = 'parked'
+            where (select exists (select from opened))
+                and phase = 'parked'
                 and (
                     parked = 'gate' and (
                         kind in (select target from opened where scope = 'kind')

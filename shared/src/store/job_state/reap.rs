@@ -42,10 +42,26 @@ pub async fn reap(db: &PgPool, dead_after: Duration, limit: i64) -> Result<Vec<R
     let reaped = sqlx::query_as!(
         Reaped,
         r#"-- job_state::reap (2)
-        with lost as (
+        with gaps as (
+            -- Between the ids of the workers that have a row: what runs there runs in a dead one's name. So the index is
+            -- not read through where the living have their entries, however many of them stand for runs long over.
+            select coalesce(lag(id) over (order by id), uuid_v7_floor('epoch')) as above, id as below from workers
+            union all
+            select coalesce((select id from workers order by id desc limit 1), uuid_v7_floor('epoch')),
+                'ffffffff-ffff-ffff-ffff-ffffffffffff'
+        ), lost as (
             select s.job_id, s.lease, s.claimed_by, s.attempt
             from job_state s
-            where s.phase = 'running' and not exists (select from workers w where w.id = s.claimed_by)
+            where s.job_id in (
+                    select dead.job_id
+                    from gaps
+                    cross join lateral (
+                        select job_id from job_state
+                        where phase = 'running' and claimed_by > gaps.above and claimed_by < gaps.below
+                        offset 0
+                    ) dead
+                )
+                and s.phase = 'running' and not exists (select from workers w where w.id = s.claimed_by)
             order by s.job_id
             limit $1
             for update of s skip locked

@@ -72,10 +72,12 @@ pub enum Answer {
         /// When it comes.
         at: DateTime<Utc>,
     },
-    /// Its time has come, but this program does not know its kind. Nor do workers of the same version.
+    /// Its time has come, but none of the living workers knows its kind.
     UnknownKind {
         /// The kind.
         kind: String,
+        /// Living workers.
+        workers: i64,
     },
     /// Its time has come, but no living worker has slots in its lane.
     NoWorker {
@@ -96,7 +98,7 @@ pub enum Answer {
 }
 
 /// The one answer. The first that holds, from what lies furthest from running to what lies nearest.
-pub(super) fn answer(job: &Job, facts: &Facts, runs: &[Run], known: bool) -> Answer {
+pub(super) fn answer(job: &Job, facts: &Facts, runs: &[Run]) -> Answer {
     if let Some(under) = &facts.run {
         return Answer::Running { under: under.clone(), lane: job.lane, step: facts.steps + 1 };
     }
@@ -118,8 +120,8 @@ pub(super) fn answer(job: &Job, facts: &Facts, runs: &[Run], known: bool) -> Ans
     if !facts.gates.is_empty() {
         return Answer::Gated { gates: facts.gates.clone(), parked: false };
     }
-    if !known {
-        return Answer::UnknownKind { kind: job.kind.clone() };
+    if facts.workers > 0 && !facts.known {
+        return Answer::UnknownKind { kind: job.kind.clone(), workers: facts.workers };
     }
     if facts.slots == 0 {
         return Answer::NoWorker { lane: job.lane, workers: facts.workers };

@@ -27,7 +27,9 @@ pub struct Facts {
     pub steps: i64,
     /// Living workers.
     pub workers: i64,
-    /// Their slots in the job's lane.
+    /// Whether one of them knows the job's kind.
+    pub known: bool,
+    /// The slots in the job's lane of those who do.
     pub slots: i64,
     /// Due jobs of its lane that come first.
     pub before_in_lane: i64,
@@ -75,10 +77,12 @@ pub(super) async fn read(conn: &mut PgConnection, job: &Job) -> Result<Facts, Ad
     .await?;
     let fleet = sqlx::query!(
         r#"-- admin::job::explain (fleet)
-        select count(*) as "workers!", coalesce(sum((slots ->> $1)::bigint), 0)::bigint as "slots!"
+        select count(*) as "workers!", coalesce(bool_or($2 = any(kinds)), false) as "known!",
+            coalesce(sum((slots ->> $1)::bigint) filter (where $2 = any(kinds)), 0)::bigint as "slots!"
         from workers
         where beat_at > clock() - interval '10 s'"#,
         job.lane.as_str(),
+        job.kind,
     )
     .fetch_one(&mut *conn)
     .await?;
@@ -121,6 +125,7 @@ pub(super) async fn read(conn: &mut PgConnection, job: &Job) -> Result<Facts, Ad
         run,
         steps: row.steps,
         workers: fleet.workers,
+        known: fleet.known,
         slots: fleet.slots,
         before_in_lane: before.lane,
         before_of_tenant: before.tenant,

@@ -51,9 +51,9 @@ pub(super) fn sentence(answer: &Answer, job: &Job, now: DateTime<Utc>) -> String
             format!("waits for an answer and looks again {}{}", when(*until, now), noted(note.as_deref()))
         }
         Answer::NotYet { at } => format!("its time comes {}", when(*at, now)),
-        Answer::UnknownKind { kind } => format!(
-            "due, but version {} does not know the kind {kind}; a worker of a version that does must run",
-            env!("CARGO_PKG_VERSION")
+        Answer::UnknownKind { kind, workers } => format!(
+            "due, but none of the {} alive knows the kind {kind}; start one of a version that does",
+            count(*workers, "worker")
         ),
         Answer::NoWorker { lane, workers: 0 } => {
             format!("due, but no worker is alive; start one: `syncfleet worker` (lane {lane})")
