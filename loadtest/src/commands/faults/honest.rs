@@ -8,9 +8,12 @@ use std::{
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use shared::admin::job::{
-    JobRef,
-    explain::{self, Answer},
+use shared::{
+    admin::job::{
+        JobRef,
+        explain::{self, Answer},
+    },
+    job::Parked,
 };
 use sqlx::{PgConnection, PgPool, Row};
 use uuid::Uuid;
@@ -121,6 +124,7 @@ async fn ask(db: &PgPool, busy: bool) -> anyhow::Result<(String, Option<String>)
 
 /// How a job stands, read without the code under test.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column's own answer")]
 struct Stands {
     phase: String,
     parked: Option<String>,
@@ -192,7 +196,7 @@ impl Stands {
                     && self.claimed_by == Some(under.worker)
             }
             Answer::Parked { reason, .. } => {
-                self.phase == "parked" && self.parked.as_deref() == reason.map(|reason| reason.as_str())
+                self.phase == "parked" && self.parked.as_deref() == reason.map(Parked::as_str)
             }
             Answer::Gated { gates, parked: true } => {
                 self.parked.as_deref() == Some("gate") && usize::try_from(self.gates) == Ok(gates.len())
@@ -207,8 +211,9 @@ impl Stands {
             Answer::Unwanted { .. } => self.phase == "idle" && self.run_at.is_none() && !self.is_dirty,
             Answer::Backoff { until, .. } => waits && self.backs_off && at(until),
             Answer::Floor { until } => waits && self.is_floored && at(until),
-            Answer::Waiting { until, .. } => waits && !self.backs_off && !self.is_floored && at(until),
-            Answer::NotYet { at: until } => waits && !self.backs_off && !self.is_floored && at(until),
+            Answer::Waiting { until, .. } | Answer::NotYet { at: until } => {
+                waits && !self.backs_off && !self.is_floored && at(until)
+            }
             // All workers of this fleet know all kinds.
             Answer::UnknownKind { .. } => false,
             Answer::NoWorker { .. } => is_due && self.may_be_claimed && self.workers == 0,
