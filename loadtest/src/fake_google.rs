@@ -18,6 +18,7 @@ mod oauth;
 mod query;
 mod quota;
 mod refusal;
+mod scenario;
 mod seed;
 mod stats;
 mod truth;
@@ -44,6 +45,7 @@ pub use self::{
     event::{EventDraft, When},
     faults::{Api, FaultBody, FaultKind, FaultRule},
     quota::{QuotaCounts, QuotaLimits},
+    scenario::Scenario,
     seed::SeededAccount,
     stats::{ListCounts, Stats},
     truth::{TruthAccount, TruthCalendar, TruthEvent, TruthRow},
@@ -118,6 +120,8 @@ pub struct FakeGoogle {
     address: SocketAddr,
     shutdown: CancellationToken,
     server: JoinSet<std::io::Result<()>>,
+    /// The troubles of its scenario. Dropping the set ends them.
+    troubles: JoinSet<()>,
 }
 
 impl FakeGoogle {
@@ -152,7 +156,14 @@ impl FakeGoogle {
         let mut server = JoinSet::new();
         let serve = axum::serve(connection::CuttableListener(listener), app).with_graceful_shutdown(stopped);
         server.spawn(async move { serve.await });
-        Ok(Self { shared, address, shutdown, server })
+        Ok(Self { shared, address, shutdown, server, troubles: JoinSet::new() })
+    }
+
+    /// The same, with what a scenario says: its world, its faults, its churn, and its troubles from now on.
+    pub async fn play(scenario: &Scenario, port: u16) -> anyhow::Result<Self> {
+        let mut google = Self::start(scenario.options(port)).await?;
+        scenario.begin(&google.shared, &mut google.troubles)?;
+        Ok(google)
     }
 
     /// `http://127.0.0.1:<port>`, without a slash at the end.
@@ -225,6 +236,7 @@ impl FakeGoogle {
 
     /// Ends the server: calls under way are answered, for up to 5 seconds.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.troubles.shutdown().await;
         self.shutdown.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(5), self.server.join_next()).await;
         match ended {

@@ -4,14 +4,19 @@ mod calendar_events;
 mod calendar_list;
 mod noop;
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use futures_util::future::BoxFuture;
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use shared::{
     google::Google,
-    job::{Failure, Policy, Run, StepResult},
-    store::PgPool,
+    job::{Failure, Policy, Run, StepResult, Verdict},
+    store::{PgPool, cursor::Cursor},
 };
+
+/// Full passes after refused tokens begin within this time.
+const RESYNC_SPREAD: Duration = Duration::from_secs(20);
 
 /// Every kind that this program knows.
 pub const KINDS: &[Kind] = &[calendar_events::KIND, calendar_list::KIND, noop::KIND];
@@ -63,7 +68,18 @@ fn rng(run: &Run) -> StdRng {
 }
 
 /// The end of a step whose full pass may not begin yet.
-fn waits_for_resync(after: std::time::Duration) -> shared::job::Verdict {
-    let why = "the sync token was refused several times in a row".to_owned();
-    shared::job::Verdict::Wait { after, why }
+fn waits_for_resync(after: Duration) -> Verdict {
+    Verdict::Wait { after, why: "the sync token was refused several times in a row".to_owned() }
+}
+
+/// The end of a step whose tokens were refused. A change of an access rule refuses those of many calendars at once, so the full
+/// passes that follow begin at different times; a want brings its own forward.
+fn lists_anew(cursor: &Cursor, rng: &mut impl Rng) -> Verdict {
+    cursor.held.map_or_else(
+        || Verdict::Wait {
+            after: RESYNC_SPREAD.mul_f64(rng.random_range(0.0..=1.0)),
+            why: "the sync token was refused: all is listed anew".to_owned(),
+        },
+        waits_for_resync,
+    )
 }

@@ -1,7 +1,11 @@
 //! The kinds `calendar_list` and `calendar_events`, step by step, against the fake Google and a real `PostgreSQL`.
 
+#[path = "calendar/apart.rs"]
+mod apart;
 #[path = "calendar/errors.rs"]
 mod errors;
+#[path = "calendar/fence.rs"]
+mod fence;
 #[path = "calendar/grants.rs"]
 mod grants;
 #[path = "calendar/list.rs"]
@@ -14,5 +18,9 @@ mod quota;
 mod resync;
 #[path = "calendar/rig.rs"]
 mod rig;
+#[path = "calendar/series.rs"]
+mod series;
 #[path = "calendar/tokens.rs"]
 mod tokens;
+#[path = "calendar/walk.rs"]
+mod walk;

@@ -9,6 +9,7 @@ mod outage;
 mod process;
 mod redis;
 mod refusals;
+mod schedulers;
 mod schema;
 mod shutdown;
 mod up;

@@ -1,9 +1,9 @@
 //! `loadtest fake-google`: a fake Google in a process of its own.
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, path::PathBuf, time::Duration};
 
 use anyhow::Context;
-use loadtest::fake_google::{FakeGoogle, Options};
+use loadtest::fake_google::{FakeGoogle, Options, Scenario};
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
@@ -11,6 +11,13 @@ pub struct Args {
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Play a scenario, as docs/fake-google.md describes it, in place of the world that the other flags make
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["seed", "accounts", "calendars", "events", "churn", "page_size", "token_lifetime_s", "latency_ms"]
+    )]
+    scenario: Option<PathBuf>,
     /// What ids, events, faults and churn are drawn from
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -39,6 +46,16 @@ pub struct Args {
 
 /// Runs until Ctrl-C. Prints one line, the base URL, once it serves.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    let google = match &args.scenario {
+        Some(file) => FakeGoogle::play(&Scenario::read(file)?, args.port).await?,
+        None => of_flags(&args).await?,
+    };
+    writeln!(std::io::stdout(), "{}", google.base_url()).context("cannot print the base URL")?;
+    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+    google.stop().await
+}
+
+async fn of_flags(args: &Args) -> anyhow::Result<FakeGoogle> {
     let google = FakeGoogle::start(Options {
         port: args.port,
         seed: args.seed,
@@ -52,7 +69,5 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     if args.churn != 0.0 {
         google.start_churn(args.churn, args.seed)?;
     }
-    writeln!(std::io::stdout(), "{}", google.base_url()).context("cannot print the base URL")?;
-    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
-    google.stop().await
+    Ok(google)
 }

@@ -6,6 +6,7 @@
 mod check;
 mod fleet;
 mod google;
+mod honest;
 mod observe;
 mod plan;
 mod process;
@@ -173,12 +174,14 @@ async fn drive(
 ) -> anyhow::Result<()> {
     google::begin_trouble(google, seed)?;
     let watch = Watch::default();
+    let honesty = honest::Watch::default();
     {
         // Ended by being dropped.
         let mut background = JoinSet::new();
         background.spawn(google::change_lists(Arc::clone(google), seed));
         background.spawn(wants::want_all_the_time(cli.clone()));
         background.spawn(wants::watch(watch.clone(), target.db.clone()));
+        background.spawn(honest::watch(honesty.clone(), target.db.clone()));
         target.strike_all(planned).await?;
         google::end_trouble(google);
         background.shutdown().await;
@@ -210,5 +213,6 @@ async fn drive(
     check::mirror(&target.db, google, findings).await?;
     check::reruns(&target.db, &record, findings).await?;
     check::bell(&target.fleet, &record, findings).await;
+    honesty.tell(findings);
     Ok(())
 }

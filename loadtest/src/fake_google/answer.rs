@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::{ConnectInfo, Path, Query, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ pub(super) async fn token(State(shared): State<Shared>, caller: Caller, uri: Uri
         world.by_refresh_token.get(token).map(|index| world.accounts[*index].email.clone())
     });
     let call = Call { api: Api::Token, path: uri.path().to_owned(), account, calendar: None, list: None };
-    answer(&shared, &caller.0, call, || {
+    answer(&shared, &caller.0, call, |_| {
         let mut world = lock(&shared.world);
         let (account, answer) = oauth::refresh(&mut world, &form, shared.options.access_token_lifetime)?;
         shared.counters.refreshed(&world.accounts[account].email);
@@ -59,11 +59,11 @@ pub(super) async fn calendar_list(
     let params = Params(pairs);
     let token = oauth::bearer(&headers);
     let call = list_call(&shared, Api::CalendarList, &uri, token, None, &params);
-    answer(&shared, &caller.0, call, || {
+    answer(&shared, &caller.0, call, |cap| {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;
         oauth::permit(&world, account, Api::CalendarList)?;
-        calendar_list::page(&world, account, &params, shared.options.page_size_cap)
+        calendar_list::page(&world, account, &params, cap)
     })
     .await
 }
@@ -79,7 +79,7 @@ pub(super) async fn primary_calendar(
     let account = account_of(&shared, token);
     let call =
         Call { api: Api::PrimaryCalendar, path: uri.path().to_owned(), account, calendar: None, list: None };
-    answer(&shared, &caller.0, call, || {
+    answer(&shared, &caller.0, call, |_| {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;
         oauth::permit(&world, account, Api::PrimaryCalendar)?;
@@ -100,11 +100,11 @@ pub(super) async fn events(
     let params = Params(pairs);
     let token = oauth::bearer(&headers);
     let call = list_call(&shared, Api::Events, &uri, token, Some(&calendar), &params);
-    answer(&shared, &caller.0, call, || {
+    answer(&shared, &caller.0, call, |cap| {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;
         oauth::permit(&world, account, Api::Events)?;
-        events::page(&world, account, &calendar, &params, shared.options.page_size_cap)
+        events::page(&world, account, &calendar, &params, cap)
     })
     .await
 }
@@ -143,11 +143,12 @@ fn list_call(
     Call { api, path: uri.path().to_owned(), account, calendar, list: Some(list) }
 }
 
+/// `work` is told how many items a page may have at most; 0 is an empty page before the one that was asked for.
 async fn answer(
     shared: &Shared,
     connection: &Connection,
     call: Call,
-    work: impl FnOnce() -> Result<Value, Refusal>,
+    work: impl FnOnce(usize) -> Result<Value, Refusal>,
 ) -> Response {
     let _under_way = shared.counters.enter(&call);
     if let Err(refusal) = shared.quota.admit(&call, Instant::now()) {
@@ -170,7 +171,8 @@ async fn answer(
         )),
         Some(FaultKind::InvalidGrant) => refused(&Refusal::auth()),
         fault => {
-            let mut result = work();
+            let is_empty = matches!(fault, Some(FaultKind::EmptyPage));
+            let mut result = work(if is_empty { 0 } else { shared.options.page_size_cap });
             if let Ok(answer) = &mut result {
                 shared.faults.spoil(&call, answer);
             }
@@ -179,17 +181,25 @@ async fn answer(
                 Err(refusal) => (refusal.status, refusal.body),
             };
             let body = body.to_string();
+            let length = body.len();
+            let mut response = json_response(status, body);
             match fault {
                 Some(FaultKind::Cut) => connection.cut_after(0),
+                Some(FaultKind::Reset) => connection.reset(),
                 // The head of the answer takes about 120 bytes; some of the body follows.
-                Some(FaultKind::Truncated) => connection.cut_after(120 + body.len() / 2),
+                Some(FaultKind::Truncated) => connection.cut_after(120 + length / 2),
+                Some(FaultKind::Drip { ms }) => {
+                    connection.drip(ms);
+                    // The next call must not suffer from this one's fault.
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 _ => {}
             }
-            if matches!(fault, Some(FaultKind::Cut | FaultKind::Truncated)) {
+            if matches!(fault, Some(FaultKind::Cut | FaultKind::Reset | FaultKind::Truncated)) {
                 shared.counters.answered(call.api, "cut");
-                return json_response(status, body);
+                return response;
             }
-            json_response(status, body)
+            response
         }
     };
     shared.counters.answered(call.api, response.status().as_str());

@@ -49,7 +49,10 @@ pub(super) fn page(world: &World, account: usize, params: &Params, cap: usize) -
         })
         .collect();
     entries.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-    let next = (entries.len() > size).then(|| entries[size - 1].0.clone());
+    let next = match size {
+        0 => Some(walk.start()),
+        _ => (entries.len() > size).then(|| entries[size - 1].0.clone()),
+    };
     entries.truncate(size);
     let shown = |entry: &&Entry| {
         (show_deleted || !entry.deleted)

@@ -1,11 +1,11 @@
-//! Connections that a fault can cut, at once or in the middle of an answer.
+//! Connections that a fault can cut, reset or slow down, at once or in the middle of an answer.
 
 use std::{
     io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -18,16 +18,43 @@ use axum::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
+    time::Sleep,
 };
 
 /// What a handler holds of the connection that it answers on.
 #[derive(Debug, Clone)]
-pub(super) struct Connection(Arc<AtomicUsize>);
+pub(super) struct Connection(Arc<Troubles>);
+
+#[derive(Debug)]
+struct Troubles {
+    /// So many bytes are let through before the connection breaks.
+    left: AtomicUsize,
+    /// Whether it then breaks with a reset (RST).
+    resets: AtomicBool,
+    /// The time between two bytes in milliseconds; 0: none.
+    pace_ms: AtomicU64,
+}
 
 impl Connection {
+    fn new() -> Self {
+        let left = AtomicUsize::new(usize::MAX);
+        Self(Arc::new(Troubles { left, resets: AtomicBool::new(false), pace_ms: AtomicU64::new(0) }))
+    }
+
     /// Lets this many bytes through, then breaks the connection.
     pub(super) fn cut_after(&self, bytes: usize) {
-        self.0.store(bytes, Ordering::SeqCst);
+        self.0.left.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Resets the connection before anything is answered.
+    pub(super) fn reset(&self) {
+        self.0.resets.store(true, Ordering::SeqCst);
+        self.cut_after(0);
+    }
+
+    /// Sends one byte each `ms` from now on.
+    pub(super) fn drip(&self, ms: u64) {
+        self.0.pace_ms.store(ms, Ordering::SeqCst);
     }
 }
 
@@ -49,8 +76,9 @@ impl Listener for CuttableListener {
                 Ok((stream, _)) => {
                     // Small answers must not wait for more to send.
                     let _ = stream.set_nodelay(true);
-                    let connection = Connection(Arc::new(AtomicUsize::new(usize::MAX)));
-                    return (CuttableStream { stream, connection: connection.clone() }, connection);
+                    let connection = Connection::new();
+                    let stream = CuttableStream { stream, connection: connection.clone(), pause: None };
+                    return (stream, connection);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the fake Google cannot accept a connection");
@@ -61,7 +89,7 @@ impl Listener for CuttableListener {
     }
 
     fn local_addr(&self) -> io::Result<Connection> {
-        Ok(Connection(Arc::new(AtomicUsize::new(usize::MAX))))
+        Ok(Connection::new())
     }
 }
 
@@ -69,6 +97,8 @@ impl Listener for CuttableListener {
 pub(super) struct CuttableStream {
     stream: TcpStream,
     connection: Connection,
+    /// Until the next byte may be sent.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl AsyncRead for CuttableStream {
@@ -83,14 +113,28 @@ impl AsyncRead for CuttableStream {
 
 impl AsyncWrite for CuttableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let left = self.connection.0.load(Ordering::SeqCst);
+        let troubles = Arc::clone(&self.connection.0);
+        let left = troubles.left.load(Ordering::SeqCst);
         if left == 0 {
+            if troubles.resets.load(Ordering::SeqCst) {
+                // With nothing left to linger for, the kernel sends RST when the socket is closed.
+                let _ = self.stream.set_zero_linger();
+            }
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        let part = &buf[..buf.len().min(left)];
+        if let Some(pause) = &mut self.pause {
+            std::task::ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        let pace = Duration::from_millis(troubles.pace_ms.load(Ordering::SeqCst));
+        let most = if pace.is_zero() { left } else { 1 };
+        let part = &buf[..buf.len().min(most)];
         let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, part))?;
         if left != usize::MAX {
-            self.connection.0.store(left - written, Ordering::SeqCst);
+            troubles.left.store(left - written, Ordering::SeqCst);
+        }
+        if !pace.is_zero() {
+            self.pause = Some(Box::pin(tokio::time::sleep(pace)));
         }
         Poll::Ready(Ok(written))
     }

@@ -1,6 +1,6 @@
 //! The control API under `/control/`, for tests and drivers in other processes. JSON in, JSON out.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use axum::{
     Json, Router,
     extract::{Query, State},
@@ -204,13 +204,16 @@ async fn add_faults(State(shared): State<Shared>, Json(body): Json<Value>) -> Re
     }))
 }
 
-fn fault_rule(body: &Value) -> anyhow::Result<FaultRule> {
+pub(super) fn fault_rule(body: &Value) -> anyhow::Result<FaultRule> {
     let rule: FaultRule = serde_json::from_value(body.clone()).context("no fault rule")?;
     rule.check()?;
     // serde cannot refuse unknown fields beside a flattened enum; a rule writes all fields that it knows.
     let known = serde_json::to_value(&rule)?;
-    let unknown = body.as_object().and_then(|fields| fields.keys().find(|key| known.get(key).is_none()));
-    ensure!(unknown.is_none(), "unknown field {unknown:?} in a fault rule");
+    let is_known = |name: &&String| known.get(name.as_str()).is_some();
+    if let Some(unknown) = body.as_object().and_then(|fields| fields.keys().find(|name| !is_known(name))) {
+        let known: Vec<_> = known.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+        bail!("unknown field `{unknown}` in a fault rule of this kind: allowed are {}", known.join(", "));
+    }
     Ok(rule)
 }
 

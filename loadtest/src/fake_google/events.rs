@@ -29,6 +29,9 @@ const NOT_WITH_TOKEN: [&str; 8] = [
     "updatedMin",
 ];
 
+/// The kinds of events that there are.
+const KINDS: [&str; 6] = ["birthday", "default", "focusTime", "fromGmail", "outOfOffice", "workingLocation"];
+
 /// One page of a calendar's events, as the account sees them.
 pub(super) fn page(
     world: &World,
@@ -46,6 +49,7 @@ pub(super) fn page(
     let walk = list::begin(params, current, params.repeated(&REPEATED))?;
 
     let (rows, next) = match walk.since {
+        _ if size == 0 => (Vec::new(), Some(walk.start())),
         Some(since) => changes(calendar, &walk, since, size)?,
         None => all(calendar, &walk, size),
     };
@@ -101,16 +105,22 @@ impl Filter {
                 "singleEvents=true is not supported: this fake expands no series.",
             ));
         }
-        let max_attendees = params.get("maxAttendees").map(str::parse).transpose();
+        for name in ["alwaysIncludeEmail", "showHiddenInvitations"] {
+            params.flag(name)?;
+        }
+        let max_attendees = params.get("maxAttendees").map(|text| {
+            let number = text.parse().ok().filter(|number| *number > 0);
+            number.ok_or_else(|| Refusal::invalid("Invalid value for maxAttendees: at least 1 is allowed."))
+        });
+        let kinds: Vec<String> =
+            params.0.iter().filter(|(key, _)| key == "eventTypes").map(|(_, value)| value.clone()).collect();
+        if let Some(kind) = kinds.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
+            return Err(Refusal::invalid(&format!("Invalid value '{kind}' for eventTypes.")));
+        }
         Ok(Self {
             show_deleted: params.flag("showDeleted")?,
-            max_attendees: max_attendees.map_err(|_| Refusal::invalid("Invalid value for maxAttendees."))?,
-            kinds: params
-                .0
-                .iter()
-                .filter(|(key, _)| key == "eventTypes")
-                .map(|(_, value)| value.clone())
-                .collect(),
+            max_attendees: max_attendees.transpose()?,
+            kinds,
         })
     }
 

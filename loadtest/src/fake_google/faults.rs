@@ -42,7 +42,7 @@ pub enum FaultBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum FaultKind {
-    /// An error status, 400 to 599.
+    /// An error status, 400 to 599; or 200 with a body that is not the API's, `html` or `empty`.
     Status {
         /// The HTTP status.
         status: u16,
@@ -62,6 +62,8 @@ pub enum FaultKind {
     Truncated,
     /// A list gets one more item, which has no usable id and an impossible date. Lists without items stay whole.
     Malformed,
+    /// A list answers with a page without items, whose next page is the one that was asked for.
+    EmptyPage,
     /// The answer comes late; the next rules apply too.
     Delay {
         /// How late.
@@ -69,6 +71,13 @@ pub enum FaultKind {
     },
     /// The connection ends without an answer, although the call was carried out.
     Cut,
+    /// The same, but the connection is reset (RST).
+    Reset,
+    /// The answer comes byte by byte.
+    Drip {
+        /// The time between two bytes.
+        ms: u64,
+    },
 }
 
 /// One rule. The first rule that fits a call strikes.
@@ -128,8 +137,14 @@ impl FaultRule {
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let share = self.probability.unwrap_or(1.0);
         anyhow::ensure!((0.0..=1.0).contains(&share), "probability {share}: 0 to 1 is allowed");
-        if let FaultKind::Status { status, .. } = self.fault {
-            anyhow::ensure!((400..600).contains(&status), "status {status}: 400 to 599 is allowed");
+        match self.fault {
+            FaultKind::Status { status: 200, body: FaultBody::Html | FaultBody::Empty, .. } => {}
+            FaultKind::Status { status, .. } => anyhow::ensure!(
+                (400..600).contains(&status),
+                "status {status}: 400 to 599 is allowed, and 200 with the body html or empty"
+            ),
+            FaultKind::Drip { ms } => anyhow::ensure!(ms > 0, "ms 0: at least 1 is allowed"),
+            _ => {}
         }
         Ok(())
     }

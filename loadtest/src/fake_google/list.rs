@@ -27,6 +27,14 @@ pub(super) struct Walk {
     pub(super) then: SyncToken,
 }
 
+impl Walk {
+    /// The place where it begins, as the page before would say it.
+    pub(super) fn start(&self) -> String {
+        let first = || self.since.map_or_else(String::new, |version| format!("{version:020}"));
+        self.after.clone().unwrap_or_else(first)
+    }
+}
+
 /// Reads `syncToken` and `pageToken` and checks that they fit the collection, the parameters and each other.
 pub(super) fn begin(params: &Params, current: Current, repeated: String) -> Result<Walk, Refusal> {
     let since = params.get("syncToken").map(|token| since(token, &current, &repeated)).transpose()?;

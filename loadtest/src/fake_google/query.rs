@@ -5,6 +5,9 @@ use super::refusal::Refusal;
 /// Standard parameters of every Google API; they do not change what a list means.
 const STANDARD: [&str; 6] = ["alt", "fields", "key", "prettyPrint", "quotaUser", "userIp"];
 
+/// Parameters that may come more than once.
+const REPEATABLE: [&str; 3] = ["eventTypes", "privateExtendedProperty", "sharedExtendedProperty"];
+
 /// The parameters of one call, in order; a name may occur more than once.
 pub(super) struct Params(pub(super) Vec<(String, String)>);
 
@@ -22,23 +25,24 @@ impl Params {
         }
     }
 
-    /// `maxResults`, cut to the most that the call allows.
+    /// `maxResults`. Google takes more than the most for the most; here it is an error, so that tests notice.
     pub(super) fn max_results(&self, usual: usize, most: usize) -> Result<usize, Refusal> {
-        match self.get("maxResults").map(str::parse) {
-            None => Ok(usual.min(most)),
-            Some(Ok(wanted)) if wanted > 0 => Ok(usize::min(wanted, most)),
-            Some(_) => Err(Refusal::invalid("Invalid value for maxResults: a positive integer is needed")),
-        }
+        let Some(text) = self.get("maxResults") else { return Ok(usual) };
+        let wanted = text.parse().ok().filter(|wanted| (1..=most).contains(wanted));
+        wanted.ok_or_else(|| {
+            Refusal::invalid(&format!("Invalid value '{text}' for maxResults: 1 to {most} is allowed."))
+        })
     }
 
-    /// Refuses parameters that the call does not know.
+    /// Refuses parameters that the call does not know, and those that it takes once and that come twice.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), Refusal> {
-        match self
-            .0
-            .iter()
-            .find(|(key, _)| !known.contains(&key.as_str()) && !STANDARD.contains(&key.as_str()))
-        {
-            Some((key, _)) => Err(Refusal::bad_request(&format!("Unknown parameter: {key}"))),
+        let is_known = |key: &str| known.contains(&key) || STANDARD.contains(&key);
+        if let Some((key, _)) = self.0.iter().find(|(key, _)| !is_known(key)) {
+            return Err(Refusal::bad_request(&format!("Unknown parameter: {key}")));
+        }
+        let count = |name: &str| self.0.iter().filter(|(key, _)| key == name).count();
+        match self.0.iter().find(|(key, _)| !REPEATABLE.contains(&key.as_str()) && count(key) > 1) {
+            Some((key, _)) => Err(Refusal::bad_request(&format!("The parameter {key} is given twice."))),
             None => Ok(()),
         }
     }

@@ -20,6 +20,9 @@ pub struct SeededAccount {
     pub calendars: Vec<String>,
 }
 
+/// The most events of one seeding: more would not fit into the memory of a small machine.
+const MOST: usize = 2_000_000;
+
 const WHAT: [&str; 16] = [
     "Team meeting",
     "Lunch",
@@ -107,6 +110,9 @@ impl World {
         calendars_per_account: usize,
         events_per_calendar: usize,
     ) -> anyhow::Result<Vec<SeededAccount>> {
+        let count =
+            accounts.saturating_mul(calendars_per_account.max(1)).saturating_mul(events_per_calendar.max(1));
+        anyhow::ensure!(count <= MOST, "seed: {count} events in all: up to {MOST} are allowed");
         let mut seeded = Vec::with_capacity(accounts);
         for _ in 0..accounts {
             let number = self.accounts.len() + 1;

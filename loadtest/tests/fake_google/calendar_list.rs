@@ -37,7 +37,7 @@ async fn pages_then_a_sync_token() {
 }
 
 #[tokio::test]
-async fn deleted_and_hidden_entries_come_back_in_an_incremental_only() {
+async fn case_30_deleted_and_hidden_entries_come_back_in_an_incremental_only() {
     let setup = small_pages(1).await;
     let (gone, hidden) = {
         let mut world = setup.google.world();
@@ -60,7 +60,7 @@ async fn deleted_and_hidden_entries_come_back_in_an_incremental_only() {
 }
 
 #[tokio::test]
-async fn a_changed_role_is_not_told_unless_announced() {
+async fn case_30_a_changed_role_is_not_told_unless_announced() {
     let setup = small_pages(10).await;
     let (_, token) = walk(&setup, "").await;
     let changes = format!("syncToken={token}");
@@ -71,7 +71,7 @@ async fn a_changed_role_is_not_told_unless_announced() {
 }
 
 #[tokio::test]
-async fn bad_requests_and_invalidated_tokens() {
+async fn case_31_bad_requests_and_invalidated_tokens() {
     let setup = small_pages(10).await;
     let (_, token) = walk(&setup, "").await;
     for query in ["minAccessRole=reader", "showDeleted=false", "showHidden=false"] {
@@ -79,6 +79,7 @@ async fn bad_requests_and_invalidated_tokens() {
         assert_eq!((status, reason(&answer)), (400, "badRequest"), "{query}");
     }
     assert_eq!(setup.get(&format!("{LIST}?maxResults=0")).await.0, 400);
+    assert_eq!(setup.get(&format!("{LIST}?maxResults=251")).await.0, 400);
     assert_eq!(setup.get(&format!("{LIST}?syncToken=nonsense")).await.0, 400);
     assert_eq!(setup.get(&format!("{LIST}?color=red")).await.0, 400);
     let events = setup.sync_token().await;

@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::client::{ME, Setup, ids, monday, next_monday, reason, small_pages};
 
 #[tokio::test]
-async fn a_sync_token_comes_on_the_last_page_only() {
+async fn case_13_a_sync_token_comes_on_the_last_page_only() {
     let setup = small_pages(2).await;
     for n in 0..5 {
         setup.put(&format!("Event {n}"));
@@ -24,7 +24,7 @@ async fn a_sync_token_comes_on_the_last_page_only() {
 }
 
 #[tokio::test]
-async fn a_page_may_be_empty_and_have_a_next_one() {
+async fn case_14_a_page_may_be_empty_and_have_a_next_one() {
     let setup = small_pages(2).await;
     let mut all: Vec<String> = (0..5).map(|n| setup.put(&format!("Event {n}"))).collect();
     all.sort();
@@ -37,7 +37,7 @@ async fn a_page_may_be_empty_and_have_a_next_one() {
 }
 
 #[tokio::test]
-async fn what_changes_during_a_walk_comes_with_the_next_incremental() {
+async fn case_16_what_changes_during_a_walk_comes_with_the_next_incremental() {
     let setup = small_pages(2).await;
     let mut all: Vec<String> = (0..5).map(|n| setup.put(&format!("Event {n}"))).collect();
     all.sort();
@@ -56,7 +56,7 @@ async fn what_changes_during_a_walk_comes_with_the_next_incremental() {
 }
 
 #[tokio::test]
-async fn an_incremental_has_pages_too_and_holds_what_changes_meanwhile_for_the_next() {
+async fn case_17_an_incremental_has_pages_too_and_holds_what_changes_meanwhile_for_the_next() {
     let setup = small_pages(2).await;
     let token = setup.sync_token().await;
     let all: Vec<String> = (0..4).map(|n| setup.put(&format!("Event {n}"))).collect();
@@ -90,7 +90,7 @@ async fn a_quiet_calendar_has_an_empty_incremental_with_a_new_token() {
 }
 
 #[tokio::test]
-async fn parameters_that_do_not_go_with_a_sync_token() {
+async fn case_28_parameters_that_do_not_go_with_a_sync_token() {
     let setup = small_pages(10).await;
     setup.put("Event");
     let token = setup.sync_token().await;
@@ -107,7 +107,6 @@ async fn parameters_that_do_not_go_with_a_sync_token() {
         "maxAttendees=5",
         "eventTypes=default",
         "timeZone=UTC",
-        "singleEvents=true",
     ] {
         let (status, answer) = setup.events(&format!("syncToken={token}&{bad}")).await;
         assert_eq!((status, reason(&answer)), (400, "badRequest"), "{bad}");
@@ -120,6 +119,61 @@ async fn parameters_that_do_not_go_with_a_sync_token() {
     let zoned = zoned["nextSyncToken"].as_str().unwrap();
     assert_eq!(setup.events(&format!("syncToken={zoned}")).await.0, 400, "the parameter is missing now");
     setup.events_ok(&format!("syncToken={zoned}&timeZone=UTC")).await;
+}
+
+#[tokio::test]
+async fn case_29_a_sync_token_counts_for_the_single_events_of_its_first_request() {
+    let setup = small_pages(10).await;
+    setup.put_series();
+    let token = setup.sync_token().await;
+    let (status, answer) = setup.events(&format!("syncToken={token}&singleEvents=true")).await;
+    assert_eq!((status, reason(&answer)), (400, "badRequest"));
+    setup.events_ok(&format!("syncToken={token}&singleEvents=false")).await;
+}
+
+#[tokio::test]
+async fn case_28_values_out_of_range_and_unknown_parameters() {
+    let setup = small_pages(10).await;
+    for (bad, word) in [
+        ("maxResults=0", "maxResults: 1 to 2500"),
+        ("maxResults=2501", "maxResults: 1 to 2500"),
+        ("maxResults=many", "maxResults"),
+        ("maxAttendees=0", "maxAttendees"),
+        ("showDeleted=yes", "showDeleted=yes"),
+        ("showHiddenInvitations=1", "showHiddenInvitations=1"),
+        ("eventTypes=party", "'party'"),
+        ("maxResults=1&maxResults=2", "maxResults is given twice"),
+        ("color=red", "Unknown parameter: color"),
+        ("pageToken=x", "page token"),
+    ] {
+        let (status, answer) = setup.events(bad).await;
+        assert_eq!(status, 400, "{bad}: {answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(word), "{bad}: {answer}");
+    }
+    setup.events_ok("maxResults=2500&eventTypes=default&eventTypes=birthday").await;
+}
+
+#[tokio::test]
+async fn case_32_primary_is_another_name_of_the_accounts_own_calendar() {
+    let setup = small_pages(10).await;
+    let id = setup.put("Lunch");
+    let (_, by_alias) = setup.get("calendars/primary/events").await;
+    let (_, by_id) = setup.get(&format!("calendars/{ME}/events")).await;
+    assert_eq!(
+        (ids(&by_alias), by_alias["nextSyncToken"].clone()),
+        (vec![id.as_str()], by_id["nextSyncToken"].clone())
+    );
+    let (_, list) = setup.get("users/me/calendarList").await;
+    assert_eq!(ids(&list), [ME], "the list knows the real id alone");
+}
+
+#[tokio::test]
+async fn case_20_a_deleted_event_is_told_as_id_and_status_alone() {
+    let setup = small_pages(10).await;
+    let id = setup.put("Lunch");
+    let token = setup.sync_token().await;
+    setup.google.world().delete_event(ME, &id).unwrap();
+    assert_eq!(setup.changes(&token).await, [json!({"id": id, "status": "cancelled"})]);
 }
 
 #[tokio::test]
@@ -143,7 +197,7 @@ async fn assert_gone(setup: &Setup, query: &str) {
 }
 
 #[tokio::test]
-async fn invalidated_sync_tokens_are_gone() {
+async fn case_18_invalidated_sync_tokens_are_gone() {
     let setup = small_pages(1).await;
     let token = setup.sync_token().await;
     setup.put("One");
@@ -238,7 +292,7 @@ async fn readers_do_not_see_the_details_of_private_events() {
 }
 
 #[tokio::test]
-async fn a_moved_event_is_cancelled_here_and_new_there() {
+async fn case_33_a_moved_event_is_cancelled_here_and_new_there() {
     let setup = small_pages(10).await;
     let other = setup.google.world().add_calendar(ME, None, "Other").unwrap();
     let id = setup.put("Lunch");
@@ -250,7 +304,7 @@ async fn a_moved_event_is_cancelled_here_and_new_there() {
 }
 
 #[tokio::test]
-async fn deleted_events_are_shown_on_request_and_can_come_back() {
+async fn case_22_deleted_events_are_shown_on_request_and_can_come_back() {
     let setup = small_pages(10).await;
     let id = setup.put("Lunch");
     let token = setup.sync_token().await;

@@ -44,7 +44,7 @@ async fn statuses_with_reason_header_and_body() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_not_calendars() {
+async fn case_70_bodies_that_are_not_calendars() {
     let setup = setup(Options::default()).await;
     for (body, status) in [(FaultBody::Html, 502), (FaultBody::Empty, 500), (FaultBody::Rpc, 429)] {
         let fault = FaultKind::Status { status, reason: None, retry_after_s: None, body };
@@ -62,7 +62,37 @@ async fn bodies_that_are_not_calendars() {
 }
 
 #[tokio::test]
-async fn a_truncated_body_and_a_cut_connection() {
+async fn case_70_a_reset_connection_and_an_answer_that_drips() {
+    let setup = setup(Options::default()).await;
+    setup.google.add_fault(FaultRule::new(FaultKind::Reset).times(1)).unwrap();
+    let error = events_response(&setup).await.unwrap_err();
+    assert!(format!("{error:?}").contains("ConnectionReset"), "{error:?}");
+
+    setup.google.add_fault(FaultRule::new(FaultKind::Drip { ms: 2 }).times(1)).unwrap();
+    let begin = Instant::now();
+    let response = events_response(&setup).await.unwrap();
+    assert_eq!(response.headers()["connection"], "close");
+    let length = response.text().await.unwrap().len();
+    assert!(length > 200 && begin.elapsed() > Duration::from_millis(2 * 200), "{:?}", begin.elapsed());
+    let begin = Instant::now();
+    assert_eq!(setup.events("").await.0, 200);
+    assert!(begin.elapsed() < Duration::from_millis(400), "the next call does not drip");
+}
+
+#[tokio::test]
+async fn case_70_a_good_status_with_another_body() {
+    let setup = setup(Options::default()).await;
+    for body in [FaultBody::Html, FaultBody::Empty] {
+        let fault = FaultKind::Status { status: 200, reason: None, retry_after_s: None, body };
+        setup.google.add_fault(FaultRule::new(fault).times(1)).unwrap();
+        let response = events_response(&setup).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(!response.text().await.unwrap().contains("calendar#events"));
+    }
+}
+
+#[tokio::test]
+async fn case_70_a_truncated_body_and_a_cut_connection() {
     let setup = setup(Options::default()).await;
     for _ in 0..20 {
         setup.put("An event to make the answer long enough");
@@ -145,4 +175,37 @@ async fn impossible_rules_are_refused() {
     let setup = setup(Options::default()).await;
     assert!(setup.google.add_fault(FaultRule::new(status(200))).is_err());
     assert!(setup.google.add_fault(FaultRule::new(status(500)).probability(1.5)).is_err());
+}
+
+#[tokio::test]
+async fn case_14_an_empty_page_on_demand_leads_to_the_page_that_was_asked_for() {
+    let setup = setup(Options { page_size_cap: 2, ..Options::default() }).await;
+    let mut all: Vec<String> = (0..3).map(|n| setup.put(&format!("Event {n}"))).collect();
+    let empty = |times| FaultRule::new(FaultKind::EmptyPage).times(times);
+    setup.google.add_fault(empty(2)).unwrap();
+    let mut query = String::new();
+    let mut sizes = Vec::new();
+    let mut found = Vec::new();
+    let token = loop {
+        let page = setup.events_ok(&query).await;
+        sizes.push(ids(&page).len());
+        found.extend(ids(&page).into_iter().map(str::to_owned));
+        match page["nextPageToken"].as_str() {
+            Some(token) => query = format!("pageToken={token}"),
+            None => break page["nextSyncToken"].as_str().unwrap().to_owned(),
+        }
+    };
+    all.sort();
+    assert_eq!((sizes, found), (vec![0, 0, 2, 1], all));
+
+    setup.google.add_fault(empty(1)).unwrap();
+    let new = setup.put("New");
+    let changes = setup.changes(&token).await;
+    assert_eq!((changes.len(), &changes[0]["id"]), (1, &serde_json::json!(new)));
+
+    setup.google.add_fault(empty(1).on(Api::CalendarList)).unwrap();
+    let (_, first) = setup.get("users/me/calendarList").await;
+    let token = first["nextPageToken"].as_str().unwrap();
+    let (_, second) = setup.get(&format!("users/me/calendarList?pageToken={token}")).await;
+    assert_eq!((ids(&first).len(), ids(&second)), (0, vec![ME]));
 }

@@ -10,4 +10,5 @@ mod faults;
 mod grants;
 mod mirror;
 mod oauth;
+mod scenario;
 mod series;

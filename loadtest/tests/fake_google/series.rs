@@ -8,7 +8,7 @@ fn truth_ids(setup: &Setup) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_cancelled_occurrence_has_four_fields_and_shows_in_a_full_list() {
+async fn case_23_a_cancelled_occurrence_has_four_fields_and_shows_in_a_full_list() {
     let setup = small_pages(10).await;
     let series = setup.put_series();
     let token = setup.sync_token().await;
@@ -47,7 +47,7 @@ async fn a_changed_occurrence_names_its_series_and_original_start() {
 }
 
 #[tokio::test]
-async fn a_deleted_series_takes_its_exceptions_along() {
+async fn case_24_a_deleted_series_takes_its_exceptions_along() {
     let setup = small_pages(10).await;
     let series = setup.put_series();
     let exception = EventDraft::new("Changed", next_monday());
@@ -72,7 +72,7 @@ async fn a_deleted_series_takes_its_exceptions_along() {
 
 /// Over many series: each way in which a list may tell of a deleted or changed series occurs.
 #[tokio::test]
-async fn lists_promise_no_order_within_a_series() {
+async fn case_24_lists_promise_no_order_within_a_series() {
     let setup = small_pages(100).await;
     let (mut only_the_series, mut before, mut after, mut exception_first) = (0, 0, 0, 0);
     for _ in 0..24 {

@@ -102,8 +102,8 @@ impl Cursor {
         Self { sync_token: Some(sync_token), page_token: None, pass: None, resyncs, ..self }
     }
 
-    /// The cursor after its tokens were refused: everything is listed anew, at once for the first time. What is refused again
-    /// before an incremental pass has ended waits, twice as long each time.
+    /// The cursor after its tokens were refused: everything is listed anew, and nothing holds that for the first time. What is
+    /// refused again before an incremental pass has ended is held, twice as long each time.
     #[must_use]
     pub fn expired(self, rng: &mut impl Rng) -> Self {
         let held = match self.resyncs {

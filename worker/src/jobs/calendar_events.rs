@@ -10,8 +10,8 @@
 //!
 //! - *A step is done twice* (its worker died, or was taken for dead): the cursor's count of writes has moved, so the second one
 //!   writes nothing; and the lease guards the commit.
-//! - *A token is refused* (410): the next step begins a full pass. If that happens again before an incremental pass has ended,
-//!   it waits, longer each time.
+//! - *A token is refused* (410): a full pass begins, within some seconds, because many tokens are refused at once when an access
+//!   rule changes. If it happens again before an incremental pass has ended, it waits, longer each time.
 //! - *The calendar goes, or the account may not read it any more*: the events go, the job is parked, and the account's list is
 //!   looked at. If the calendar is there again, `calendar_list` makes the job anew.
 

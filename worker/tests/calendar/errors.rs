@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use loadtest::fake_google::{Api, FaultBody, FaultKind, FaultRule};
 use shared::{
+    google::Google,
     job::{GateScope, Parked, Verdict},
     store::PgPool,
 };
+use tokio::net::TcpListener;
+use worker::jobs::Context;
 
-use crate::rig::{ANNA, Rig, draft};
+use crate::rig::{ANNA, Rig, config, draft};
 
 fn status(status: u16, reason: Option<&str>, retry_after_s: Option<u32>, body: FaultBody) -> FaultRule {
     let reason = reason.map(str::to_owned);
@@ -78,42 +81,90 @@ async fn a_used_up_day_closes_the_projects_gate(db: PgPool) -> anyhow::Result<()
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_page_of_html_is_tried_again(db: PgPool) -> anyhow::Result<()> {
+async fn case_70_a_page_of_html_is_tried_again(db: PgPool) -> anyhow::Result<()> {
     let verdict = after(db, status(503, None, None, FaultBody::Html)).await?;
     assert!(reason_of_retry(&verdict).contains("503 without an error object"), "{verdict:?}");
     Ok(())
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn an_error_of_the_backend_is_tried_again(db: PgPool) -> anyhow::Result<()> {
-    let verdict = after(db, status(500, None, None, FaultBody::Json)).await?;
-    assert!(reason_of_retry(&verdict).contains("500 backendError"), "{verdict:?}");
+async fn case_70_each_status_of_the_backend_is_tried_again(db: PgPool) -> anyhow::Result<()> {
+    let (rig, job) = Rig::anna(db, 10).await?;
+    for code in [500, 502, 503, 504] {
+        for body in [FaultBody::Json, FaultBody::Html, FaultBody::Empty] {
+            rig.fake.add_fault(status(code, None, None, body))?;
+            let verdict = rig.step(job).await?.verdict;
+            assert!(reason_of_retry(&verdict).contains(&format!("answered {code}")), "{verdict:?}");
+        }
+    }
+    rig.complete(job).await?;
     Ok(())
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn an_empty_answer_is_tried_again(db: PgPool) -> anyhow::Result<()> {
+async fn case_70_a_good_status_with_html_or_nothing_is_tried_again(db: PgPool) -> anyhow::Result<()> {
+    let (rig, job) = Rig::anna(db, 10).await?;
+    for (body, words) in [(FaultBody::Html, "not JSON"), (FaultBody::Empty, "broke off")] {
+        rig.fake.add_fault(status(200, None, None, body))?;
+        let verdict = rig.step(job).await?.verdict;
+        assert!(reason_of_retry(&verdict).contains(words), "{verdict:?}");
+    }
+    rig.complete(job).await?;
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_70_a_reset_connection_is_tried_again(db: PgPool) -> anyhow::Result<()> {
+    let verdict = after(db, FaultRule::new(FaultKind::Reset).on(Api::Events).times(1)).await?;
+    assert!(reason_of_retry(&verdict).contains("events.list: "), "{verdict:?}");
+    Ok(())
+}
+
+/// It takes as long as a call may take.
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_70_an_answer_that_drips_is_given_up(db: PgPool) -> anyhow::Result<()> {
+    let verdict = after(db, FaultRule::new(FaultKind::Drip { ms: 100 }).on(Api::Events).times(1)).await?;
+    assert!(reason_of_retry(&verdict).contains("no answer within 15 s"), "{verdict:?}");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_70_a_refused_connection_is_tried_again(db: PgPool) -> anyhow::Result<()> {
+    let (rig, job) = Rig::anna(db, 10).await?;
+    let nobody = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+    let mut elsewhere = config(&rig.fake)?;
+    elsewhere.calendar_url = format!("http://{nobody}/calendar/v3/").parse()?;
+    let context = Context { google: Some(Google::new(elsewhere, rig.keys.clone())?), ..rig.context.clone() };
+    let run = rig.claim(job).await?;
+    let verdict = rig.step_of(&context, &run).await?.verdict;
+    assert!(reason_of_retry(&verdict).contains("refused"), "{verdict:?}");
+    rig.complete(job).await?;
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_70_an_empty_answer_is_tried_again(db: PgPool) -> anyhow::Result<()> {
     let verdict = after(db, status(502, None, None, FaultBody::Empty)).await?;
     assert!(reason_of_retry(&verdict).contains("502"), "{verdict:?}");
     Ok(())
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_body_that_breaks_off_is_tried_again(db: PgPool) -> anyhow::Result<()> {
+async fn case_70_a_body_that_breaks_off_is_tried_again(db: PgPool) -> anyhow::Result<()> {
     let verdict = after(db, FaultRule::new(FaultKind::Truncated).on(Api::Events).times(1)).await?;
     assert!(reason_of_retry(&verdict).contains("broke off"), "{verdict:?}");
     Ok(())
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_cut_connection_is_tried_again(db: PgPool) -> anyhow::Result<()> {
+async fn case_70_a_cut_connection_is_tried_again(db: PgPool) -> anyhow::Result<()> {
     let verdict = after(db, FaultRule::new(FaultKind::Cut).on(Api::Events).times(1)).await?;
     assert!(reason_of_retry(&verdict).contains("events.list: "), "{verdict:?}");
     Ok(())
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_malformed_item_does_not_cost_the_others(db: PgPool) -> anyhow::Result<()> {
+async fn case_34_a_malformed_item_does_not_cost_the_others(db: PgPool) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 10).await?;
     for n in 0..5 {
         rig.fake.world().put_event(ANNA, draft(&format!("event {n}"))?)?;
@@ -128,8 +179,12 @@ async fn a_malformed_item_does_not_cost_the_others(db: PgPool) -> anyhow::Result
 async fn case_71_a_missing_scope_is_not_retried_and_parks_what_needs_it(db: PgPool) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 10).await?;
     rig.fake.add_fault(status(403, Some("insufficientPermissions"), None, FaultBody::Json))?;
+    let refreshed = rig.fake.stats().refreshes;
     let verdict = rig.step(job).await?.verdict;
     assert!(matches!(verdict, Verdict::Park { parked: Parked::Scope, .. }), "{verdict:?}");
+    let asked = rig.fake.stats();
+    assert_eq!((asked.requests[&Api::Events]["403"], asked.events.full), (1, 1), "it was asked for once");
+    assert_eq!(asked.refreshes, refreshed, "no new token can help");
     Ok(())
 }
 

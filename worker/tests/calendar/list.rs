@@ -67,7 +67,7 @@ async fn each_readable_calendar_gets_a_job_that_is_wanted(db: PgPool) -> anyhow:
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_calendar_that_leaves_the_list_takes_its_events_along_and_may_come_back(
+async fn case_30_a_calendar_that_leaves_the_list_takes_its_events_along_and_may_come_back(
     db: PgPool,
 ) -> anyhow::Result<()> {
     let (rig, list) = three(db).await?;
@@ -91,7 +91,7 @@ async fn a_calendar_that_leaves_the_list_takes_its_events_along_and_may_come_bac
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_role_that_falls_and_rises_is_followed(db: PgPool) -> anyhow::Result<()> {
+async fn case_30_a_role_that_falls_and_rises_is_followed(db: PgPool) -> anyhow::Result<()> {
     let (rig, list) = three(db).await?;
     rig.settle().await?;
     rig.fake.world().set_role(ANNA, "ben", Role::FreeBusyReader, true)?;
@@ -103,7 +103,7 @@ async fn a_role_that_falls_and_rises_is_followed(db: PgPool) -> anyhow::Result<(
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_role_that_falls_silently_shows_in_the_events(db: PgPool) -> anyhow::Result<()> {
+async fn case_30_a_role_that_falls_silently_shows_in_the_events(db: PgPool) -> anyhow::Result<()> {
     let (rig, list) = three(db).await?;
     rig.settle().await?;
     rig.fake.world().set_role(ANNA, "ben", Role::FreeBusyReader, false)?;
@@ -126,7 +126,7 @@ async fn a_role_that_falls_silently_shows_in_the_events(db: PgPool) -> anyhow::R
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_calendar_that_is_not_found_has_its_list_looked_at(db: PgPool) -> anyhow::Result<()> {
+async fn case_30_a_calendar_that_is_not_found_has_its_list_looked_at(db: PgPool) -> anyhow::Result<()> {
     let (rig, list) = three(db).await?;
     rig.settle().await?;
     rig.fake.world().remove_calendar(ANNA, "ben")?;
@@ -142,7 +142,9 @@ async fn a_calendar_that_is_not_found_has_its_list_looked_at(db: PgPool) -> anyh
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_refused_token_of_the_list_leads_to_a_full_pass_that_sweeps(db: PgPool) -> anyhow::Result<()> {
+async fn case_31_a_refused_token_of_the_list_leads_to_a_full_pass_that_sweeps(
+    db: PgPool,
+) -> anyhow::Result<()> {
     let (rig, list) = three(db).await?;
     rig.settle().await?;
     rig.fake.world().remove_calendar(ANNA, "ben")?;
@@ -155,7 +157,7 @@ async fn a_refused_token_of_the_list_leads_to_a_full_pass_that_sweeps(db: PgPool
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_hidden_calendar_is_mirrored_all_the_same(db: PgPool) -> anyhow::Result<()> {
+async fn case_30_a_hidden_calendar_is_mirrored_all_the_same(db: PgPool) -> anyhow::Result<()> {
     let (rig, list) = three(db).await?;
     rig.fake.world().hide_calendar(ANNA, "ben", true)?;
     rig.settle().await?;
@@ -168,7 +170,7 @@ async fn a_hidden_calendar_is_mirrored_all_the_same(db: PgPool) -> anyhow::Resul
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_malformed_entry_does_not_cost_the_others(db: PgPool) -> anyhow::Result<()> {
+async fn case_34_a_malformed_entry_does_not_cost_the_others(db: PgPool) -> anyhow::Result<()> {
     let (rig, _) = three(db).await?;
     rig.fake.add_fault(FaultRule::new(FaultKind::Malformed).on(Api::CalendarList))?;
     rig.settle().await?;

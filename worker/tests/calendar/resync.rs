@@ -1,8 +1,10 @@
 //! Refused tokens, full passes, and steps that are done twice.
 
+use std::time::Duration;
+
 use loadtest::fake_google::{Api, EventDraft, FaultBody, FaultKind, FaultRule};
 use shared::{
-    job::{Lane, Verdict},
+    job::{JobId, Verdict},
     store::PgPool,
 };
 
@@ -29,13 +31,13 @@ async fn with_events(db: PgPool, page_size: usize, events: usize) -> anyhow::Res
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_refused_token_at_once_leads_to_a_full_pass_that_sweeps(db: PgPool) -> anyhow::Result<()> {
+async fn case_18_a_token_refused_at_once_leads_to_a_full_pass_that_sweeps(db: PgPool) -> anyhow::Result<()> {
     let (rig, job, ids) = with_events(db, 10, 5).await?;
     rig.fake.world().delete_event(ANNA, &ids[2])?;
     rig.fake.world().invalidate_event_tokens(Some(ANNA))?;
     rig.want(job).await?;
-    let refused = rig.step(job).await?;
-    assert_eq!(refused.verdict, Verdict::Continue { lane: Some(Lane::Bulk) });
+    let Verdict::Wait { after, .. } = rig.step(job).await?.verdict else { anyhow::bail!("no wait") };
+    assert!(after <= Duration::from_secs(20), "{after:?}");
     assert_eq!(rig.mirrored().await?.len(), 5, "nothing is lost before the full pass ends");
     rig.complete(job).await?;
     rig.assert_mirrors().await?;
@@ -46,7 +48,7 @@ async fn a_refused_token_at_once_leads_to_a_full_pass_that_sweeps(db: PgPool) ->
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_token_refused_on_the_second_page_too(db: PgPool) -> anyhow::Result<()> {
+async fn case_18_a_token_refused_on_the_second_page_too(db: PgPool) -> anyhow::Result<()> {
     let (rig, job, ids) = with_events(db, 2, 6).await?;
     for id in &ids {
         rig.fake.world().put_event(ANNA, EventDraft { id: Some(id.clone()), ..draft("changed")? })?;
@@ -62,7 +64,7 @@ async fn a_token_refused_on_the_second_page_too(db: PgPool) -> anyhow::Result<()
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_full_pass_that_is_refused_half_way_begins_anew(db: PgPool) -> anyhow::Result<()> {
+async fn case_18_a_full_pass_that_is_refused_half_way_begins_anew(db: PgPool) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 2).await?;
     for n in 0..5 {
         rig.fake.world().put_event(ANNA, draft(&format!("event {n}"))?)?;
@@ -76,7 +78,7 @@ async fn a_full_pass_that_is_refused_half_way_begins_anew(db: PgPool) -> anyhow:
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn tokens_that_are_refused_again_and_again_do_not_run_hot(db: PgPool) -> anyhow::Result<()> {
+async fn case_18_tokens_that_are_refused_again_and_again_do_not_run_hot(db: PgPool) -> anyhow::Result<()> {
     let (rig, job, _) = with_events(db, 10, 3).await?;
     rig.fake.world().invalidate_event_tokens(None)?;
     rig.again(job).await?;
@@ -101,7 +103,72 @@ async fn tokens_that_are_refused_again_and_again_do_not_run_hot(db: PgPool) -> a
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_page_that_is_done_twice_counts_once(db: PgPool) -> anyhow::Result<()> {
+async fn case_18_many_calendars_that_are_refused_at_once_begin_apart(db: PgPool) -> anyhow::Result<()> {
+    let (rig, _) = Rig::anna(db, 10).await?;
+    for n in 0..40 {
+        rig.fake.world().add_calendar(ANNA, None, &format!("calendar {n}"))?;
+    }
+    rig.again(rig.job_of("calendar_list").await?).await?;
+    let jobs: Vec<JobId> =
+        sqlx::query_scalar("select id from jobs where kind = 'calendar_events' order by id")
+            .fetch_all(&rig.db)
+            .await?;
+    for job in &jobs {
+        rig.again(*job).await?;
+    }
+    let full = rig.fake.stats().events.full;
+    assert_eq!((full, jobs.len()), (41, 41));
+    // An access rule changes.
+    rig.fake.world().invalidate_event_tokens(None)?;
+    let mut waits = Vec::new();
+    for job in &jobs {
+        rig.want(*job).await?;
+        let Verdict::Wait { after, .. } = rig.step(*job).await?.verdict else { anyhow::bail!("no wait") };
+        waits.push(after.as_secs_f64());
+    }
+    assert_eq!(rig.fake.stats().events.full, full, "no full pass begins at that moment");
+    waits.sort_by(f64::total_cmp);
+    assert!(waits[40] <= 20.0 && waits[40] - waits[0] > 10.0, "{waits:?}");
+    let densest = waits.windows(12).map(|some| some[11] - some[0]).fold(f64::MAX, f64::min);
+    assert!(densest > 1.0, "no second has a quarter of them: {waits:?}");
+    for job in &jobs {
+        rig.complete(*job).await?;
+    }
+    rig.assert_mirrors().await
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_19_a_full_pass_removes_what_vanished_and_keeps_ids(db: PgPool) -> anyhow::Result<()> {
+    let (rig, job, ids) = with_events(db, 2, 6).await?;
+    let calendars = "select id from calendars";
+    let calendar: i64 = sqlx::query_scalar(calendars).fetch_one(&rig.db).await?;
+    sqlx::raw_sql(
+        "create table gone (event_id text);
+        create function note() returns trigger language plpgsql as $$
+        begin insert into gone values (old.event_id); return null; end $$;
+        create trigger note after delete on events for each row execute function note();",
+    )
+    .execute(&rig.db)
+    .await?;
+    // Their tombstones are never told: the token is refused.
+    for id in &ids[..2] {
+        rig.fake.world().delete_event(ANNA, id)?;
+    }
+    rig.fake.world().invalidate_event_tokens(None)?;
+    rig.again(job).await?;
+    rig.assert_mirrors().await?;
+    let mut gone: Vec<String> = sqlx::query_scalar("select event_id from gone").fetch_all(&rig.db).await?;
+    gone.sort();
+    let mut vanished = ids[..2].to_vec();
+    vanished.sort();
+    assert_eq!(gone, vanished, "no other row was taken away on the way");
+    assert_eq!(sqlx::query_scalar::<_, i64>(calendars).fetch_one(&rig.db).await?, calendar);
+    assert_eq!(rig.events_job(ANNA).await?, job);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_35_a_page_that_two_workers_do_counts_once(db: PgPool) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 2).await?;
     for n in 0..5 {
         rig.fake.world().put_event(ANNA, draft(&format!("event {n}"))?)?;
@@ -124,7 +191,9 @@ async fn a_page_that_is_done_twice_counts_once(db: PgPool) -> anyhow::Result<()>
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn an_older_page_does_not_overwrite_rows_of_a_newer_generation(db: PgPool) -> anyhow::Result<()> {
+async fn case_35_an_older_page_does_not_overwrite_rows_of_a_newer_generation(
+    db: PgPool,
+) -> anyhow::Result<()> {
     let (rig, job, ids) = with_events(db, 10, 1).await?;
     let token = rig.context.google.as_ref().unwrap();
     let (calendar, account): (i64, i64) =

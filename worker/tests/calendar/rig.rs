@@ -9,7 +9,7 @@ use serde_json::Value;
 use shared::{
     config::google::{GoogleConfig, Limits},
     google::{Google, auth},
-    job::{AccountId, JobId, Lane, Run, TenantId, Verdict},
+    job::{AccountId, JobId, Lane, Run, StepResult, TenantId, Verdict},
     secrets::{KeyRing, Owner, generate_key},
     store::{
         PgPool,
@@ -99,6 +99,19 @@ impl Rig {
         id.bind(calendar).fetch_optional(&self.db).await?.with_context(|| format!("no job for {calendar}"))
     }
 
+    /// The one job of a kind.
+    pub async fn job_of(&self, kind: &str) -> anyhow::Result<JobId> {
+        let id = sqlx::query_scalar("select id from jobs where kind = $1");
+        id.bind(kind).fetch_optional(&self.db).await?.with_context(|| format!("no job of the kind {kind}"))
+    }
+
+    /// Takes back all runs, as from a worker that died: the rig's has no row.
+    pub async fn reap(&self) -> anyhow::Result<()> {
+        let reaped = job_state::reap(&self.db, Duration::from_secs(10), 100).await?;
+        ensure!(!reaped.is_empty(), "no run was under way");
+        Ok(())
+    }
+
     pub async fn want(&self, job: JobId) -> anyhow::Result<()> {
         let mut connection = self.db.acquire().await?;
         ensure!(job_state::want(&mut connection, &[job], None, None).await?.len() == 1, "no job {job}");
@@ -119,6 +132,12 @@ impl Rig {
     pub async fn step(&self, job: JobId) -> anyhow::Result<Stepped> {
         let run = self.claim(job).await?;
         self.step_of(&self.context, &run).await
+    }
+
+    /// Runs a step, and leaves it uncommitted.
+    pub async fn uncommitted(&self, run: &Run) -> StepResult {
+        let kind = KINDS.iter().find(|kind| kind.policy.kind == run.kind).context("no kind")?;
+        (kind.step)(&self.context, run).await
     }
 
     pub async fn step_of(&self, context: &Context, run: &Run) -> anyhow::Result<Stepped> {
@@ -157,12 +176,13 @@ impl Rig {
         Ok(Stepped { verdict, changed, wanted: wanted.iter().map(|wanted| wanted.job).collect() })
     }
 
-    /// Steps until the pass does not go on by itself. Answers the last verdict and how many steps it took.
+    /// Steps until the pass does not go on by itself within a minute. Answers the last verdict and how many steps it took.
     pub async fn pass(&self, job: JobId) -> anyhow::Result<(Verdict, usize)> {
         for steps in 1..=1000 {
-            let stepped = self.step(job).await?;
-            if !matches!(stepped.verdict, Verdict::Continue { .. }) {
-                return Ok((stepped.verdict, steps));
+            match self.step(job).await?.verdict {
+                Verdict::Continue { .. } => {}
+                Verdict::Wait { after, .. } if after < Duration::from_mins(1) => {}
+                verdict => return Ok((verdict, steps)),
             }
         }
         bail!("job {job} goes on for ever")

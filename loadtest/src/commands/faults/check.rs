@@ -36,7 +36,8 @@ pub struct Findings {
 }
 
 impl Findings {
-    fn wrong_many(&mut self, what: &str, found: &[String]) {
+    /// Adds what was found of one sort, if anything was.
+    pub fn wrong_many(&mut self, what: &str, found: &[String]) {
         if !found.is_empty() {
             let shown: Vec<_> = found.iter().take(SHOWN).map(String::as_str).collect();
             self.wrong.push(format!("{what}: {}\n    {}", found.len(), shown.join("\n    ")));

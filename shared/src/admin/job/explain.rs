@@ -5,7 +5,7 @@ mod facts;
 mod text;
 
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 pub use self::{answer::Answer, facts::Facts};
 use super::{Job, JobRef, get, last_runs};
@@ -29,11 +29,17 @@ pub struct Explanation {
 /// Explains how a job stands.
 pub async fn explain(db: &PgPool, job: &JobRef) -> Result<Explanation, AdminError> {
     let mut tx = db.begin_with("begin isolation level repeatable read read only").await?;
-    let id = job.find(&mut tx).await?;
-    let job = get(&mut tx, id).await?;
-    let runs = last_runs(&mut tx, id).await?;
-    let facts = facts::read(&mut tx, &job).await?;
+    let explanation = within(&mut tx, job).await?;
     tx.commit().await?;
+    Ok(explanation)
+}
+
+/// The same within a transaction, which must be of the isolation level repeatable read: the answer rests on several reads.
+pub async fn within(conn: &mut PgConnection, job: &JobRef) -> Result<Explanation, AdminError> {
+    let id = job.find(&mut *conn).await?;
+    let job = get(&mut *conn, id).await?;
+    let runs = last_runs(&mut *conn, id).await?;
+    let facts = facts::read(conn, &job).await?;
     let answer = answer::answer(&job, &facts, &runs);
     let text = text::sentence(&answer, &job, facts.now);
     Ok(Explanation { text, answer, job, facts, runs })

@@ -12,7 +12,7 @@ use shared::{
     },
 };
 
-use crate::jobs::{Context, calendar_list, rng, waits_for_resync};
+use crate::jobs::{Context, calendar_list, lists_anew, rng};
 
 /// Roles with which an account sees times at most.
 const BLIND: [&str; 2] = ["none", "freeBusyReader"];
@@ -60,11 +60,11 @@ pub(super) async fn page(
 
 /// Forgets the tokens: the next pass is a full one.
 pub(super) async fn expired(context: &Context, run: &Run, calendar: Calendar) -> StepResult {
-    let cursor = calendar.cursor.expired(&mut rng(run));
+    let mut rng = rng(run);
+    let cursor = calendar.cursor.expired(&mut rng);
     let mut tx = context.db.begin().await?;
     calendars::save(&mut tx, calendar.id, &cursor, None).await?;
-    let verdict = cursor.held.map_or(Verdict::Continue { lane: Some(Lane::Bulk) }, waits_for_resync);
-    Ok(Step::wrote(verdict, tx, 0))
+    Ok(Step::wrote(lists_anew(&cursor, &mut rng), tx, 0))
 }
 
 /// Takes the events out of the mirror, and has the account's list looked at.

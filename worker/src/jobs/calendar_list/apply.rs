@@ -16,7 +16,7 @@ use shared::{
     },
 };
 
-use crate::jobs::{Context, calendar_events, rng, waits_for_resync};
+use crate::jobs::{Context, calendar_events, lists_anew, rng};
 
 /// So many new calendars are wanted at once. More of them begin one after another, as fast as Google serves one user (600
 /// requests a minute): <https://developers.google.com/workspace/calendar/api/guides/quota>.
@@ -56,11 +56,11 @@ pub(super) async fn page(
 
 /// Forgets the tokens: the next pass is a full one.
 pub(super) async fn expired(context: &Context, run: &Run, account: AccountId, cursor: Cursor) -> StepResult {
-    let cursor = cursor.expired(&mut rng(run));
+    let mut rng = rng(run);
+    let cursor = cursor.expired(&mut rng);
     let mut tx = context.db.begin().await?;
     calendar_lists::save(&mut tx, account, &cursor, None).await?;
-    let verdict = cursor.held.map_or(Verdict::Continue { lane: None }, waits_for_resync);
-    Ok(Step::wrote(verdict, tx, 0))
+    Ok(Step::wrote(lists_anew(&cursor, &mut rng), tx, 0))
 }
 
 /// One job for each readable calendar, none for the others. A calendar that became readable begins anew, and so does its job,
