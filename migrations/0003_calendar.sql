@@ -71,30 +71,47 @@ create table calendars (
 );
 
 -- Events as Google gives them, series not expanded: masters, exceptions, single events. A cancelled exception stays for as
--- long as its master does. Columns for what is asked for often; `raw` has all of it.
+-- long as its master does. Columns for what is asked for often; `raw` has all of it. docs/data-model.md tells how to query.
 create table events (
     account_id         bigint      not null,
     calendar_id        bigint      not null,
     event_id           text        not null,
     -- confirmed, tentative, cancelled
     status             text        not null,
+    -- default, outOfOffice, focusTime, workingLocation, birthday, fromGmail, or what Google invents.
+    event_type         text        not null default 'default',
+    -- opaque: it makes busy; transparent: it does not.
+    transparency       text        not null default 'opaque',
+    -- default (the calendar's), public, private, confidential
+    visibility         text        not null default 'default',
     summary            text,
-    -- A timed event has moments, an all-day event has days (the end is exclusive in both), never both.
+    location           text,
+    -- A timed event has moments, an all-day event has days (the end is exclusive in both), never both. There is an end
+    -- wherever there is a start.
     start_at           timestamptz,
     end_at             timestamptz,
     start_date         date,
     end_date           date,
+    -- The end is there for form's sake only.
+    end_unspecified    boolean     not null default false,
     -- The zones as given; null: the calendar's.
     start_zone         text,
     end_zone           text,
     organizer          text,
+    creator            text,
     attendees          jsonb,
+    -- Where its video call is joined.
+    conference_url     text,
     -- RRULE, RDATE, EXDATE and EXRULE lines of a master.
     recurrence         text[],
+    -- A moment by which a master's series has ended; infinity: endless, or ended by its count. Null: no master.
+    series_end         timestamptz,
     -- The master of an exception, and which of its occurrences the exception stands for.
     recurring_event_id text,
     original_start_at  timestamptz,
     original_date      date,
+    -- The same in all calendars that the event is in.
+    ical_uid           text,
     updated            timestamptz,
     etag               text,
     sequence           integer,
@@ -110,7 +127,8 @@ create index events_timed on events (account_id, end_at, start_at)
     where end_at is not null and recurrence is null and status <> 'cancelled';
 create index events_all_day on events (account_id, end_date, start_date)
     where end_date is not null and recurrence is null and status <> 'cancelled';
-create index events_series on events (account_id) where recurrence is not null;
+-- And the series that may have occurrences then.
+create index events_series on events (account_id, series_end) where recurrence is not null;
 -- The exceptions of a master.
 create index events_exceptions on events (account_id, calendar_id, recurring_event_id)
     where recurring_event_id is not null;

@@ -158,7 +158,7 @@ fn tell(args: &Args, environment: &Path) -> anyhow::Result<()> {
   In another terminal:
     source {}
     syncfleet calendar ls
-    syncfleet event ls
+    syncfleet event ls --account 1 --from now
     syncfleet job ls
     syncfleet job explain 1
     syncfleet run ls

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod bell;
+pub mod calendar;
 pub mod config;
 pub mod google;
 pub mod job;

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bad_input;
+mod events;
 mod jobs;
 mod program;
 mod quota;

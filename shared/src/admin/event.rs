@@ -1,11 +1,18 @@
 //! `event`: what stands in the mirrored calendars.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::AdminError;
-use crate::job::AccountId;
+use super::{AdminError, account::AccountRef};
+use crate::{
+    calendar::occurrences::{self, Found},
+    job::AccountId,
+    store::calendars,
+};
+
+/// How wide a window may be that series are expanded in.
+pub const WIDEST: TimeDelta = TimeDelta::days(5 * 366);
 
 /// A mirrored event, as the provider has it: series are not expanded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,4 +78,33 @@ pub async fn ls(conn: &mut PgConnection, filter: &Filter) -> Result<Vec<Event>, 
     )
     .fetch_all(conn)
     .await?)
+}
+
+/// What happens between two moments, series expanded, the earliest first.
+pub async fn between(conn: &mut PgConnection, filter: &occurrences::Filter) -> Result<Found, AdminError> {
+    let window = filter.window;
+    if window.from >= window.to {
+        return Err(AdminError::Refused(format!(
+            "the window is empty: it is to begin ({}) before it ends ({})",
+            window.from.to_rfc3339(),
+            window.to.to_rfc3339()
+        )));
+    }
+    if window.to - window.from > WIDEST {
+        return Err(AdminError::Refused(format!(
+            "the window is too wide: {} days, at most {} are allowed",
+            (window.to - window.from).num_days(),
+            WIDEST.num_days()
+        )));
+    }
+    if calendars::zones(&mut *conn, filter.account, filter.calendar).await?.is_empty() {
+        if let Some(account) = filter.account {
+            AccountRef::Id(account).find(&mut *conn).await?;
+        }
+        if let Some(calendar) = filter.calendar {
+            let hint = "`syncfleet calendar ls` shows the calendars of an account";
+            return Err(AdminError::not_found("calendar", calendar, hint));
+        }
+    }
+    Ok(occurrences::between(conn, filter).await?)
 }

@@ -114,6 +114,38 @@ pub async fn list(conn: &mut PgConnection, account: AccountId) -> Result<Vec<Cal
     .await
 }
 
+/// A calendar's row, whose it is, and its IANA zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalendarZone {
+    /// Its row.
+    pub id: CalendarId,
+    /// Whose account sees it.
+    pub account: AccountId,
+    /// Its zone, as given.
+    pub time_zone: Option<String>,
+}
+
+/// The calendars of an account, or one calendar, or both: that calendar if it is the account's.
+pub async fn zones(
+    conn: &mut PgConnection,
+    account: Option<AccountId>,
+    calendar: Option<CalendarId>,
+) -> Result<Vec<CalendarZone>, sqlx::Error> {
+    sqlx::query_as!(
+        CalendarZone,
+        r#"-- calendars::zones
+        select id, account_id as account, time_zone
+        from calendars
+        where account_id = coalesce($1, (select account_id from calendars where id = $2))
+            and ($2::bigint is null or id = $2)
+        order by id"#,
+        account,
+        calendar,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Writes a page of the account's list. A row of a newer generation is left as it is. An entry that counted as lost is tried
 /// again if it changed, or after a day.
 pub async fn upsert(

@@ -1,8 +1,11 @@
 //! The events of mirrored calendars: table `events`.
 
+mod window;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 
+pub use self::window::{Days, EventRow, Exception, all_day, exceptions, masters, timed};
 use super::calendars::CalendarId;
 use crate::{google::calendar::EventItem, job::AccountId};
 
@@ -13,31 +16,6 @@ pub struct Mirror {
     pub account: AccountId,
     /// The calendar, as the account sees it.
     pub calendar: CalendarId,
-}
-
-/// An event, for people. Times are as in the table.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct EventRow {
-    /// The calendar's row.
-    pub calendar: CalendarId,
-    /// Google's id.
-    pub id: String,
-    /// confirmed, tentative or cancelled.
-    pub status: String,
-    /// The title.
-    pub summary: Option<String>,
-    /// When a timed event starts.
-    pub start_at: Option<DateTime<Utc>>,
-    /// When a timed event ends.
-    pub end_at: Option<DateTime<Utc>>,
-    /// The first day of an all-day event.
-    pub start_date: Option<NaiveDate>,
-    /// The day after the last day of an all-day event.
-    pub end_date: Option<NaiveDate>,
-    /// The zone of the start, if the event has its own.
-    pub zone: Option<String>,
-    /// Who organizes it.
-    pub organizer: Option<String>,
 }
 
 /// Writes a page: what is live or a cancelled exception is put in place, what is deleted goes, a series with its exceptions.
@@ -77,35 +55,46 @@ async fn upsert(
     let statuses: Vec<String> = events.iter().map(|event| event.status.clone()).collect();
     let raws: Vec<String> = events.iter().map(|event| event.raw.clone()).collect();
     let sequences: Vec<Option<i32>> = events.iter().map(|event| event.sequence).collect();
+    let unspecified: Vec<bool> = events.iter().map(|event| event.end_unspecified).collect();
+    let lines: Vec<Option<String>> = events.iter().map(|event| json(event.recurrence.as_ref())).collect();
     sqlx::query!(
         r#"-- events::upsert
         insert into events as e (
-            account_id, calendar_id, generation, event_id, status, summary, start_at, end_at, start_date, end_date,
-            start_zone, end_zone, organizer, attendees, recurrence, recurring_event_id, original_start_at,
-            original_date, updated, etag, sequence, html_link, raw
+            account_id, calendar_id, generation, event_id, status, event_type, transparency, visibility, summary,
+            location, start_at, end_at, start_date, end_date, end_unspecified, start_zone, end_zone, organizer, creator,
+            attendees, conference_url, recurrence, series_end, recurring_event_id, original_start_at, original_date,
+            ical_uid, updated, etag, sequence, html_link, raw
         )
         select
-            $1, $2, $3, event_id, status, summary, start_at, end_at, start_date, end_date,
-            start_zone, end_zone, organizer, attendees::jsonb,
+            $1, $2, $3, event_id, status, event_type, transparency, visibility, summary,
+            location, start_at, end_at, start_date, end_date, end_unspecified, start_zone, end_zone, organizer, creator,
+            attendees::jsonb, conference_url,
             case when recurrence is not null then array(select jsonb_array_elements_text(recurrence::jsonb)) end,
-            recurring_event_id, original_start_at, original_date, updated, etag, sequence, html_link, raw::jsonb
+            case when recurrence is not null then coalesce(series_end, 'infinity') end,
+            recurring_event_id, original_start_at, original_date, ical_uid, updated, etag, sequence, html_link, raw::jsonb
         from unnest(
-            $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::date[], $10::date[],
-            $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::timestamptz[],
-            $18::date[], $19::timestamptz[], $20::text[], $21::int[], $22::text[], $23::text[]
+            $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::timestamptz[],
+            $12::timestamptz[], $13::date[], $14::date[], $15::bool[], $16::text[], $17::text[], $18::text[],
+            $19::text[], $20::text[], $21::text[], $22::text[], $23::timestamptz[], $24::text[], $25::timestamptz[],
+            $26::date[], $27::text[], $28::timestamptz[], $29::text[], $30::int[], $31::text[], $32::text[]
         ) as p (
-            event_id, status, summary, start_at, end_at, start_date, end_date, start_zone, end_zone, organizer,
-            attendees, recurrence, recurring_event_id, original_start_at, original_date, updated, etag, sequence,
+            event_id, status, event_type, transparency, visibility, summary, location, start_at, end_at, start_date,
+            end_date, end_unspecified, start_zone, end_zone, organizer, creator, attendees, conference_url, recurrence,
+            series_end, recurring_event_id, original_start_at, original_date, ical_uid, updated, etag, sequence,
             html_link, raw
         )
         order by event_id
         on conflict (account_id, calendar_id, event_id) do update set
-            generation = excluded.generation, status = excluded.status, summary = excluded.summary,
-            start_at = excluded.start_at, end_at = excluded.end_at, start_date = excluded.start_date,
-            end_date = excluded.end_date, start_zone = excluded.start_zone, end_zone = excluded.end_zone,
-            organizer = excluded.organizer, attendees = excluded.attendees, recurrence = excluded.recurrence,
-            recurring_event_id = excluded.recurring_event_id, original_start_at = excluded.original_start_at,
-            original_date = excluded.original_date, updated = excluded.updated, etag = excluded.etag,
+            generation = excluded.generation, status = excluded.status, event_type = excluded.event_type,
+            transparency = excluded.transparency, visibility = excluded.visibility, summary = excluded.summary,
+            location = excluded.location, start_at = excluded.start_at, end_at = excluded.end_at,
+            start_date = excluded.start_date, end_date = excluded.end_date,
+            end_unspecified = excluded.end_unspecified, start_zone = excluded.start_zone, end_zone = excluded.end_zone,
+            organizer = excluded.organizer, creator = excluded.creator, attendees = excluded.attendees,
+            conference_url = excluded.conference_url, recurrence = excluded.recurrence,
+            series_end = excluded.series_end, recurring_event_id = excluded.recurring_event_id,
+            original_start_at = excluded.original_start_at, original_date = excluded.original_date,
+            ical_uid = excluded.ical_uid, updated = excluded.updated, etag = excluded.etag,
             sequence = excluded.sequence, html_link = excluded.html_link, raw = excluded.raw
         where e.generation <= excluded.generation"#,
         mirror.account,
@@ -113,19 +102,28 @@ async fn upsert(
         generation,
         &ids,
         &statuses,
+        &text(|event| Some(&event.event_type)) as &[Option<String>],
+        &text(|event| Some(&event.transparency)) as &[Option<String>],
+        &text(|event| Some(&event.visibility)) as &[Option<String>],
         &text(|event| event.summary.as_deref()) as &[Option<String>],
+        &text(|event| event.location.as_deref()) as &[Option<String>],
         &moments(|event| event.start.moment()) as &[Option<DateTime<Utc>>],
-        &moments(|event| event.end.moment()) as &[Option<DateTime<Utc>>],
+        &moments(EventItem::ends_at) as &[Option<DateTime<Utc>>],
         &days(|event| event.start.day()) as &[Option<NaiveDate>],
-        &days(|event| event.end.day()) as &[Option<NaiveDate>],
+        &days(EventItem::ends_on) as &[Option<NaiveDate>],
+        &unspecified,
         &text(|event| event.start.zone()) as &[Option<String>],
         &text(|event| event.end.zone()) as &[Option<String>],
         &text(|event| event.organizer.as_deref()) as &[Option<String>],
+        &text(|event| event.creator.as_deref()) as &[Option<String>],
         &text(|event| event.attendees.as_deref()) as &[Option<String>],
-        &text(|event| event.recurrence.as_deref()) as &[Option<String>],
+        &text(|event| event.conference_url.as_deref()) as &[Option<String>],
+        &lines as &[Option<String>],
+        &moments(EventItem::series_end) as &[Option<DateTime<Utc>>],
         &text(|event| event.recurring_event_id.as_deref()) as &[Option<String>],
         &moments(|event| event.original_start.moment()) as &[Option<DateTime<Utc>>],
         &days(|event| event.original_start.day()) as &[Option<NaiveDate>],
+        &text(|event| event.ical_uid.as_deref()) as &[Option<String>],
         &moments(|event| event.updated) as &[Option<DateTime<Utc>>],
         &text(|event| event.etag.as_deref()) as &[Option<String>],
         &sequences as &[Option<i32>],
@@ -135,6 +133,11 @@ async fn upsert(
     .execute(conn)
     .await
     .map(|done| done.rows_affected())
+}
+
+/// Arrays of arrays are none in SQL: the inner ones go as text.
+fn json(lines: Option<&Vec<String>>) -> Option<String> {
+    lines.and_then(|lines| serde_json::to_string(lines).ok())
 }
 
 async fn remove(
@@ -206,39 +209,4 @@ pub async fn clear(conn: &mut PgConnection, calendars: &[CalendarId]) -> Result<
     .execute(conn)
     .await
     .map(|done| done.rows_affected())
-}
-
-/// Events of an account that lie, wholly or in part, between two moments, by their start; series are not expanded, only their
-/// exceptions are told. All-day events count by their days in UTC.
-pub async fn between(
-    conn: &mut PgConnection,
-    account: AccountId,
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<EventRow>, sqlx::Error> {
-    sqlx::query_as!(
-        EventRow,
-        r#"-- events::between
-        select
-            calendar_id as "calendar!", event_id as "id!", status as "status!", summary, start_at, end_at, start_date, end_date,
-            start_zone as zone, organizer
-        from (
-            select * from events
-            where account_id = $1 and end_at is not null and recurrence is null and status <> 'cancelled'
-                and end_at > $2 and start_at < $3
-            union all
-            select * from events
-            where account_id = $1 and end_date is not null and recurrence is null and status <> 'cancelled'
-                and end_date > ($2 at time zone 'utc')::date and start_date <= ($3 at time zone 'utc')::date
-        ) as found
-        order by coalesce(start_at, start_date::timestamp at time zone 'utc'), event_id
-        limit $4"#,
-        account,
-        from,
-        to,
-        limit,
-    )
-    .fetch_all(conn)
-    .await
 }

@@ -5,6 +5,10 @@ use loadtest::fake_google::{EventDraft, Options, When};
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::json;
 use shared::{
+    calendar::{
+        Window,
+        occurrences::{self, Filter},
+    },
     job::{Lane, Verdict},
     store::PgPool,
 };
@@ -189,8 +193,9 @@ async fn events_between_two_moments(db: PgPool) -> anyhow::Result<()> {
     rig.complete(job).await?;
     let account: i64 = sqlx::query_scalar("select id from accounts").fetch_one(&rig.db).await?;
     let mut connection = rig.db.acquire().await?;
-    let (from, to) = ("2026-03-01T10:00:00Z".parse()?, "2026-03-01T12:00:00Z".parse()?);
-    let found = shared::store::events::between(&mut connection, account, from, to, 10).await?;
+    let window = Window { from: "2026-03-01T10:00:00Z".parse()?, to: "2026-03-01T12:00:00Z".parse()? };
+    let filter = Filter { account: Some(account), calendar: None, window, limit: 10 };
+    let found = occurrences::between(&mut connection, &filter).await?.occurrences;
     let names: Vec<_> = found.iter().filter_map(|event| event.summary.as_deref()).collect();
     assert_eq!(names, ["all day", "reaches in", "within"]);
     Ok(())
