@@ -1,6 +1,7 @@
 //! Drives load and faults against syncfleet, and runs the fake providers on their own.
 
 mod commands {
+    pub mod calendar;
     pub mod engine;
     pub mod fairness;
     pub mod fake_google;
@@ -29,6 +30,8 @@ enum Command {
     Idle(commands::idle::Args),
     /// Drive millions of runs with a long-running reader open
     Soak(commands::soak::Args),
+    /// Measure first and incremental syncs of Google calendars, beside a bare loop that copies the same pages
+    Calendar(commands::calendar::Args),
     /// Run a fake Google until Ctrl-C
     FakeGoogle(commands::fake_google::Args),
     /// Run a fleet under faults, and compare what it mirrored with the truth
@@ -43,6 +46,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Fairness(args) => commands::fairness::run(args).await,
         Command::Idle(args) => commands::idle::run(args).await,
         Command::Soak(args) => commands::soak::run(args).await,
+        Command::Calendar(args) => commands::calendar::run(args).await,
         Command::FakeGoogle(args) => commands::fake_google::run(args).await,
         Command::Faults(args) => commands::faults::run(args).await,
     }

@@ -2,6 +2,7 @@
 //! All of it is left as it was found.
 
 pub mod fleet;
+pub mod google;
 pub mod jobs;
 pub mod metrics;
 pub mod stats;

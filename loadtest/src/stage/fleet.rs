@@ -43,22 +43,33 @@ pub struct Role {
 impl Stage {
     /// Starts a fleet with these lanes, and waits until it is ready.
     pub async fn fleet(&self, lanes: &str) -> anyhow::Result<Fleet> {
+        self.fleet_with(lanes, &[]).await
+    }
+
+    /// The same, with further settings in the environment.
+    pub async fn fleet_with(&self, lanes: &str, settings: &[(&str, String)]) -> anyhow::Result<Fleet> {
         let mut fleet = Fleet {
-            scheduler: self.role("scheduler", &[]).await?,
-            worker: self.role("worker", &["--lanes", lanes]).await?,
+            scheduler: self.role("scheduler", &[], settings).await?,
+            worker: self.role("worker", &["--lanes", lanes], settings).await?,
         };
         fleet.scheduler.ready().await?;
         fleet.worker.ready().await?;
         Ok(fleet)
     }
 
-    async fn role(&self, name: &'static str, arguments: &[&str]) -> anyhow::Result<Role> {
+    async fn role(
+        &self,
+        name: &'static str,
+        arguments: &[&str],
+        settings: &[(&str, String)],
+    ) -> anyhow::Result<Role> {
         // Free a moment later again: whoever else takes it in between makes the role fail with a clear word.
         let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?;
         let log = self.folder.path().join(format!("{name}.log"));
         let child = Command::new(&self.program)
             .arg(name)
             .args(arguments)
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .env("DATABASE_URL", self.database_url.expose_secret())
             .env("REDIS_URL", self.redis_url.expose_secret())
             .env("SYNCFLEET_ADMIN_ADDR", admin.to_string())

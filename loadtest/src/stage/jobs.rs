@@ -110,10 +110,15 @@ impl Wanter {
     }
 }
 
-/// How many passes the worker has completed since it was started.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter")]
+/// How many passes that do nothing the worker has completed since it was started.
 pub async fn passes_of(fleet: &Fleet) -> anyhow::Result<usize> {
+    passes_of_kind(fleet, KIND).await
+}
+
+/// The same for jobs of another kind.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter")]
+pub async fn passes_of_kind(fleet: &Fleet, kind: &str) -> anyhow::Result<usize> {
     let text = fleet.worker.metrics().await?;
-    Ok(metrics::sum(&text, "syncfleet_job_attempts_total", &[("kind", KIND), ("outcome", "complete")])
+    Ok(metrics::sum(&text, "syncfleet_job_attempts_total", &[("kind", kind), ("outcome", "complete")])
         as usize)
 }

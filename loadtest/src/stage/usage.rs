@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    ops::{Div, Sub},
+    ops::{Add, Div, Sub},
     time::Duration,
 };
 
@@ -33,6 +33,20 @@ impl Sub for Cpu {
             postgres: self.postgres - earlier.postgres,
             redis: self.redis - earlier.redis,
             driver: self.driver - earlier.driver,
+        }
+    }
+}
+
+impl Add for Cpu {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            worker: self.worker + other.worker,
+            scheduler: self.scheduler + other.scheduler,
+            postgres: self.postgres + other.postgres,
+            redis: self.redis + other.redis,
+            driver: self.driver + other.driver,
         }
     }
 }
@@ -86,6 +100,11 @@ pub fn memory(pid: u32) -> anyhow::Result<Memory> {
         anyhow::Ok(kib / 1024.0)
     };
     Ok(Memory { now: mib("VmRSS:")?, peak: mib("VmHWM:")? })
+}
+
+/// The CPU seconds that a process has used by now.
+pub fn process_cpu(pid: u32) -> anyhow::Result<f64> {
+    Ok(seconds(stat(pid)?.own))
 }
 
 /// The process that started a process.

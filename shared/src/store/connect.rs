@@ -50,12 +50,20 @@ pub fn options(url: &SecretString, name: &str) -> anyhow::Result<PgConnectOption
     ]))
 }
 
+/// A connection that was given back this short a time ago, and answered then, is handed out without being asked again.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// Opens a pool. Connects lazily: a server that is away is waited for by the callers, who can tell what they wait for.
 pub fn connect(url: &SecretString, session: &Session) -> anyhow::Result<PgPool> {
     Ok(PgPoolOptions::new()
         .max_connections(session.connections)
         .acquire_timeout(session.wait)
         .idle_timeout(Duration::from_mins(5))
+        .test_before_acquire(false)
+        .before_acquire(|connection, of| {
+            let is_fresh = of.idle_for < FRESH;
+            Box::pin(async move { if is_fresh { Ok(true) } else { is_alive(connection).await } })
+        })
         .after_release(|connection, _| Box::pin(is_alive(connection)))
         .connect_lazy_with(options(url, &session.name)?))
 }

@@ -1,0 +1,60 @@
+//! Accounts of the fake Google in the database, as if they had signed in.
+
+use anyhow::{Context, ensure};
+use loadtest::fake_google::SeededAccount;
+use shared::{
+    google::auth::REFRESH_TOKEN,
+    job::JobId,
+    secrets::{KeyRing, Owner},
+    store::{
+        PgConnection, PgPool,
+        accounts::{self, NewAccount},
+        secrets, tenants,
+    },
+};
+
+/// Adds accounts, each with a tenant of its own. The jobs of their lists, which are given back, run when they are wanted.
+pub async fn add(db: &PgPool, keys: &KeyRing, people: &[SeededAccount]) -> anyhow::Result<Vec<JobId>> {
+    let mut tx = db.begin().await?;
+    let mut jobs = Vec::with_capacity(people.len());
+    for person in people {
+        let tenant = tenants::ensure(&mut tx, person.email.split('@').next().unwrap_or_default()).await?;
+        let new = NewAccount { tenant, provider: "google", subject: None, email: &person.email };
+        let account = accounts::insert(&mut tx, &new).await?.context("the account is there already")?;
+        let owner = Owner::account(account, REFRESH_TOKEN);
+        secrets::put(&mut tx, keys, owner, &person.refresh_token.as_str().into(), None).await?;
+        jobs.push(list_job(&mut tx, tenant, account).await?);
+    }
+    tx.commit().await?;
+    Ok(jobs)
+}
+
+async fn list_job(conn: &mut PgConnection, tenant: i64, account: i64) -> Result<JobId, sqlx::Error> {
+    sqlx::query_scalar(
+        "with made as (
+            insert into jobs (kind, key, tenant_id, account_id)
+            values ('calendar_list', $2::bigint::text, $1, $2::bigint)
+            returning id, kind, tenant_id, account_id
+        )
+        insert into job_state (job_id, kind, tenant_id, account_id, lane, run_at)
+        select id, kind, tenant_id, account_id, 'normal', 'infinity' from made
+        returning job_id",
+    )
+    .bind(tenant)
+    .bind(account)
+    .fetch_one(conn)
+    .await
+}
+
+/// The jobs that mirror these calendars.
+pub async fn jobs_of(db: &PgPool, calendars: &[String]) -> anyhow::Result<Vec<JobId>> {
+    let jobs: Vec<JobId> = sqlx::query_scalar(
+        "select j.id from jobs j join calendars c on c.id::text = j.key
+        where j.kind = 'calendar_events' and c.google_id = any($1) order by j.id",
+    )
+    .bind(calendars)
+    .fetch_all(db)
+    .await?;
+    ensure!(jobs.len() == calendars.len(), "{} calendars have {} jobs", calendars.len(), jobs.len());
+    Ok(jobs)
+}
