@@ -121,7 +121,7 @@ async fn case_69_a_fleet_stays_below_the_projects_limit_in_any_minute(db: PgPool
     let limits = Limits { per_minute: 1_000, user_per_minute: 100_000, per_day: 1_000_000 };
     let mut fleet = Fleet::new(db, limits, 4, &[7]);
     let turn = Duration::from_secs(20);
-    let mut at = turn - LIFE - WAY;
+    let mut at = turn.saturating_sub(LIFE + WAY);
     while at < turn + 2 * MINUTE {
         let late = if at < turn { LIFE + WAY } else { Duration::ZERO };
         for worker in 0..fleet.workers.len() {
@@ -187,7 +187,7 @@ async fn a_block_is_not_spent_after_its_time_nor_twice(db: PgPool) {
     for drawn in &draw_at(&db, Duration::ZERO, &asks).await {
         blocks.take(&asks[0], drawn, now, now);
     }
-    assert_eq!(blocks.spend(7, 2, now + LIFE - Duration::from_millis(1)), Spend::Spent);
+    assert_eq!(blocks.spend(7, 2, now + LIFE.saturating_sub(Duration::from_millis(1))), Spend::Spent);
     assert_eq!(blocks.spend(7, 3, now), Spend::Draw, "two units are left");
     assert_eq!(blocks.spend(8, 1, now), Spend::Draw, "of another account there are none");
     assert_eq!(blocks.spend(7, 2, now + LIFE), Spend::Draw, "too late");
@@ -200,13 +200,13 @@ async fn a_days_limit_holds_until_midnight_in_california(db: PgPool) {
     let project = [ask(None, 8, 1_000, Some(10))];
     // 1,780,000,000 is 20:26:40 UTC on May 28, 2026: 13:26:40 in California.
     assert_eq!(draw_at(&db, Duration::ZERO, &project).await[0].units, 8);
-    let drawn = draw_at(&db, Duration::from_secs(60), &[Ask { unspent: 1, ..project[0] }]).await[0];
+    let drawn = draw_at(&db, Duration::from_mins(1), &[Ask { unspent: 1, ..project[0] }]).await[0];
     assert_eq!(drawn.units, 3, "what is left of the day, with what was drawn and not spent");
-    let drawn = draw_at(&db, Duration::from_secs(120), &project).await[0];
+    let drawn = draw_at(&db, Duration::from_mins(2), &project).await[0];
     let midnight = TimeDelta::seconds(10 * 3_600 + 33 * 60 + 20 - 120).to_std().unwrap();
     assert_eq!((drawn.units, drawn.full), (0, midnight));
     assert_eq!(drawn.soon, midnight + Duration::from_millis(1));
-    assert_eq!(draw_at(&db, Duration::from_secs(120) + midnight, &project).await[0].units, 8);
+    assert_eq!(draw_at(&db, Duration::from_mins(2) + midnight, &project).await[0].units, 8);
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]

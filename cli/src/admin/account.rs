@@ -45,7 +45,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Add an account, or give one a new refresh token
-    Add(Add),
+    Add(Box<Add>),
     /// List accounts in the order of their numbers
     Ls {
         /// Of this tenant only

@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn clients_of_one_project_count_together() {
         let project = |id: &str| {
-            let args = GoogleArgs { client_id: Some(id.to_owned()), ..args() };
+            let args = Google { client_id: Some(id.to_owned()), ..args() };
             args.config().unwrap().unwrap().project().to_owned()
         };
         assert_eq!(project("123456-abc.apps.googleusercontent.com"), "123456");

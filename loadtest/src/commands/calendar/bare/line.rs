@@ -17,7 +17,8 @@ pub const COPY: &str = "copy bare_events (
 struct Event<'a> {
     id: String,
     status: String,
-    event_type: Option<String>,
+    #[serde(rename = "eventType")]
+    kind: Option<String>,
     transparency: Option<String>,
     visibility: Option<String>,
     summary: Option<String>,
@@ -72,7 +73,7 @@ pub fn append(lines: &mut String, account: usize, calendar: usize, raw: &str) ->
     let columns = numbers.iter().map(|number| Some(number.as_str())).chain([
         Some(event.id.as_str()),
         Some(event.status.as_str()),
-        Some(event.event_type.as_deref().unwrap_or("default")),
+        Some(event.kind.as_deref().unwrap_or("default")),
         Some(event.transparency.as_deref().unwrap_or("opaque")),
         Some(event.visibility.as_deref().unwrap_or("default")),
         event.summary.as_deref(),
