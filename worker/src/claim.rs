@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::DateTime;
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, histogram};
 use rand::{RngExt, seq::SliceRandom};
 use shared::{
     job::{JobId, Lane, Run},
@@ -19,7 +19,7 @@ use shared::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Worker, new_id};
+use crate::{Worker, new_id, slot::Slot};
 
 /// The most runs of one claim.
 const BATCH: usize = 500;
@@ -39,7 +39,7 @@ pub struct Claimed {
     /// The run.
     pub run: Run,
     /// Given back when this is dropped.
-    pub slot: OwnedSemaphorePermit,
+    pub slot: Slot,
 }
 
 /// Fills a lane's slots until the soft word.
@@ -62,7 +62,8 @@ pub async fn run(worker: Arc<Worker>, lane: Lane, hand_on: mpsc::Sender<Claimed>
                 trouble.over();
                 for run in runs {
                     // There is a slot for each: not more ids were asked for. And a place in the channel for each slot.
-                    let Some(slot) = slots.split(1) else { break };
+                    let Some(permit) = slots.split(1) else { break };
+                    let slot = Slot::fill(lane, &worker.busy, permit);
                     if hand_on.send(Claimed { run, slot }).await.is_err() {
                         return;
                     }
@@ -75,7 +76,6 @@ pub async fn run(worker: Arc<Worker>, lane: Lane, hand_on: mpsc::Sender<Claimed>
                 }
             }
         }
-        gauge!("syncfleet_worker_slots_busy", "lane" => lane.as_str()).set(worker.busy().of(lane));
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, histogram};
 use rand::{SeedableRng, rngs::StdRng};
 use shared::{
     job::{Failure, Lane, Run, Step, Verdict},
@@ -33,6 +33,7 @@ use crate::{
     claim::Claimed,
     commit::{self, Batch, Ended, Quiet},
     jobs::Kind,
+    slot::Slot,
 };
 
 /// All that may become of a run, as in the label `outcome`.
@@ -65,7 +66,7 @@ impl Executor {
         self.execute_run(run, slot).instrument(span).await;
     }
 
-    async fn execute_run(&self, run: Run, slot: tokio::sync::OwnedSemaphorePermit) {
+    async fn execute_run(&self, run: Run, slot: Slot) {
         let lane = run.lane;
         histogram!("syncfleet_job_start_delay_seconds", "lane" => lane.as_str())
             .record((run.started_at - run.due_at).as_seconds_f64().max(0.0));
@@ -96,7 +97,6 @@ impl Executor {
                 self.ended(&run, ended);
             }
         }
-        gauge!("syncfleet_worker_slots_busy", "lane" => lane.as_str()).set(self.worker.busy().of(lane));
     }
 
     fn ended(&self, run: &Run, ended: Ended) {

@@ -141,7 +141,7 @@ async fn beat_until(worker: &Worker, name: &str, options: &PgConnectOptions, sto
             version: env!("CARGO_PKG_VERSION"),
             kinds: &worker.kind_names,
             slots: worker.lanes,
-            busy: worker.busy(),
+            busy: worker.busy.lanes(),
         };
         let sent = Instant::now();
         match tokio::time::timeout(PATIENCE, beat_once(&mut connection, options, &beat)).await {

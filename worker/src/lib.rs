@@ -11,6 +11,7 @@ pub mod execute;
 pub mod heartbeat;
 pub mod held;
 pub mod jobs;
+pub mod slot;
 
 use std::{
     sync::{
@@ -40,6 +41,7 @@ use crate::{
     heartbeat::{Alive, Heart},
     held::Held,
     jobs::{Context, Kind},
+    slot::Busy,
 };
 
 /// How long a worker's tasks take to end at the most. With the farewells to its servers, a worker ends within 25 seconds,
@@ -75,6 +77,8 @@ pub struct Worker {
     pub lanes: Lanes,
     /// The free slots.
     pub slots: [Arc<Semaphore>; Lane::ALL.len()],
+    /// Those in use.
+    pub busy: Arc<Busy>,
     /// The leases in memory.
     pub held: Held,
     /// The last acknowledged beat.
@@ -128,16 +132,6 @@ impl Worker {
         let slots: u32 = Lane::ALL.into_iter().map(|lane| self.lanes.of(lane)).sum();
         self.suspects.load(Ordering::Relaxed) < (slots as usize / 4).max(1)
     }
-
-    /// Slots in use.
-    #[must_use]
-    pub fn busy(&self) -> Lanes {
-        let busy = |lane: Lane| {
-            let free = self.slots[lane as usize].available_permits();
-            self.lanes.of(lane).saturating_sub(u32::try_from(free).unwrap_or(u32::MAX))
-        };
-        Lanes { interactive: busy(Lane::Interactive), normal: busy(Lane::Normal), bulk: busy(Lane::Bulk) }
-    }
 }
 
 /// A new time-ordered id. Its time only chooses the history's partition; order and due times are the database's.
@@ -169,6 +163,7 @@ pub fn start(
         kinds: settings.kinds,
         kind_names: settings.kinds.iter().map(|kind| kind.policy.kind.to_owned()).collect(),
         hard: tasks.hard().clone(),
+        busy: Arc::default(),
         suspects: AtomicUsize::new(0),
     });
     let heart = heartbeat::start(settings, &worker).context("cannot start the heartbeat's thread")?;

@@ -12,12 +12,13 @@ use shared::{
     shutdown::Tasks,
     store::job_state::{self, Completed, Completion},
 };
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::settle;
 use crate::{
     Worker,
     execute::{finished, record},
+    slot::Slot,
 };
 
 /// The most passes of one commit.
@@ -38,7 +39,7 @@ pub struct Quiet {
     /// What the step counted as changed outside of the database.
     pub changed: u32,
     /// Free when the commit is known.
-    pub slot: OwnedSemaphorePermit,
+    pub slot: Slot,
 }
 
 /// Where quiet passes are brought.
