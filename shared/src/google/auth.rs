@@ -257,7 +257,11 @@ impl Refresh<'_> {
         else {
             return Ok(Owned::Ours);
         };
-        Ok(match self.google.primary_calendar(&grant.access_token).await {
+        let primary = match self.google.0.budget.spend(self.db, self.account, 1).await {
+            Ok(()) => self.google.primary_calendar(&grant.access_token).await,
+            Err(error) => Err(error.to_string()),
+        };
+        Ok(match primary {
             Ok(Some(email)) if !email.eq_ignore_ascii_case(&account.email) => {
                 Owned::Foreign(format!("that of {email}, not of {}", account.email))
             }

@@ -69,8 +69,8 @@ fn retry_after(response: &Response) -> Option<Duration> {
 }
 
 impl Google {
-    /// Makes a call for an account, if the budget has units for it, and gives its raw body. After a 401 the access token is refreshed once and the call is made
-    /// again.
+    /// Makes a call for an account, if the budget has units for it, and gives its raw body. After a 401 the access token is
+    /// refreshed once and the call is made again.
     pub(super) async fn execute<F>(
         &self,
         db: &PgPool,

@@ -32,7 +32,7 @@ fn on(text: &str) -> Option<NaiveDate> {
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn odd_times_are_kept_as_given_and_can_be_asked_for(db: PgPool) {
+async fn case_26_odd_times_are_kept_as_given_and_can_be_asked_for(db: PgPool) {
     let mirror = calendar(&db, "Europe/Berlin").await;
     let day = json!({"id": "day", "start": {"date": "2026-03-29"}, "end": {"date": "2026-03-31"}});
     let expected = Times { start_date: on("2026-03-29"), end_date: on("2026-03-31"), ..Times::default() };
