@@ -14,7 +14,7 @@ use shared::{
         errors::{CallError, Class},
         quota::QuotaError,
     },
-    job::{AccountId, GateScope, JobId, Lanes, Parked, ThrottledBy, Verdict},
+    job::{AccountId, GateScope, JobId, Lanes, ThrottledBy, Verdict},
     shutdown::Tasks,
     store::{
         PgPool, gates,
