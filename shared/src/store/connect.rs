@@ -69,9 +69,10 @@ pub fn connect(url: &SecretString, session: &Session) -> anyhow::Result<PgPool> 
 }
 
 /// The pool asks a connection that comes back for a sign of life, and waits for it without a limit: a connection that nobody
-/// answers any more would keep its place for ever.
+/// answers any more would keep its place for ever. One that is dead is replaced without a word: whoever used it says so.
 async fn is_alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    limited(Duration::from_secs(5), connection.ping()).await.map(|()| true)
+    let answer: Result<(), sqlx::Error> = limited(Duration::from_secs(5), connection.ping()).await;
+    Ok(answer.is_ok())
 }
 
 /// Connects once and leaves again, to learn early and in plain words why the database cannot be reached.
