@@ -53,8 +53,16 @@ pub async fn run(worker: Arc<Worker>, lane: Lane, hand_on: mpsc::Sender<Claimed>
         let offered = soft.run_until_cancelled(next_ids(&worker, lane, slots.num_permits())).await;
         let runs = match offered {
             None => return,
-            Some(Ok(ids)) if ids.is_empty() => continue,
-            Some(Ok(ids)) => claim(&worker, lane, &ids).await,
+            Some(Ok(next)) if next.ids.is_empty() => continue,
+            Some(Ok(next)) => {
+                let runs = claim(&worker, lane, &next.ids).await;
+                // Due, but not for this worker: the next look finds the same.
+                let in_vain = next.of_table && runs.as_ref().is_ok_and(Vec::is_empty);
+                if in_vain && soft.run_until_cancelled(pause()).await.is_none() {
+                    return;
+                }
+                runs
+            }
             Some(Err(error)) => Err(error),
         };
         match runs {
@@ -90,21 +98,35 @@ async fn free_slots(worker: &Worker, lane: Lane) -> Result<OwnedSemaphorePermit,
     Ok(taken)
 }
 
+/// Ids to claim.
+struct Next {
+    ids: Vec<JobId>,
+    /// Found in the table, not rung.
+    of_table: bool,
+}
+
 /// Ids to claim: from the bell, or from `PostgreSQL` where the bell is away or has forgotten some.
-async fn next_ids(worker: &Worker, lane: Lane, most: usize) -> Result<Vec<JobId>, sqlx::Error> {
+async fn next_ids(worker: &Worker, lane: Lane, most: usize) -> Result<Next, sqlx::Error> {
     if let Ok(ids) = worker.bell.take(lane, most, WAIT).await {
         if !ids.is_empty() {
             let mut seen = HashSet::with_capacity(ids.len());
-            return Ok(ids.into_iter().filter(|id| seen.insert(*id)).collect());
+            let ids = ids.into_iter().filter(|id| seen.insert(*id)).collect();
+            return Ok(Next { ids, of_table: false });
         }
-        return due_ids(worker, lane, most, Some(FORGOTTEN)).await;
+        let ids = due_ids(worker, lane, most, Some(FORGOTTEN)).await?;
+        return Ok(Next { ids, of_table: true });
     }
     let ids = due_ids(worker, lane, most, None).await?;
     if ids.is_empty() {
-        let pause = ASK.mul_f64(rand::rng().random_range(0.5..1.5));
-        tokio::time::sleep(pause).await;
+        pause().await;
     }
-    Ok(ids)
+    Ok(Next { ids, of_table: true })
+}
+
+/// The pause between two looks into the table.
+async fn pause() {
+    let time = ASK.mul_f64(rand::rng().random_range(0.5..1.5));
+    tokio::time::sleep(time).await;
 }
 
 /// Ids of due jobs, straight from the table. Other workers do the same at the same moment, so each takes some at random from

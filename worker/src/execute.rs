@@ -58,7 +58,8 @@ impl Executor {
         Self { worker: Arc::clone(worker), quiet, one_suspect: Semaphore::new(1), hard: tasks.hard().clone() }
     }
 
-    /// Runs one step and commits its verdict. The slot is free when this returns.
+    /// Runs one step and commits its verdict. The slot is free when the commit is known: when this returns, or for a
+    /// quiet pass a little later.
     pub async fn execute(&self, claimed: Claimed) {
         let Claimed { run, slot } = claimed;
         let span =

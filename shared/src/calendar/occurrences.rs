@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use super::{Series, Time, Window, Zone};
 use crate::{
@@ -67,7 +67,9 @@ pub struct Found {
 
 /// What happens in a window. Cancelled events do not; days lie where the calendar's zone has them.
 pub async fn between(conn: &mut PgConnection, filter: &Filter) -> Result<Found, sqlx::Error> {
-    let calendars = calendars::zones(&mut *conn, filter.account, filter.calendar).await?;
+    // One view of the mirror for all of it: a page may be committed meanwhile.
+    let mut tx = conn.begin_with("begin isolation level repeatable read read only").await?;
+    let calendars = calendars::zones(&mut tx, filter.account, filter.calendar).await?;
     let Some(account) = calendars.first().map(|calendar| calendar.account) else {
         return Ok(Found::default());
     };
@@ -83,10 +85,11 @@ pub async fn between(conn: &mut PgConnection, filter: &Filter) -> Result<Found, 
     let days: Vec<Days> = ids.iter().map(days).collect();
     let most = i64::try_from(filter.limit).unwrap_or(i64::MAX).saturating_add(1);
 
-    let mut rows = events::timed(&mut *conn, account, &ids, window, most).await?;
-    rows.append(&mut events::all_day(&mut *conn, account, &days, most).await?);
-    let masters = events::masters(&mut *conn, account, &ids, window).await?;
-    let mut exceptions = by_master(events::exceptions(conn, account, &masters).await?);
+    let mut rows = events::timed(&mut tx, account, &ids, window, most).await?;
+    rows.append(&mut events::all_day(&mut tx, account, &days, most).await?);
+    let masters = events::masters(&mut tx, account, &ids, window).await?;
+    let mut exceptions = by_master(events::exceptions(&mut tx, account, &masters).await?);
+    tx.commit().await?;
 
     let mut earliest = Earliest::new(filter.limit);
     for row in &rows {

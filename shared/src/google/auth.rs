@@ -246,22 +246,30 @@ impl Refresh<'_> {
         AuthError::OtherSubject { account: self.account, whose }
     }
 
-    /// Whose a grant is that comes without an ID token. Only the first one of a refresh token that was stored unchecked is
-    /// looked at: the account's scopes are not known until then.
+    /// Whose a grant is while the account's subject cannot tell it: by its address. Without an ID token only the first grant of a
+    /// refresh token that was stored unchecked is looked at: the account's scopes are not known until then.
     async fn owner(&self, grant: &Grant) -> Result<Owned, AuthError> {
         let account = {
             let mut connection = self.db.acquire().await?;
             accounts::get(&mut connection, self.account).await?
         };
-        let Some(account) = account.filter(|account| account.scopes.is_none() && grant.claims.is_none())
-        else {
+        let is_open = |account: &accounts::AccountRow| match grant.claims {
+            // Else the subject tells.
+            Some(_) => account.subject.is_none(),
+            None => account.scopes.is_none(),
+        };
+        let Some(account) = account.filter(is_open) else {
             return Ok(Owned::Ours);
         };
-        let primary = match self.google.0.budget.spend(self.db, self.account, 1).await {
-            Ok(()) => self.google.primary_calendar(&grant.access_token).await,
-            Err(error) => Err(error.to_string()),
+        let claimed = grant.claims.as_ref().and_then(|claims| claims.email.clone());
+        let address = match claimed {
+            Some(email) => Ok(Some(email)),
+            None => match self.google.0.budget.spend(self.db, self.account, 1).await {
+                Ok(()) => self.google.primary_calendar(&grant.access_token).await,
+                Err(error) => Err(error.to_string()),
+            },
         };
-        Ok(match primary {
+        Ok(match address {
             Ok(Some(email)) if !email.eq_ignore_ascii_case(&account.email) => {
                 Owned::Foreign(format!("that of {email}, not of {}", account.email))
             }

@@ -8,7 +8,7 @@ use super::{
     refresh::{self, Answer, Grant},
     usable,
 };
-use crate::google::Google;
+use crate::google::{Google, errors};
 
 /// What the provider told of a refresh token that is not stored yet.
 #[derive(Debug, Clone)]
@@ -87,8 +87,14 @@ impl Google {
                     .map_err(|_| failed("the answer is no entry of a list of calendars".to_owned()))?;
                 Ok(Some(primary.id).filter(|id| id.contains('@')))
             }
-            401 | 403 | 404 => Ok(None),
-            status => Err(failed(format!("Google answered {status}"))),
+            status => {
+                let body = response.bytes().await.unwrap_or_default();
+                let answer = errors::Answer::new(status, serde_json::from_slice(&body).ok().as_ref());
+                match errors::classify(&answer, false) {
+                    errors::Class::MissingScope => Ok(None),
+                    _ => Err(failed(format!("Google answered {status}"))),
+                }
+            }
         }
     }
 }

@@ -49,8 +49,8 @@ pub async fn park_gated(conn: &mut PgConnection, limit: i64) -> Result<u64, sqlx
     .map(|done| done.rows_affected())
 }
 
-/// Makes due again, spread over `spread`, the jobs that are parked behind gates that have opened, at most `limit`; and takes
-/// away the opened gates that nobody is parked behind any more. Says how many jobs went.
+/// Makes due again, spread over `spread`, the jobs that are parked behind gates that have opened and behind none that is closed,
+/// at most `limit`; and takes away the opened gates that hold nobody any more. Says how many jobs went.
 pub async fn unpark_opened(
     conn: &mut PgConnection,
     spread: Duration,
@@ -71,6 +71,15 @@ pub async fn unpark_opened(
                         or lane::text in (select target from opened where scope = 'lane')
                         or tenant_id::text in (select target from opened where scope = 'tenant')
                         or account_id::text in (select target from opened where scope = 'account')
+                    ) and not exists (
+                        -- Another gate still holds it.
+                        select from gates c
+                        where (c.until is null or c.until > clock()) and (
+                            c.scope = 'kind' and c.target = s.kind
+                            or c.scope = 'lane' and c.target = s.lane::text
+                            or c.scope = 'tenant' and c.target = s.tenant_id::text
+                            or c.scope = 'account' and c.target = s.account_id::text
+                        )
                     )
                     or parked = 'sign_in'
                         and account_id::text in (
@@ -98,11 +107,24 @@ pub async fn unpark_opened(
             delete from gates g
             where until <= clock() and not exists (
                 select from job_state s
-                where phase = 'parked' and parked in ('gate', 'sign_in') and (
-                    g.scope = 'kind' and s.kind = g.target
-                    or g.scope = 'lane' and s.lane::text = g.target
-                    or g.scope = 'tenant' and s.tenant_id::text = g.target
-                    or g.scope = 'account' and s.account_id::text = g.target
+                where phase = 'parked' and (
+                    parked = 'gate' and (
+                        g.scope = 'kind' and s.kind = g.target
+                        or g.scope = 'lane' and s.lane::text = g.target
+                        or g.scope = 'tenant' and s.tenant_id::text = g.target
+                        or g.scope = 'account' and s.account_id::text = g.target
+                    ) and not exists (
+                        -- Another gate still holds it.
+                        select from gates c
+                        where (c.until is null or c.until > clock()) and (
+                            c.scope = 'kind' and c.target = s.kind
+                            or c.scope = 'lane' and c.target = s.lane::text
+                            or c.scope = 'tenant' and c.target = s.tenant_id::text
+                            or c.scope = 'account' and c.target = s.account_id::text
+                        )
+                    )
+                    or parked = 'sign_in' and g.scope = 'account' and g.reason = 'sign_in'
+                        and s.account_id::text = g.target
                 )
             )"#,
         )
