@@ -4,5 +4,6 @@
 mod enqueue;
 mod explain;
 mod fixture;
+mod gates;
 mod keys;
 mod nouns;
