@@ -183,15 +183,36 @@ async fn case_10_without_a_subject_the_primary_calendar_tells_whose_a_token_is(
     let account = rig.connect(ANNA, "refresh-bob").await?;
     let list = rig.list_job(account).await?;
     // While Google does not say, the token is not used, and nobody is accused.
-    let status = FaultKind::Status { status: 503, reason: None, retry_after_s: None, body: FaultBody::Empty };
-    rig.fake.add_fault(FaultRule::new(status).on(Api::PrimaryCalendar).times(1))?;
-    assert!(matches!(rig.step(list).await?.verdict, Verdict::Retry { .. }));
+    for (status, reason, body) in
+        [(503, None, FaultBody::Empty), (403, Some("rateLimitExceeded".to_owned()), FaultBody::Json)]
+    {
+        let status = FaultKind::Status { status, reason, retry_after_s: None, body };
+        rig.fake.add_fault(FaultRule::new(status).on(Api::PrimaryCalendar).times(1))?;
+        assert!(matches!(rig.step(list).await?.verdict, Verdict::Retry { .. }));
+    }
     let verdict = rig.step(list).await?.verdict;
     let Verdict::Park { parked: Parked::SignIn, why } = &verdict else { panic!("{verdict:?}") };
     assert!(why.contains("that of bob@example.com, not of anna@example.com"), "{why}");
     assert_eq!(rig.fake.stats().requests[&Api::PrimaryCalendar]["200"], 1);
     let calendars: i64 = sqlx::query_scalar("select count(*) from calendars").fetch_one(&rig.db).await?;
     assert_eq!(calendars, 0);
+    assert!(!rig.fake.stats().requests.contains_key(&Api::CalendarList), "nothing was read with Bob's token");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_first_subject_is_not_adopted_from_a_token_of_another_address(db: PgPool) -> anyhow::Result<()> {
+    const BOB: &str = "bob@example.com";
+    let rig = Rig::new(db, Options::default()).await?;
+    rig.fake.world().add_account(BOB, "refresh-bob", None)?;
+    rig.fake.world().add_calendar(BOB, None, "Bob")?;
+    rig.fake.world().set_consent(BOB, Consent::to(&["openid", READ]))?;
+    let account = rig.connect(ANNA, "refresh-bob").await?;
+    let list = rig.list_job(account).await?;
+    let verdict = rig.step(list).await?.verdict;
+    let Verdict::Park { parked: Parked::SignIn, why } = &verdict else { panic!("{verdict:?}") };
+    assert!(why.contains("that of bob@example.com, not of anna@example.com"), "{why}");
+    assert_eq!(anna(&rig).await?.subject, None);
     assert!(!rig.fake.stats().requests.contains_key(&Api::CalendarList), "nothing was read with Bob's token");
     Ok(())
 }
