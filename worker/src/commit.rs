@@ -11,6 +11,7 @@ mod settle;
 
 use std::time::{Duration, Instant};
 
+use metrics::counter;
 use rand::{Rng, RngExt};
 use shared::{
     bell::Ring,
@@ -75,6 +76,10 @@ pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: 
     };
     match committed {
         Ok(own) => {
+            for wanted in &wanted {
+                counter!("syncfleet_jobs_enqueued_total", "lane" => wanted.lane.as_str(), "source" => "worker")
+                    .increment(1);
+            }
             worker.bell.offer(follow_ups.chain(own), Instant::now()).await;
             Ended::Committed(outcome)
         }
