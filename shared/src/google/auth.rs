@@ -150,9 +150,9 @@ impl Refresh<'_> {
             Ok(Some(token)) => Ok(token),
             Ok(None) => match self.ask(refused).await {
                 Ok((used, grant)) => match self.store(used, grant).await {
-                    // What was not committed did not give the lease back either.
-                    Err(error @ (AuthError::OtherSubject { .. } | AuthError::Replaced { .. })) => Err(error),
-                    stored => return stored,
+                    // The commit gave the lease back.
+                    stored @ (Ok(_) | Err(AuthError::OwnerUnknown { .. })) => return stored,
+                    Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
             },
@@ -177,6 +177,10 @@ impl Refresh<'_> {
         match refresh::request(&self.google.0, &second.value).await? {
             Answer::Granted(grant) => Ok((second.updated_at, grant)),
             Answer::InvalidGrant(why) => {
+                // Signed in again meanwhile: the refusal is not of the token that stands now.
+                if self.grant().await?.updated_at != second.updated_at {
+                    return Err(AuthError::Replaced { account: self.account });
+                }
                 self.release(Some(second.updated_at)).await?;
                 Err(self.sign_in_again(why))
             }

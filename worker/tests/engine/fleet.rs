@@ -73,7 +73,8 @@ impl Fleet {
         let (tasks, bell) = (Tasks::new(), Arc::new(Bell::in_memory()));
         let settings = Settings {
             kinds: &[PROBE, HASTY],
-            lanes: Lanes { interactive: 2, normal: 4, bulk: 0 },
+            // Room for two suspects.
+            lanes: Lanes { interactive: 2, normal: 6, bulk: 0 },
             name: "test".to_owned(),
             database_url: url,
         };
