@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the engine on a private PostgreSQL that syncs to the disk, beside other queues on the same servers, and prints
 # tables for BENCHMARKS.md: bench.sh [engine|fairness|idle|calendar|soak [ARGS...]]; without arguments all of them, one after the
-# other (half an hour). What the servers write goes to TMPDIR, /var/tmp by default: it must be a disk, not memory.
+# other. What the servers write goes to TMPDIR, /var/tmp by default: it must be a disk, not memory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh postgresql redis
