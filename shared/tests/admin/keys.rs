@@ -101,10 +101,11 @@ async fn a_waiting_rotation_sees_what_was_stored_before_it(db: PgPool) {
     // The rotation has read the old row, and waits for the worker's lock.
     let rotation = keys::batch(&db, &after, None);
     let (batch, ()) = tokio::join!(rotation, async {
+        // Not on the worker's connection: a transaction sees one state of it for ever.
         let waiting = "select count(*) from pg_stat_activity
             where datname = current_database() and wait_event_type = 'Lock'";
         for tries in 0.. {
-            let waits: i64 = sqlx::query_scalar(waiting).fetch_one(&mut *worker).await.unwrap();
+            let waits: i64 = sqlx::query_scalar(waiting).fetch_one(&db).await.unwrap();
             if waits == 1 {
                 break;
             }
