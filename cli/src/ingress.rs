@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use scheduler::listen::{self, public};
+use scheduler::listen::{
+    self,
+    public::{self, Ingress},
+};
 use shared::{config, shutdown::Signals, telemetry};
+use worker::jobs;
 
 use crate::{
     exit::Exit,
@@ -12,13 +16,21 @@ use crate::{
 
 /// Answer the calls from outside, on the public listener
 ///
-/// For now it tells its health only: `/healthz`. Reads DATABASE_URL.
+/// For now it tells its health only: `/healthz`. Reads DATABASE_URL and REDIS_URL.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     database: config::Database,
     #[command(flatten)]
+    redis: config::Redis,
+    #[command(flatten)]
     listeners: config::Listeners,
+    #[command(flatten)]
+    public_url: config::PublicUrl,
+    #[command(flatten)]
+    keys: config::Keys,
+    #[command(flatten)]
+    google: config::Google,
 }
 
 /// Runs the role until a signal.
@@ -32,10 +44,17 @@ pub async fn run(args: &Args) -> anyhow::Result<Exit> {
         Signals::listen()?,
     )
     .await?;
+    let ingress = Ingress {
+        db: role.db.clone(),
+        bell: role::shared_bell(&args.redis)?,
+        google: role::google(&args.keys, &args.google)?,
+        public_url: args.public_url.url()?,
+        policies: jobs::policies().into(),
+    };
     let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }
-    public::serve(public, &role.tasks);
+    public::serve(public, ingress, &role.tasks);
     role.serve(Arc::new(|| Ok(())), GRACE, role::never(), async {}).await
 }

@@ -177,19 +177,21 @@ pub fn process_name() -> String {
     format!("{host}:{}", std::process::id())
 }
 
+/// Google, as the settings have it; none: no OAuth client is configured.
+pub fn google(keys: &config::Keys, google: &config::Google) -> anyhow::Result<Option<Google>> {
+    google.config()?.map(|google| Google::new(google, keys.key_ring()?)).transpose()
+}
+
 /// What steps work with. Without an OAuth client, jobs that call Google wait until their worker has one.
 pub fn context(
     db: &PgPool,
-    keys: &config::Keys,
-    google: &config::Google,
+    google: Option<Google>,
+    public_url: &config::PublicUrl,
 ) -> anyhow::Result<worker::jobs::Context> {
-    let google = if let Some(google) = google.config()? {
-        Some(Google::new(google, keys.key_ring()?)?)
-    } else {
+    if google.is_none() {
         tracing::warn!("no OAuth client is configured: jobs that call Google will fail until there is one");
-        None
-    };
-    Ok(worker::jobs::Context { db: db.clone(), google })
+    }
+    Ok(worker::jobs::Context { db: db.clone(), google, public_url: public_url.url()? })
 }
 
 /// For roles whose parts do not fail by themselves.

@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::Context;
 use scheduler::{
-    listen::{self, public},
+    listen::{
+        self,
+        public::{self, Ingress},
+    },
     ticks::{self, Scheduler},
 };
 use secrecy::SecretString;
@@ -56,6 +59,8 @@ pub struct Args {
     redis: config::Redis,
     #[command(flatten)]
     listeners: config::Listeners,
+    #[command(flatten)]
+    public_url: config::PublicUrl,
     #[command(flatten)]
     retention: config::Retention,
     #[command(flatten)]
@@ -119,11 +124,19 @@ async fn serve(
     #[cfg(feature = "demo")]
     let demo =
         if args.demo { Some(demo::start(&role, &bell, &mut args.google, &args.keys).await?) } else { None };
-    let context = role::context(&role.db, &args.keys, &args.google)?;
+    let google = role::google(&args.keys, &args.google)?;
+    let ingress = Ingress {
+        db: role.db.clone(),
+        bell: Arc::clone(&bell),
+        google: google.clone(),
+        public_url: args.public_url.url()?,
+        policies: jobs::policies().into(),
+    };
+    let context = role::context(&role.db, google, &args.public_url)?;
     let scheduler =
         Scheduler { db: role.db.clone(), bell: Arc::clone(&bell), keep_runs: args.retention.runs_keep };
     ticks::start(&scheduler, &role.tasks);
-    public::serve(public, &role.tasks);
+    public::serve(public, ingress, &role.tasks);
     let settings = Settings {
         kinds: jobs::KINDS,
         lanes: args.slots.lanes,

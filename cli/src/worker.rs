@@ -31,6 +31,8 @@ pub struct Args {
     #[command(flatten)]
     listeners: config::Listeners,
     #[command(flatten)]
+    public_url: config::PublicUrl,
+    #[command(flatten)]
     keys: config::Keys,
     #[command(flatten)]
     google: config::Google,
@@ -72,7 +74,7 @@ async fn work(args: &Args) -> anyhow::Result<Exit> {
     )
     .await?;
     let bell = role::shared_bell(&args.access.redis)?;
-    let context = role::context(&role.db, &args.keys, &args.google)?;
+    let context = role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url)?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }

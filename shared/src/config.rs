@@ -5,15 +5,18 @@ mod database;
 pub mod google;
 mod keys;
 pub mod listeners;
+mod public_url;
 mod redis;
 mod retention;
 
 use std::{ffi::OsString, fmt::Display, path::PathBuf, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
 
 pub use self::{
-    database::Database, google::Google, keys::Keys, listeners::Listeners, redis::Redis, retention::Retention,
+    database::Database, google::Google, keys::Keys, listeners::Listeners, public_url::PublicUrl,
+    redis::Redis, retention::Retention,
 };
 
 /// A setting that is missing or cannot be used.
@@ -64,6 +67,16 @@ fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
 /// The secret, if it is not empty: an empty variable is as good as none.
 fn given(value: Option<&SecretString>) -> Option<&SecretString> {
     value.filter(|value| !value.expose_secret().is_empty())
+}
+
+/// Whether the address does not leave this machine.
+fn local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// Where `up` keeps its data unless it is told otherwise.

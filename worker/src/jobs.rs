@@ -14,6 +14,7 @@ use shared::{
     job::{Failure, Policy, Run, StepResult, Verdict},
     store::{PgPool, cursor::Cursor},
 };
+use url::Url;
 
 /// Full passes after refused tokens begin within this time.
 const RESYNC_SPREAD: Duration = Duration::from_secs(20);
@@ -41,6 +42,8 @@ pub struct Context {
     pub db: PgPool,
     /// Google; none: no OAuth client is configured.
     pub google: Option<Google>,
+    /// Where the outside reaches the fleet; none: nothing is pushed to it, all is polled.
+    pub public_url: Option<Url>,
 }
 
 impl Context {

@@ -39,6 +39,8 @@ struct Settings {
     #[command(flatten)]
     listeners: config::Listeners,
     #[command(flatten)]
+    public_url: config::PublicUrl,
+    #[command(flatten)]
     retention: config::Retention,
     #[command(flatten)]
     keys: config::Keys,
@@ -106,9 +108,18 @@ async fn checks(settings: &Settings) -> Vec<Check> {
             ),
             Err(invalid) => Check::new(invalid.setting, Err(invalid.why)),
         },
+        Check::new("SYNCFLEET_PUBLIC_URL", public_url(&settings.public_url)),
         Check::new("SYNCFLEET_KEYS", keys(&settings.keys)),
         Check::new("SYNCFLEET_GOOGLE_CLIENT_ID", google(&settings.google)),
     ]
+}
+
+fn public_url(public_url: &config::PublicUrl) -> Result<String, String> {
+    match public_url.url() {
+        Ok(Some(url)) => Ok(format!("the outside calls {url}")),
+        Ok(None) => Ok("not set: nothing is pushed, all is polled".to_owned()),
+        Err(invalid) => Err(invalid.why),
+    }
 }
 
 fn keys(keys: &config::Keys) -> Result<String, String> {

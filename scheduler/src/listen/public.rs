@@ -1,11 +1,30 @@
-//! The public listener: what the outside calls. For now its health only; an address that is not known is answered with 404.
+//! The public listener: what the outside calls. One file per caller, each with its own routes; an address that is not known is
+//! answered with 404.
+
+use std::sync::Arc;
 
 use axum::{Router, routing::get};
-use shared::shutdown::Tasks;
+use shared::{bell::Bell, google::Google, job::Policy, shutdown::Tasks, store::PgPool};
 use tokio::net::TcpListener;
+use url::Url;
+
+/// What the handlers work with.
+#[derive(Debug, Clone)]
+pub struct Ingress {
+    /// The database.
+    pub db: PgPool,
+    /// The doorbell.
+    pub bell: Arc<Bell>,
+    /// Google; none: no OAuth client is configured.
+    pub google: Option<Google>,
+    /// Where the outside reaches this listener; none: it does not.
+    pub public_url: Option<Url>,
+    /// How the jobs are run that come of a call.
+    pub policies: Arc<[Policy]>,
+}
 
 /// Serves the listener until the soft word.
-pub fn serve(listener: TcpListener, tasks: &Tasks) {
-    let routes = Router::new().route("/healthz", get(async || "ok\n"));
+pub fn serve(listener: TcpListener, ingress: Ingress, tasks: &Tasks) {
+    let routes = Router::new().route("/healthz", get(async || "ok\n")).with_state(ingress);
     super::serve(listener, routes, tasks, "public");
 }

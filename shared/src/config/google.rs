@@ -2,9 +2,9 @@
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use url::{Host, Url};
+use url::Url;
 
-use super::{Invalid, given};
+use super::{Invalid, given, local};
 
 const CLIENT_ID: &str = "SYNCFLEET_GOOGLE_CLIENT_ID";
 const CLIENT_SECRET: &str = "SYNCFLEET_GOOGLE_CLIENT_SECRET";
@@ -178,13 +178,7 @@ impl Google {
 fn address(name: &'static str, text: &str) -> Result<Url, Invalid> {
     let url: Url =
         text.parse().map_err(|error| Invalid::new(name, format_args!("{text:?} is not a URL: {error}")))?;
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+    if url.scheme() != "https" && !(url.scheme() == "http" && local(&url)) {
         let why = "is not allowed: https, or http to a loopback address";
         return Err(Invalid::new(name, format_args!("{text:?} {why}")));
     }

@@ -50,7 +50,8 @@ impl Rig {
     pub async fn new(db: PgPool, options: Options) -> anyhow::Result<Self> {
         let fake = FakeGoogle::start(options).await?;
         let keys = KeyRing::parse(&generate_key("test")?)?;
-        let context = Context { db: db.clone(), google: Some(google(&fake, keys.clone())?) };
+        let google = Some(google(&fake, keys.clone())?);
+        let context = Context { db: db.clone(), google, public_url: None };
         let mut connection = db.acquire().await?;
         let tenant = tenants::ensure(&mut connection, "acme").await?;
         drop(connection);
