@@ -3,6 +3,7 @@
 pub mod account;
 pub mod audit;
 pub mod calendar;
+pub mod channel;
 pub mod completions;
 pub mod config;
 mod confirm;

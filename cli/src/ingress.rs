@@ -16,7 +16,8 @@ use crate::{
 
 /// Answer the calls from outside, on the public listener
 ///
-/// For now it tells its health only: `/healthz`. Reads DATABASE_URL and REDIS_URL.
+/// Google's push notifications come in at `/webhooks/google/calendar` below SYNCFLEET_PUBLIC_URL; `/healthz` tells that it
+/// listens. Start as many as you like.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

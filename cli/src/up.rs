@@ -122,8 +122,13 @@ async fn serve(
 
     let bell = role::bell(&args.redis)?;
     #[cfg(feature = "demo")]
-    let demo =
-        if args.demo { Some(demo::start(&role, &bell, &mut args.google, &args.keys).await?) } else { None };
+    let demo = if args.demo {
+        let public = public.local_addr().context("cannot read the public listener's address")?;
+        let (google, public_url) = (&mut args.google, &mut args.public_url);
+        Some(demo::start(&role, public, google, public_url, &args.keys).await?)
+    } else {
+        None
+    };
     let google = role::google(&args.keys, &args.google)?;
     let ingress = Ingress {
         db: role.db.clone(),

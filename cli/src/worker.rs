@@ -75,6 +75,9 @@ async fn work(args: &Args) -> anyhow::Result<Exit> {
     .await?;
     let bell = role::shared_bell(&args.access.redis)?;
     let context = role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url)?;
+    if context.public_url.is_none() {
+        tracing::info!("SYNCFLEET_PUBLIC_URL is not set: no push channels are made, all is polled");
+    }
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }

@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod list;
 mod oauth;
+mod push;
 mod query;
 mod quota;
 mod refusal;
@@ -44,6 +45,7 @@ pub use self::{
     control::Operation,
     event::{EventDraft, When},
     faults::{Api, FaultBody, FaultKind, FaultRule},
+    push::{PushChannel, PushCounts, PushFaults, PushState},
     quota::{QuotaCounts, QuotaLimits},
     scenario::Scenario,
     seed::SeededAccount,
@@ -71,6 +73,8 @@ pub struct Options {
     pub client_secret: String,
     /// What the fake's clock shows when it starts.
     pub now: DateTime<Utc>,
+    /// Push channels may lead to http on loopback. Google takes https alone.
+    pub http_callbacks: bool,
 }
 
 impl Default for Options {
@@ -84,6 +88,7 @@ impl Default for Options {
             client_id: "fake-client.apps.googleusercontent.com".to_owned(),
             client_secret: "fake-client-secret".to_owned(),
             now: SystemTime::now().into(),
+            http_callbacks: false,
         }
     }
 }
@@ -99,6 +104,7 @@ struct Inner {
     counters: stats::Counters,
     quota: quota::Quota,
     churn: Mutex<Option<churn::Churn>>,
+    push: push::Push,
 }
 
 impl std::ops::Deref for Shared {
@@ -122,6 +128,8 @@ pub struct FakeGoogle {
     server: JoinSet<std::io::Result<()>>,
     /// The troubles of its scenario. Dropping the set ends them.
     troubles: JoinSet<()>,
+    /// What sends notifications. Dropping the set ends it.
+    pushes: JoinSet<()>,
 }
 
 impl FakeGoogle {
@@ -139,6 +147,7 @@ impl FakeGoogle {
             counters: stats::Counters::default(),
             quota: quota::Quota::default(),
             churn: Mutex::new(None),
+            push: push::Push::new(options.seed)?,
             options,
         }));
         let app = Router::new()
@@ -146,8 +155,12 @@ impl FakeGoogle {
             .route("/calendar/v3/users/me/calendarList", get(answer::calendar_list))
             .route("/calendar/v3/users/me/calendarList/primary", get(answer::primary_calendar))
             .route("/calendar/v3/calendars/{calendar}/events", get(answer::events))
+            .route("/calendar/v3/users/me/calendarList/watch", post(push::watch_list))
+            .route("/calendar/v3/calendars/{calendar}/events/watch", post(push::watch_events))
+            .route("/calendar/v3/channels/stop", post(push::stop))
             .merge(control::routes())
             .merge(quota::routes())
+            .merge(push::routes())
             .fallback(answer::unknown)
             .with_state(shared.clone())
             .into_make_service_with_connect_info::<connection::Connection>();
@@ -156,7 +169,9 @@ impl FakeGoogle {
         let mut server = JoinSet::new();
         let serve = axum::serve(connection::CuttableListener(listener), app).with_graceful_shutdown(stopped);
         server.spawn(async move { serve.await });
-        Ok(Self { shared, address, shutdown, server, troubles: JoinSet::new() })
+        let mut pushes = JoinSet::new();
+        push::start(&shared, &mut pushes);
+        Ok(Self { shared, address, shutdown, server, troubles: JoinSet::new(), pushes })
     }
 
     /// The same, with what a scenario says: its world, its faults, its churn, and its troubles from now on.
@@ -237,6 +252,7 @@ impl FakeGoogle {
     /// Ends the server: calls under way are answered, for up to 5 seconds.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.troubles.shutdown().await;
+        self.pushes.shutdown().await;
         self.shutdown.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(5), self.server.join_next()).await;
         match ended {

@@ -7,6 +7,7 @@ mod commands {
     pub mod fake_google;
     pub mod faults;
     pub mod idle;
+    pub mod push;
     pub mod soak;
 }
 mod stage;
@@ -32,6 +33,10 @@ enum Command {
     Soak(commands::soak::Args),
     /// Measure first and incremental syncs of Google calendars, beside a bare loop that copies the same pages
     Calendar(commands::calendar::Args),
+    /// Measure how many notifications an ingress takes durably, beside one INSERT for each, and how soon a change is mirrored
+    Push(commands::push::Args),
+    #[command(hide = true)]
+    PushPeer(commands::push::PeerArgs),
     /// Run a fake Google until Ctrl-C
     FakeGoogle(commands::fake_google::Args),
     /// Run a fleet under faults, and compare what it mirrored with the truth
@@ -47,6 +52,8 @@ async fn main() -> anyhow::Result<()> {
         Command::Idle(args) => commands::idle::run(args).await,
         Command::Soak(args) => commands::soak::run(args).await,
         Command::Calendar(args) => commands::calendar::run(args).await,
+        Command::Push(args) => commands::push::run(args).await,
+        Command::PushPeer(args) => commands::push::peer(args).await,
         Command::FakeGoogle(args) => commands::fake_google::run(args).await,
         Command::Faults(args) => commands::faults::run(args).await,
     }

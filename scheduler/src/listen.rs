@@ -23,8 +23,9 @@ fn serve(listener: TcpListener, routes: axum::Router, tasks: &Tasks, what: &'sta
     let soft = tasks.soft().clone();
     let hard = tasks.hard().clone();
     tasks.spawn(async move {
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let served =
-            axum::serve(listener, routes).with_graceful_shutdown(async move { soft.cancelled().await });
+            axum::serve(listener, service).with_graceful_shutdown(async move { soft.cancelled().await });
         if let Some(Err(error)) = hard.run_until_cancelled(served.into_future()).await {
             tracing::error!("the {what} listener ended: {error}");
         }

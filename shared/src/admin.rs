@@ -4,6 +4,7 @@
 pub mod account;
 pub mod audit;
 pub mod calendar;
+pub mod channel;
 pub mod check;
 pub mod enqueue;
 pub mod event;

@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod calendar;
+pub mod channels;
 pub mod errors;
 mod execute;
 mod item;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use metrics::counter;
 
-use self::{quota::Budget, transport::ApiClient};
+use self::{channels::token::Tokens, quota::Budget, transport::ApiClient};
 use crate::{config::google::GoogleConfig, secrets::KeyRing};
 
 /// The name of Calendar in metrics.
@@ -29,6 +30,7 @@ struct Inner {
     keys: KeyRing,
     api: ApiClient,
     oauth: reqwest::Client,
+    channel_tokens: Tokens,
     /// Of Calendar.
     budget: Budget,
 }
@@ -44,13 +46,20 @@ impl Google {
             counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).absolute(0);
         }
         let budget = Budget::new(CALENDAR, config.project(), config.calendar_limits);
-        Ok(Self(Arc::new(Inner { config, keys, api, oauth, budget })))
+        let channel_tokens = Tokens::new(&keys)?;
+        Ok(Self(Arc::new(Inner { config, keys, api, oauth, channel_tokens, budget })))
     }
 
     /// The keys that seal the accounts' tokens.
     #[must_use]
     pub fn keys(&self) -> &KeyRing {
         &self.0.keys
+    }
+
+    /// What makes and checks the tokens of push channels.
+    #[must_use]
+    pub fn channel_tokens(&self) -> &Tokens {
+        &self.0.channel_tokens
     }
 }
 

@@ -5,6 +5,8 @@ pub mod accounts;
 pub mod audit;
 pub mod calendar_lists;
 pub mod calendars;
+pub mod channel_refusals;
+pub mod channels;
 pub mod connect;
 pub mod cursor;
 pub mod events;

@@ -61,11 +61,11 @@ struct Drawn {
 
 /// Commits a step's writes, its follow-up wants, its history and its verdict.
 pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: &mut impl Rng) -> Ended {
-    let Step { verdict, tx, changed, wanted } = step;
+    let Step { verdict, tx, changed, wanted, next, told_at: _ } = step;
     let outcome = outcome(&verdict, run, policy);
     let wrote = tx.is_some();
     let drawn = Drawn {
-        next: policy.next(rng),
+        next: next.or_else(|| policy.next(rng)),
         again: policy.retry.delay(run.attempt + 1, rng),
         spread: rng.random_range(1.0..1.25),
     };

@@ -83,15 +83,22 @@ impl Executor {
             self.step(kind, &run, &stop).await
         };
         match step {
-            Outcome::Step(Step { verdict: Verdict::Complete, tx: None, changed, wanted })
+            Outcome::Step(Step { verdict: Verdict::Complete, tx: None, changed, wanted, next, told_at: None })
                 if wanted.is_empty() =>
             {
-                let next = kind.policy.next(&mut rng(&run));
+                let next = next.or_else(|| kind.policy.next(&mut rng(&run)));
                 self.quiet.push(Quiet { run, policy: &kind.policy, next, changed, slot }).await;
             }
             Outcome::Step(step) => {
+                let told_at = step.told_at;
                 let ended = commit::step(&self.worker, &run, &kind.policy, step, &mut rng(&run)).await;
                 self.ended(&run, ended);
+                if let (Some(told_at), Some(now)) = (told_at, self.worker.alive.database_time())
+                    && ended == Ended::Committed("complete")
+                {
+                    histogram!("syncfleet_push_to_mirrored_seconds")
+                        .record((now - told_at).as_seconds_f64().max(0.0));
+                }
             }
             Outcome::Stopped => {
                 let ended = commit::hand_back(&self.worker, &run).await;

@@ -2,6 +2,7 @@
 
 mod calendar_events;
 mod calendar_list;
+mod google_channels;
 mod noop;
 
 use std::time::Duration;
@@ -20,7 +21,7 @@ use url::Url;
 const RESYNC_SPREAD: Duration = Duration::from_secs(20);
 
 /// Every kind that this program knows.
-pub const KINDS: &[Kind] = &[calendar_events::KIND, calendar_list::KIND, noop::KIND];
+pub const KINDS: &[Kind] = &[calendar_events::KIND, calendar_list::KIND, google_channels::KIND, noop::KIND];
 
 /// A kind of job: how its jobs are run, and what one step of a pass does.
 ///

@@ -190,6 +190,11 @@ fn describe_metrics(settings: &Settings) {
     describe_histogram!("syncfleet_job_start_delay_seconds", Unit::Seconds, "From due to claimed");
     describe_histogram!("syncfleet_job_duration_seconds", Unit::Seconds, "From claimed to committed");
     describe_histogram!("syncfleet_job_end_to_end_seconds", Unit::Seconds, "From first wanted to completed");
+    describe_histogram!(
+        "syncfleet_push_to_mirrored_seconds",
+        Unit::Seconds,
+        "From a notification's want to the commit of the pass that it caused, where that changed the mirror"
+    );
     describe_histogram!("syncfleet_claim_duration_seconds", Unit::Seconds, "One claim statement");
     describe_counter!("syncfleet_jobs_enqueued_total", "Jobs that were wanted, by who wanted them");
     describe_counter!("syncfleet_claims_empty_total", "Claims of rung ids that got none of them");

@@ -12,6 +12,8 @@ mod grants;
 mod list;
 #[path = "calendar/mirror.rs"]
 mod mirror;
+#[path = "calendar/push.rs"]
+mod push;
 #[path = "calendar/quota.rs"]
 mod quota;
 #[path = "calendar/resync.rs"]

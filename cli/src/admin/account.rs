@@ -9,15 +9,17 @@ use shared::{
         self,
         account::{self, Account, AccountRef, Filter},
     },
+    config,
     job::AccountId,
     store::PgPool,
 };
 
 use self::{add::Add, show::facts};
-use super::{Access, confirm::confirm, limit, print_switched, tenant::told};
+use super::{Access, channel::stopped, confirm::confirm, limit, print_switched, tenant::told};
 use crate::{
     exit::Exit,
     output::{Output, when},
+    role,
 };
 
 /// Whose data is mirrored
@@ -83,6 +85,11 @@ enum Verb {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        /// With these its push channels are ended.
+        #[command(flatten)]
+        keys: config::Keys,
+        #[command(flatten)]
+        google: Box<config::Google>,
     },
 }
 
@@ -107,7 +114,8 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
         Verb::Resume { account } => {
             print_switched(&account::resume(&db, &args.access.actor(), account).await?, out)?;
         }
-        Verb::Rm { account, yes } => {
+        Verb::Rm { account, yes, keys, google } => {
+            let google = role::google(keys, google)?;
             let (account, holdings) = {
                 let mut conn = db.acquire().await?;
                 let account = account::show(&mut conn, account).await?.account;
@@ -115,8 +123,11 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
                 (account, holdings)
             };
             confirm("account", &account.email, &told(&holdings), *yes)?;
-            let removed = account::rm(&db, &args.access.actor(), account.id).await?;
-            out.result(&removed, &format!("account {} is removed, with {}", account.email, told(&removed)))?;
+            let (removed, channels) =
+                account::rm(&db, google.as_ref(), &args.access.actor(), account.id).await?;
+            let channels = stopped(&channels);
+            let sentence = format!("account {} is removed, with {}{channels}", account.email, told(&removed));
+            out.result(&removed, &sentence)?;
         }
     }
     Ok(Exit::Done)

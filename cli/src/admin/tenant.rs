@@ -1,16 +1,20 @@
 //! `tenant`: whose work it is.
 
 use clap::Subcommand;
-use shared::admin::{
-    self,
-    tenant::{self, Holdings, Tenant},
-    words,
+use shared::{
+    admin::{
+        self,
+        tenant::{self, Holdings, Tenant},
+        words,
+    },
+    config,
 };
 
-use super::{Access, confirm::confirm, print_switched};
+use super::{Access, channel::stopped, confirm::confirm, print_switched};
 use crate::{
     exit::Exit,
     output::{Output, when, yes},
+    role,
 };
 
 /// Whose work it is
@@ -60,6 +64,11 @@ enum Verb {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        /// With these its push channels are ended.
+        #[command(flatten)]
+        keys: config::Keys,
+        #[command(flatten)]
+        google: Box<config::Google>,
     },
 }
 
@@ -99,11 +108,13 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
             print_switched(&tenant::pause(&db, &actor, name, note).await?, out)?;
         }
         Verb::Resume { name } => print_switched(&tenant::resume(&db, &actor, name).await?, out)?,
-        Verb::Rm { name, yes } => {
+        Verb::Rm { name, yes, keys, google } => {
+            let google = role::google(keys, google)?;
             let holdings = tenant::holdings(&mut *db.acquire().await?, name).await?;
             confirm("tenant", name, &told(&holdings), *yes)?;
-            let removed = tenant::rm(&db, &actor, name).await?;
-            out.result(&removed, &format!("tenant {name} is removed, with {}", told(&removed)))?;
+            let (removed, channels) = tenant::rm(&db, google.as_ref(), &actor, name).await?;
+            let channels = stopped(&channels);
+            out.result(&removed, &format!("tenant {name} is removed, with {}{channels}", told(&removed)))?;
         }
     }
     Ok(Exit::Done)

@@ -1,26 +1,23 @@
 //! Demo work: a few accounts at a fake Google within the process, whose calendars keep changing.
 
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
 };
 
 use anyhow::Context;
-use chrono::DateTime;
 use loadtest::fake_google::{FakeGoogle, Options};
 use shared::{
-    bell::Bell,
     config,
     google::auth::REFRESH_TOKEN,
-    job::JobId,
+    job::AccountId,
     secrets::{KeyRing, Owner},
     store::{
         PgConnection, PgPool,
         accounts::{self, NewAccount},
-        job_state, jobs, secrets, tenants,
+        channels, job_state, jobs, secrets, tenants,
     },
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::role::Role;
 
@@ -33,22 +30,20 @@ const EVENTS: usize = 40;
 /// Changes at the fake Google, per second.
 const CHURN: f64 = 2.0;
 
-/// How often the demo wants all calendars. It stands in for Google's push notifications.
-const WANT: Duration = Duration::from_secs(5);
-
 /// A running demo.
 pub struct Demo {
     google: FakeGoogle,
 }
 
-/// Starts the fake Google, points `google` at it, and adds its accounts.
+/// Starts the fake Google, points `google` at it and it at the public listener, which is at `public`, and adds its accounts.
 pub async fn start(
     role: &Role,
-    bell: &Arc<Bell>,
+    public: SocketAddr,
     google: &mut config::Google,
+    public_url: &mut config::PublicUrl,
     keys: &config::Keys,
 ) -> anyhow::Result<Demo> {
-    let fake = FakeGoogle::start(Options { seed: SEED, ..Options::default() })
+    let fake = FakeGoogle::start(Options { seed: SEED, http_callbacks: true, ..Options::default() })
         .await
         .context("cannot start the demo's fake Google")?;
     let people = fake.seed_world(ACCOUNTS, CALENDARS, EVENTS)?;
@@ -59,13 +54,16 @@ pub async fn start(
     google.token_url = fake.token_url();
     google.calendar_url = fake.calendar_url();
 
+    // What listens on all addresses is there on loopback, too.
+    let host = if public.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { public.ip() };
+    public_url.public_url = Some(format!("http://{}/", SocketAddr::new(host, public.port())));
+
     let ring = keys.key_ring()?;
     for (place, person) in people.iter().enumerate() {
         let tenant = if place == 0 { "demo-one" } else { "demo-two" };
         add(&role.db, &ring, tenant, &person.email, &person.refresh_token).await?;
     }
     tracing::info!(accounts = people.len(), google = fake.base_url(), "the demo has begun");
-    role.tasks.spawn(keep_wanting(role.db.clone(), Arc::clone(bell), role.tasks.soft().clone()));
     Ok(Demo { google: fake })
 }
 
@@ -100,27 +98,22 @@ async fn add(
             };
             jobs::ensure(&mut tx, policy, &[job]).await?;
         }
+    } else {
+        forget_channels(&mut tx, email).await?;
     }
     tx.commit().await?;
     Ok(())
 }
 
-async fn keep_wanting(db: PgPool, bell: Arc<Bell>, soft: CancellationToken) {
-    while soft.run_until_cancelled(tokio::time::sleep(WANT)).await.is_some() {
-        if let Err(error) = want_calendars(&db, &bell).await {
-            tracing::debug!("the demo could not want its calendars: {error}");
-        }
+/// The fake Google of the last start is gone, and its channels with it.
+async fn forget_channels(conn: &mut PgConnection, email: &str) -> Result<(), sqlx::Error> {
+    let accounts: Vec<AccountId> =
+        accounts::find(conn, None, email).await?.into_iter().map(|account| account.id).collect();
+    for account in &accounts {
+        let (rows, _) = channels::of_account(conn, *account).await?;
+        let ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
+        channels::forget(conn, &ids).await?;
     }
-}
-
-async fn want_calendars(db: &PgPool, bell: &Bell) -> Result<(), sqlx::Error> {
-    let mut conn = db.acquire().await?;
-    let jobs: Vec<JobId> = calendars(&mut conn).await?;
-    let wanted = job_state::want(&mut conn, &jobs, None::<DateTime<_>>, None).await?;
-    bell.offer(wanted.iter().filter_map(job_state::Wanted::ring), Instant::now()).await;
-    Ok(())
-}
-
-async fn calendars(conn: &mut PgConnection) -> Result<Vec<JobId>, sqlx::Error> {
-    jobs::of_kind(conn, "calendar_events", 0, 1_000).await
+    let keepers = channels::keepers(conn, "google_channels", &accounts).await?;
+    job_state::want(conn, &keepers, None, None).await.map(drop)
 }

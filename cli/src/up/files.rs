@@ -58,6 +58,7 @@ impl Files {
             ("REDIS_URL", redis),
             ("SYNCFLEET_GOOGLE_CLIENT_ID", client.cloned()),
             ("SYNCFLEET_GOOGLE_CLIENT_SECRET", secret),
+            ("SYNCFLEET_PUBLIC_URL", args.public_url.url()?.map(String::from)),
             ("SYNCFLEET_GOOGLE_TOKEN_URL", client.map(|_| google.token_url.clone())),
             ("SYNCFLEET_GOOGLE_CALENDAR_URL", client.map(|_| google.calendar_url.clone())),
         ];

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bad_input;
+mod channels;
 mod events;
 mod jobs;
 mod keys;

@@ -7,6 +7,7 @@ mod keys;
 mod metrics;
 mod outage;
 mod process;
+mod push;
 mod redis;
 mod refusals;
 mod schedulers;

@@ -1,6 +1,6 @@
 //! `loadtest calendar`: how fast calendars are mirrored the first time, and what it costs to find that nothing changed.
 
-mod accounts;
+pub mod accounts;
 mod bare;
 mod check;
 mod first;

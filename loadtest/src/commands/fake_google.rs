@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["seed", "accounts", "calendars", "events", "churn", "page_size", "token_lifetime_s", "latency_ms"]
+        conflicts_with_all = ["seed", "accounts", "calendars", "events", "churn", "page_size", "token_lifetime_s", "latency_ms", "http_callbacks"]
     )]
     scenario: Option<PathBuf>,
     /// What ids, events, faults and churn are drawn from
@@ -42,6 +42,9 @@ pub struct Args {
     /// How long each answer takes, in milliseconds
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
+    /// Take push channels whose address is http on loopback; Google takes https alone
+    #[arg(long)]
+    http_callbacks: bool,
 }
 
 /// Runs until Ctrl-C. Prints one line, the base URL, once it serves.
@@ -62,6 +65,7 @@ async fn of_flags(args: &Args) -> anyhow::Result<FakeGoogle> {
         page_size_cap: args.page_size,
         access_token_lifetime: Duration::from_secs(args.token_lifetime_s),
         latency: Duration::from_millis(args.latency_ms),
+        http_callbacks: args.http_callbacks,
         ..Options::default()
     })
     .await?;

@@ -22,7 +22,7 @@ use super::{
     stats::{Call, ListKind},
 };
 
-type Caller = ConnectInfo<Connection>;
+pub(super) type Caller = ConnectInfo<Connection>;
 type QueryPairs = Query<Vec<(String, String)>>;
 
 /// `POST /token`.
@@ -117,7 +117,7 @@ pub(super) async fn unknown(uri: Uri) -> Response {
 }
 
 /// The address of the account whose access token this is, good or not.
-fn account_of(shared: &Shared, token: Option<&str>) -> Option<String> {
+pub(super) fn account_of(shared: &Shared, token: Option<&str>) -> Option<String> {
     let world = lock(&shared.world);
     token.and_then(|token| world.access.get(token)).map(|access| world.accounts[access.account].email.clone())
 }
@@ -144,7 +144,7 @@ fn list_call(
 }
 
 /// `work` is told how many items a page may have at most; 0 is an empty page before the one that was asked for.
-async fn answer(
+pub(super) async fn answer(
     shared: &Shared,
     connection: &Connection,
     call: Call,
@@ -177,10 +177,11 @@ async fn answer(
                 shared.faults.spoil(&call, answer);
             }
             let (status, body) = match result {
+                Ok(Value::Null) => (StatusCode::NO_CONTENT, Value::Null),
                 Ok(answer) => (StatusCode::OK, answer),
                 Err(refusal) => (refusal.status, refusal.body),
             };
-            let body = body.to_string();
+            let body = if body.is_null() { String::new() } else { body.to_string() };
             let length = body.len();
             let mut response = json_response(status, body);
             match fault {

@@ -21,6 +21,10 @@ pub enum Api {
     PrimaryCalendar,
     /// `events.list`.
     Events,
+    /// `calendarList.watch` and `events.watch`.
+    Watch,
+    /// `channels.stop`.
+    StopChannel,
 }
 
 /// The body that goes with a faulty status.

@@ -87,7 +87,7 @@ pub(super) fn permit(world: &World, account: usize, api: Api) -> Result<(), Refu
             &["calendar.calendarlist.readonly", "calendar.calendarlist"]
         }
         Api::Events => &["calendar.events.readonly", "calendar.events"],
-        Api::Token => return Ok(()),
+        Api::Token | Api::Watch | Api::StopChannel => return Ok(()),
     };
     let mut enough = names.iter().chain(&["calendar.readonly", "calendar"]);
     let consent = &world.accounts[account].consent;

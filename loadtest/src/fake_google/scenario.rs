@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 
 use self::trouble::Trouble;
-use super::{Operation, Options, Shared, churn, faults::FaultRule, lock, world::World};
+use super::{Operation, Options, PushFaults, Shared, churn, faults::FaultRule, lock, push, world::World};
 
 /// A scenario that was read, and whose world can be made.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Scenario {
     churn: Option<f64>,
     faults: Vec<FaultRule>,
     troubles: Vec<Trouble>,
+    push: Option<PushFaults>,
+    http_callbacks: bool,
 }
 
 impl Scenario {
@@ -53,6 +55,7 @@ impl Scenario {
             access_token_lifetime: self.token_lifetime.unwrap_or(usual.access_token_lifetime),
             latency: self.latency.unwrap_or(usual.latency),
             now: self.now.unwrap_or(usual.now),
+            http_callbacks: self.http_callbacks,
             ..usual
         }
     }
@@ -67,6 +70,9 @@ impl Scenario {
         }
         for rule in &self.faults {
             shared.faults.add(rule.clone());
+        }
+        if let Some(faults) = &self.push {
+            push::set(shared, faults.clone())?;
         }
         if let Some(rate) = self.churn {
             churn::start(shared, rate, self.seed)?;

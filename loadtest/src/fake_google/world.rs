@@ -6,12 +6,14 @@ mod lists;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tokio::sync::Notify;
 
 pub use self::grants::Consent;
 pub(super) use self::grants::subject;
@@ -34,6 +36,8 @@ pub struct World {
     pub(super) rng: StdRng,
     default_client: String,
     last_etag: u64,
+    /// Told at each change.
+    pub(super) changed: Arc<Notify>,
     born: Instant,
     start: DateTime<Utc>,
 }
@@ -87,6 +91,7 @@ impl World {
             rng: StdRng::seed_from_u64(seed),
             default_client: client_id.to_owned(),
             last_etag: 3_500_000_000_000_000,
+            changed: Arc::default(),
             born: Instant::now(),
             start,
         }
@@ -100,6 +105,8 @@ impl World {
     /// Even numbers: the odd ones are the etags of hidden forms.
     pub(super) fn stamp(&mut self) -> Stamp {
         self.last_etag += 2;
+        // The change itself follows under the same lock.
+        self.changed.notify_one();
         Stamp { etag: self.last_etag, at: self.now() }
     }
 

@@ -32,6 +32,12 @@ pub struct Fleet {
     pub worker: Role,
 }
 
+/// An ingress, and where it listens.
+pub struct Ingress {
+    pub role: Role,
+    pub public: SocketAddr,
+}
+
 /// A process of the program.
 pub struct Role {
     name: &'static str,
@@ -57,6 +63,19 @@ impl Stage {
         Ok(fleet)
     }
 
+    /// Starts an ingress that Google calls at this address, and waits until it is ready.
+    pub async fn ingress(&self, public: SocketAddr, settings: &[(&str, String)]) -> anyhow::Result<Ingress> {
+        let address = ("SYNCFLEET_PUBLIC_ADDR", public.to_string());
+        let mut role = self.role("ingress", &[], &[settings, &[address]].concat()).await?;
+        role.ready().await?;
+        Ok(Ingress { role, public })
+    }
+
+    /// The address of the database, for a process that is measured beside the fleet.
+    pub fn database_url(&self) -> &str {
+        self.database_url.expose_secret()
+    }
+
     async fn role(
         &self,
         name: &'static str,
@@ -64,7 +83,7 @@ impl Stage {
         settings: &[(&str, String)],
     ) -> anyhow::Result<Role> {
         // Free a moment later again: whoever else takes it in between makes the role fail with a clear word.
-        let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?;
+        let admin = free().await?;
         let log = self.folder.path().join(format!("{name}.log"));
         let child = Command::new(&self.program)
             .arg(name)
@@ -88,6 +107,13 @@ impl Fleet {
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.worker.stop().await?;
         self.scheduler.stop().await
+    }
+}
+
+impl Ingress {
+    /// Ends it, as an operator would.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.role.stop().await
     }
 }
 
@@ -142,6 +168,11 @@ impl Role {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
+}
+
+/// An address on loopback that is free a moment later.
+pub async fn free() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?)
 }
 
 /// Status and body of an answer on loopback.

@@ -3,7 +3,7 @@
 use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, ensure};
-use loadtest::fake_google::{Operation, Options, SeededAccount, TruthRow};
+use loadtest::fake_google::{Operation, Options, PushState, SeededAccount, TruthRow};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -32,7 +32,7 @@ impl Google {
     /// Starts one whose world is empty.
     pub async fn start(seed: u64) -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["fake-google", "--accounts", "0", "--seed", &seed.to_string()])
+            .args(["fake-google", "--accounts", "0", "--http-callbacks", "--seed", &seed.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -67,6 +67,15 @@ impl Google {
     pub async fn apply<T: DeserializeOwned>(&self, operation: &Operation) -> anyhow::Result<T> {
         let url = format!("{}/control/world", self.url);
         self.ask(self.http.post(url).json(operation)).await
+    }
+
+    /// A change of the world, for a task of its own.
+    pub fn applying<T: DeserializeOwned>(
+        &self,
+        operation: Operation,
+    ) -> impl Future<Output = anyhow::Result<T>> + Send + use<T> {
+        let request = self.http.post(format!("{}/control/world", self.url)).json(&operation);
+        answer(request)
     }
 
     /// What a faithful mirror holds, sorted.
@@ -107,17 +116,22 @@ impl Google {
         ]
     }
 
-    async fn ask<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> anyhow::Result<T> {
-        let answer = request.send().await.context("the fake Google does not answer")?;
-        let status = answer.status();
-        let body = answer.bytes().await?;
-        ensure!(
-            status.is_success(),
-            "the fake Google answers {status}: {}",
-            String::from_utf8_lossy(&body).trim()
-        );
-        serde_json::from_slice(&body).context("the fake Google's answer is another one")
+    /// How its pushes stand.
+    pub async fn push(&self) -> anyhow::Result<PushState> {
+        self.ask(self.http.get(format!("{}/control/push", self.url))).await
     }
+
+    async fn ask<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> anyhow::Result<T> {
+        answer(request).await
+    }
+}
+
+async fn answer<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> anyhow::Result<T> {
+    let answer = request.send().await.context("the fake Google does not answer")?;
+    let status = answer.status();
+    let body = answer.bytes().await?;
+    ensure!(status.is_success(), "the fake Google answers {status}: {}", String::from_utf8_lossy(&body).trim());
+    serde_json::from_slice(&body).context("the fake Google's answer is another one")
 }
 
 /// A client with the settings of the fleet's own.

@@ -10,5 +10,6 @@ mod faults;
 mod grants;
 mod mirror;
 mod oauth;
+mod push;
 mod scenario;
 mod series;

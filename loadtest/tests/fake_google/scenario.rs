@@ -109,7 +109,7 @@ fn what_is_wrong_is_told_with_its_line_and_field() {
             "{\"faults\": [{\"api\": \"mail\", \"kind\": \"cut\"}]}",
             &["faults[0]", "`mail`", "`calendar_list`"],
         ),
-        ("{\"troubles\": [{\"at_s\": 1}]}", &["troubles[0]", "exactly one of do and fault"]),
+        ("{\"troubles\": [{\"at_s\": 1}]}", &["troubles[0]", "exactly one of do, fault and push"]),
         (
             "{\"troubles\": [{\"at_s\": -1, \"fault\": {\"kind\": \"cut\"}}]}",
             &["troubles[0]", "at_s: -1: 0 to 86400 is allowed"],

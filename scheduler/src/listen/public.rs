@@ -1,6 +1,8 @@
 //! The public listener: what the outside calls. One file per caller, each with its own routes; an address that is not known is
 //! answered with 404.
 
+mod google;
+
 use std::sync::Arc;
 
 use axum::{Router, routing::get};
@@ -25,6 +27,10 @@ pub struct Ingress {
 
 /// Serves the listener until the soft word.
 pub fn serve(listener: TcpListener, ingress: Ingress, tasks: &Tasks) {
-    let routes = Router::new().route("/healthz", get(async || "ok\n")).with_state(ingress);
+    if ingress.public_url.is_none() {
+        tracing::info!("SYNCFLEET_PUBLIC_URL is not set: nothing is pushed to this fleet, all is polled");
+    }
+    let webhooks = google::routes(&ingress, tasks);
+    let routes = Router::new().route("/healthz", get(async || "ok\n")).with_state(ingress).merge(webhooks);
     super::serve(listener, routes, tasks, "public");
 }

@@ -16,7 +16,7 @@ pub use self::{
 };
 use super::{Actor, AdminError, Gate, Switched, gate, remove, tenant, tenant::Holdings};
 use crate::{
-    google::scopes,
+    google::{Google, channels::Stopped, scopes},
     job::{AccountId, TenantId},
     store::{
         accounts, audit, gates,
@@ -200,10 +200,16 @@ pub async fn holdings(conn: &mut PgConnection, id: AccountId) -> Result<Holdings
     .await?)
 }
 
-/// Removes an account with its jobs, its mirror and its tokens, in one transaction. Runs under way lose their leases by it.
-/// Says what went.
-pub async fn rm(db: &PgPool, actor: &Actor, id: AccountId) -> Result<Holdings, AdminError> {
-    remove::retried(async || {
+/// Ends an account's push channels, with `google`, then removes it with its jobs, its mirror and its tokens, in one
+/// transaction. Runs under way lose their leases by it. Says what went.
+pub async fn rm(
+    db: &PgPool,
+    google: Option<&Google>,
+    actor: &Actor,
+    id: AccountId,
+) -> Result<(Holdings, Stopped), AdminError> {
+    let stopped = remove::channels(db, google, &[id]).await?;
+    let held = remove::retried(async || {
         let mut tx = db.begin().await?;
         remove::unhurried(&mut tx).await?;
         let account = get(&mut tx, id).await?;
@@ -215,5 +221,6 @@ pub async fn rm(db: &PgPool, actor: &Actor, id: AccountId) -> Result<Holdings, A
         tx.commit().await?;
         Ok(held)
     })
-    .await
+    .await?;
+    Ok((held, stopped))
 }

@@ -1,12 +1,36 @@
 //! What removing a tenant and removing an account have in common.
 
-use sqlx::PgConnection;
+use std::time::Duration;
 
-use super::AdminError;
-use crate::job::{AccountId, TenantId};
+use sqlx::{PgConnection, PgPool};
+
+use super::{AdminError, channel};
+use crate::{
+    google::{Google, channels::Stopped},
+    job::{AccountId, TenantId},
+};
 
 /// How often a removal is tried that meets a worker's commit in a deadlock.
 const ATTEMPTS: u32 = 5;
+
+/// How long ending push channels may take before the rows go.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// Ends the push channels of what is about to go: afterwards nobody has the right to, and they would call on.
+pub(super) async fn channels(
+    db: &PgPool,
+    google: Option<&Google>,
+    accounts: &[AccountId],
+) -> Result<Stopped, AdminError> {
+    let stopped = channel::stop_all(db, google, accounts, FAREWELL).await?;
+    if stopped.left > 0 {
+        tracing::warn!(
+            channels = stopped.left,
+            "push channels could not be stopped and run out by themselves; what they tell is not taken"
+        );
+    }
+    Ok(stopped)
+}
 
 /// Tries again when the transaction was chosen to end a deadlock.
 pub(super) async fn retried<T>(

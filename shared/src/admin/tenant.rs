@@ -7,6 +7,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{Actor, AdminError, Switched, gate};
 use crate::{
+    google::{Google, channels::Stopped},
     job::TenantId,
     store::{audit, gates},
 };
@@ -156,9 +157,23 @@ async fn count(conn: &mut PgConnection, id: TenantId) -> Result<Holdings, AdminE
     .await?)
 }
 
-/// Removes a tenant and all that is its, in one transaction. Runs under way lose their leases by it. Says what went.
-pub async fn rm(db: &PgPool, actor: &Actor, name: &str) -> Result<Holdings, AdminError> {
-    super::remove::retried(async || {
+/// Ends the push channels of a tenant's accounts, with `google`, then removes it and all that is its, in one transaction.
+/// Runs under way lose their leases by it. Says what went.
+pub async fn rm(
+    db: &PgPool,
+    google: Option<&Google>,
+    actor: &Actor,
+    name: &str,
+) -> Result<(Holdings, Stopped), AdminError> {
+    let accounts = {
+        let mut conn = db.acquire().await?;
+        let id = find(&mut conn, name).await?;
+        sqlx::query_scalar!("-- admin::tenant::rm (accounts)\nselect id from accounts where tenant_id = $1 order by id", id)
+            .fetch_all(&mut *conn)
+            .await?
+    };
+    let stopped = super::remove::channels(db, google, &accounts).await?;
+    let held = super::remove::retried(async || {
         let mut tx = db.begin().await?;
         super::remove::unhurried(&mut tx).await?;
         let id = find(&mut tx, name).await?;
@@ -170,5 +185,6 @@ pub async fn rm(db: &PgPool, actor: &Actor, name: &str) -> Result<Holdings, Admi
         tx.commit().await?;
         Ok(held)
     })
-    .await
+    .await?;
+    Ok((held, stopped))
 }

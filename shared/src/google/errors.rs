@@ -83,7 +83,9 @@ impl CallError {
             Class::Gone => Failure::park(self, Parked::Gone),
             // A full pass is the kind's own business; one that did not take care of it must not run hot.
             Class::Resync => Failure::retry(self, Some(LONGEST)),
-            Class::Permanent => Failure::park(self, Parked::Failed),
+            // The next try draws another id.
+            Class::ChannelIdTaken => Failure::retry(self, after),
+            Class::Permanent | Class::PushUnsupported => Failure::park(self, Parked::Failed),
         }
     }
 }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use google_calendar3::{
     CalendarHub, Delegate,
     common::{self, Error, Response, Retry},
-    hyper::header,
+    hyper::{self, header},
 };
 use http_body_util::BodyExt;
 use metrics::counter;
@@ -144,6 +144,7 @@ impl Google {
 /// one later.
 async fn body(result: common::Result<Response>) -> Result<String, String> {
     let text = match result {
+        Ok(response) if response.status() == hyper::StatusCode::NO_CONTENT => return Ok(String::new()),
         Ok(response) => {
             let bytes = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
             String::from_utf8(bytes.into()).map_err(|_| "the answer is not UTF-8".to_owned())?
@@ -179,8 +180,6 @@ fn count(method: Method, code: &str) {
 
 #[cfg(test)]
 mod tests {
-    use google_calendar3::hyper;
-
     use super::*;
 
     fn after(headers: &[(&str, &str)]) -> Option<Duration> {

@@ -31,7 +31,12 @@ pub struct Policy {
 impl Policy {
     /// The time to the next pass: the interval, spread evenly over a quarter to each side so that no herd forms.
     pub fn next(&self, rng: &mut impl Rng) -> Option<Duration> {
-        self.interval.map(|interval| interval.mul_f64(rng.random_range(0.75..=1.25)))
+        self.interval.map(|interval| Self::spread(interval, rng))
+    }
+
+    /// An interval, spread evenly over a quarter to each side.
+    pub fn spread(interval: Duration, rng: &mut impl Rng) -> Duration {
+        interval.mul_f64(rng.random_range(0.75..=1.25))
     }
 }
 

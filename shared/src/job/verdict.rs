@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Lane;
@@ -112,18 +113,28 @@ pub struct Step {
     pub changed: u32,
     /// Other jobs that were wanted in `tx`; they are rung after its commit.
     pub wanted: Vec<Wanted>,
+    /// The time from a completed pass to the next, where the job has its own; none: its kind's interval, spread.
+    pub next: Option<Duration>,
+    /// When the outside told that there is something to fetch, in database time: measured when the pass completes.
+    pub told_at: Option<DateTime<Utc>>,
 }
 
 impl Step {
     /// A step that wrote nothing.
     #[must_use]
     pub const fn quiet(verdict: Verdict) -> Self {
-        Self { verdict, tx: None, changed: 0, wanted: Vec::new() }
+        Self { verdict, tx: None, changed: 0, wanted: Vec::new(), next: None, told_at: None }
     }
 
     /// A step whose writes stand in `tx`.
     #[must_use]
     pub const fn wrote(verdict: Verdict, tx: Tx, changed: u32) -> Self {
-        Self { verdict, tx: Some(tx), changed, wanted: Vec::new() }
+        Self { verdict, tx: Some(tx), changed, wanted: Vec::new(), next: None, told_at: None }
+    }
+
+    /// The same, with its own time to the next pass.
+    #[must_use]
+    pub fn next_in(self, next: Duration) -> Self {
+        Self { next: Some(next), ..self }
     }
 }

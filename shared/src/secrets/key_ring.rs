@@ -3,6 +3,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hkdf, hmac,
     rand::{SecureRandom, SystemRandom},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -14,20 +15,28 @@ const KEY_LEN: usize = 32;
 
 /// Keys by id. The first one seals; all open.
 #[derive(Clone)]
-pub struct KeyRing(Arc<[(String, LessSafeKey)]>);
+pub struct KeyRing(Arc<[Key]>);
+
+#[derive(Clone)]
+struct Key {
+    id: String,
+    seal: LessSafeKey,
+    /// What keys for other purposes are derived from.
+    root: hkdf::Prk,
+}
 
 impl KeyRing {
     /// Reads `id:base64key[,id:base64key...]`; line breaks separate as commas do.
     pub fn parse(text: &SecretString) -> Result<Self, KeysError> {
-        let mut keys: Vec<(String, LessSafeKey)> = Vec::new();
+        let mut keys: Vec<Key> = Vec::new();
         let entries =
             text.expose_secret().split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
         for (index, entry) in entries.enumerate() {
-            let (id, key) = key(index + 1, entry)?;
-            if keys.iter().any(|(other, _)| *other == id) {
-                return Err(KeysError::Duplicate { id });
+            let key = key(index + 1, entry)?;
+            if keys.iter().any(|other| other.id == key.id) {
+                return Err(KeysError::Duplicate { id: key.id });
             }
-            keys.push((id, key));
+            keys.push(key);
         }
         if keys.is_empty() {
             return Err(KeysError::Empty);
@@ -37,13 +46,24 @@ impl KeyRing {
 
     /// The ids of the keys; the first one seals.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(id, _)| id.as_str())
+        self.0.iter().map(|key| key.id.as_str())
     }
 
     /// The id of the key that seals.
     #[must_use]
     pub fn current(&self) -> &str {
-        &self.0[0].0
+        &self.0[0].id
+    }
+
+    /// A key for message authentication from each key of the ring, by its id, in the ring's order. What `purpose` says keeps
+    /// them apart from the keys themselves, and from those for other purposes (HKDF, RFC 5869).
+    pub fn authentication_keys(&self, purpose: &str) -> Result<Vec<(String, hmac::Key)>, KeysError> {
+        let derived = |key: &Key| {
+            let info = [purpose.as_bytes()];
+            let derived = key.root.expand(&info, hmac::HMAC_SHA256).map_err(|_| KeysError::Random)?;
+            Ok((key.id.clone(), hmac::Key::from(derived)))
+        };
+        self.0.iter().map(derived).collect()
     }
 
     /// Seals a value of this owner anew, under the current key.
@@ -57,7 +77,7 @@ impl KeyRing {
         if value.trim().is_empty() {
             return Err(OpenError::EmptyValue { owner: owner.to_string() });
         }
-        let (key_id, key) = &self.0[0];
+        let Key { id: key_id, seal: key, .. } = &self.0[0];
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| OpenError::Random)?;
         let mut bytes = value.as_bytes().to_vec();
@@ -73,10 +93,10 @@ impl KeyRing {
     /// Opens a sealed value of this owner.
     pub fn open(&self, owner: Owner<'_>, sealed: &Sealed) -> Result<SecretString, OpenError> {
         let key_id = &sealed.key_id;
-        let Some((_, key)) = self.0.iter().find(|(id, _)| id == key_id) else {
+        let Some(key) = self.0.iter().find(|key| key.id == *key_id) else {
             return Err(OpenError::MissingKey { owner: owner.to_string(), key_id: key_id.clone() });
         };
-        open(key, owner, &sealed.bytes)
+        open(&key.seal, owner, &sealed.bytes)
             .ok_or_else(|| OpenError::WrongKey { owner: owner.to_string(), key_id: key_id.clone() })
     }
 }
@@ -89,7 +109,7 @@ fn open(key: &LessSafeKey, owner: Owner<'_>, bytes: &[u8]) -> Option<SecretStrin
     std::str::from_utf8(value).ok().map(SecretString::from)
 }
 
-fn key(place: usize, entry: &str) -> Result<(String, LessSafeKey), KeysError> {
+fn key(place: usize, entry: &str) -> Result<Key, KeysError> {
     let (id, key) = entry.split_once(':').ok_or(KeysError::Shape { place })?;
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if !(1..=64).contains(&id.len()) || !id.bytes().all(allowed) {
@@ -98,7 +118,8 @@ fn key(place: usize, entry: &str) -> Result<(String, LessSafeKey), KeysError> {
     let bytes = STANDARD.decode(key).map_err(|_| KeysError::Base64 { id: id.to_owned() })?;
     let key = UnboundKey::new(&AES_256_GCM, &bytes)
         .map_err(|_| KeysError::Length { id: id.to_owned(), bytes: bytes.len() })?;
-    Ok((id.to_owned(), LessSafeKey::new(key)))
+    let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"syncfleet").extract(&bytes);
+    Ok(Key { id: id.to_owned(), seal: LessSafeKey::new(key), root })
 }
 
 /// A new key in the form that [`KeyRing::parse`] reads, under this id.

@@ -73,7 +73,7 @@ async fn removing_a_tenant_takes_all_that_is_its_and_nothing_else(db: PgPool) {
     let mut conn = db.acquire().await.unwrap();
     let before = tenant::holdings(&mut conn, "acme").await.unwrap();
     assert_eq!((before.accounts, before.jobs), (1, 2));
-    assert_eq!(tenant::rm(&db, &actor(), "acme").await.unwrap(), before);
+    assert_eq!(tenant::rm(&db, None, &actor(), "acme").await.unwrap().0, before);
 
     let left: Vec<i64> = sqlx::query_scalar("select job_id from job_state").fetch_all(&db).await.unwrap();
     assert_eq!(left, [kept]);
@@ -85,7 +85,7 @@ async fn removing_a_tenant_takes_all_that_is_its_and_nothing_else(db: PgPool) {
     let late = job_state::park(&mut conn, &finished, Parked::Failed, "").await;
     assert!(matches!(late, Err(LeaseLost::Lost(_))), "the run under way has lost its lease");
     assert_eq!(audited(&db).await.last().unwrap(), &("tenant.rm".to_owned(), "acme".to_owned()));
-    assert!(matches!(tenant::rm(&db, &actor(), "acme").await, Err(AdminError::NotFound { .. })));
+    assert!(matches!(tenant::rm(&db, None, &actor(), "acme").await, Err(AdminError::NotFound { .. })));
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]

@@ -26,7 +26,7 @@ use shared::{
     store::{calendars, cursor::Pass},
 };
 
-use super::{Context, Kind};
+use super::{Context, Kind, google_channels::safety};
 
 pub(super) const KIND: Kind = Kind {
     policy: Policy {
@@ -50,9 +50,12 @@ fn step<'a>(context: &'a Context, run: &'a Run) -> BoxFuture<'a, StepResult> {
 async fn one_page(context: &Context, run: &Run) -> StepResult {
     let google = context.google()?;
     let id = super::row_of(run)?;
-    let found = {
+    let (found, standing) = {
         let mut connection = context.db.acquire().await?;
-        calendars::get(&mut connection, id).await?
+        (
+            calendars::get(&mut connection, id).await?,
+            safety::standing(context, &mut connection, run).await?,
+        )
     };
     let Some(calendar) = found.filter(|calendar| calendar.readable) else {
         let why = "the calendar is not in the account's list, or not readable".to_owned();
@@ -67,7 +70,11 @@ async fn one_page(context: &Context, run: &Run) -> StepResult {
         page_token: calendar.cursor.page_token.as_deref(),
     };
     match google.events(&context.db, calendar.account, &calendar.google_id, place).await {
-        Ok(page) => apply::page(context, run, calendar, page).await,
+        Ok(page) => {
+            let step = apply::page(context, run, calendar, page).await?;
+            let (policy, rng) = (&KIND.policy, &mut super::rng(run));
+            Ok(safety::follow(context, run, policy, standing, pass == Pass::Incremental, step, rng).await?)
+        }
         Err(error) => match error.class() {
             Some(Class::Resync) => apply::expired(context, run, calendar).await,
             Some(Class::Gone) => apply::lost(context, run, &calendar, None, error.to_string()).await,

@@ -18,7 +18,7 @@ use shared::{
     },
 };
 
-use super::{Context, Kind};
+use super::{Context, Kind, google_channels::safety};
 
 pub(super) const KIND: Kind = Kind {
     policy: Policy {
@@ -45,9 +45,12 @@ fn step<'a>(context: &'a Context, run: &'a Run) -> BoxFuture<'a, StepResult> {
 async fn one_page(context: &Context, run: &Run) -> StepResult {
     let google = context.google()?;
     let account = super::row_of(run)?;
-    let found = {
+    let (found, standing) = {
         let mut connection = context.db.acquire().await?;
-        calendar_lists::cursor(&mut connection, account).await?
+        (
+            calendar_lists::cursor(&mut connection, account).await?,
+            safety::standing(context, &mut connection, run).await?,
+        )
     };
     let Some(cursor) = found else {
         let why = "the account is gone".to_owned();
@@ -62,7 +65,11 @@ async fn one_page(context: &Context, run: &Run) -> StepResult {
         page_token: cursor.page_token.as_deref(),
     };
     match google.calendar_list(&context.db, account, place).await {
-        Ok(page) => apply::page(context, run, account, &cursor, pass, page).await,
+        Ok(page) => {
+            let step = apply::page(context, run, account, &cursor, pass, page).await?;
+            let (policy, rng) = (&KIND.policy, &mut super::rng(run));
+            Ok(safety::follow(context, run, policy, standing, pass == Pass::Incremental, step, rng).await?)
+        }
         Err(error) if error.class() == Some(Class::Resync) => {
             apply::expired(context, run, account, cursor).await
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use shared::{
     config::google::{GoogleConfig, Limits},
     google::{Google, auth},
-    job::{AccountId, JobId, Lane, Run, StepResult, TenantId, Verdict},
+    job::{AccountId, JobId, Lane, Run, Step, StepResult, TenantId, Verdict},
     secrets::{KeyRing, Owner, generate_key},
     store::{
         PgPool,
@@ -43,6 +43,7 @@ pub struct Stepped {
     pub verdict: Verdict,
     pub changed: u32,
     pub wanted: Vec<JobId>,
+    pub told_at: Option<DateTime<Utc>>,
 }
 
 impl Rig {
@@ -143,10 +144,11 @@ impl Rig {
 
     pub async fn step_of(&self, context: &Context, run: &Run) -> anyhow::Result<Stepped> {
         let kind: &Kind = KINDS.iter().find(|kind| kind.policy.kind == run.kind).context("no kind")?;
-        let (verdict, tx, changed, wanted) = match (kind.step)(context, run).await {
-            Ok(step) => (step.verdict, step.tx, step.changed, step.wanted),
-            Err(failure) => (Verdict::from(failure), None, 0, Vec::new()),
+        let step = match (kind.step)(context, run).await {
+            Ok(step) => step,
+            Err(failure) => Step::quiet(Verdict::from(failure)),
         };
+        let Step { verdict, tx, changed, wanted, next, told_at } = step;
         let mut tx = match tx {
             Some(tx) => tx,
             None => self.db.begin().await?,
@@ -162,7 +164,7 @@ impl Rig {
         };
         match &verdict {
             Verdict::Complete => {
-                let next = kind.policy.interval;
+                let next = next.or(kind.policy.interval);
                 let lane = kind.policy.lane;
                 let completion = Completion { finished, next, floor: Duration::ZERO, lane };
                 ensure!(job_state::complete(&mut tx, &[completion]).await?.len() == 1, "the lease was lost");
@@ -174,7 +176,8 @@ impl Rig {
             Verdict::Throttled { .. } => put_back(&mut tx, &finished, "throttled", true, None).await?,
         }
         tx.commit().await?;
-        Ok(Stepped { verdict, changed, wanted: wanted.iter().map(|wanted| wanted.job).collect() })
+        let wanted = wanted.iter().map(|wanted| wanted.job).collect();
+        Ok(Stepped { verdict, changed, wanted, told_at })
     }
 
     /// Steps until the pass does not go on by itself within a minute. Answers the last verdict and how many steps it took.

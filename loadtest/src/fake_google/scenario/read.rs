@@ -10,7 +10,7 @@ use super::{
     Scenario,
     trouble::{self, Trouble},
 };
-use crate::fake_google::{Operation, control::fault_rule};
+use crate::fake_google::{Operation, PushFaults, control::fault_rule};
 
 /// The file as it stands. Values are kept as text at first: so each one's line is known.
 #[derive(Deserialize)]
@@ -28,6 +28,10 @@ struct File<'a> {
     now: Option<&'a RawValue>,
     #[serde(borrow)]
     churn_per_s: Option<&'a RawValue>,
+    #[serde(borrow)]
+    http_callbacks: Option<&'a RawValue>,
+    #[serde(borrow)]
+    push: Option<&'a RawValue>,
     #[serde(default, borrow)]
     world: Vec<&'a RawValue>,
     #[serde(default, borrow)]
@@ -52,6 +56,11 @@ pub(super) fn scenario(text: &str) -> anyhow::Result<Scenario> {
         world: Vec::new(),
         faults: Vec::new(),
         troubles: Vec::new(),
+        http_callbacks: part("http_callbacks", file.http_callbacks)
+            .map(|part| part.read())
+            .transpose()?
+            .unwrap_or_default(),
+        push: part("push", file.push).map(|part| part.push()).transpose()?,
     };
     let mut world = scenario.rehearsal();
     for part in parts(text, "world", &file.world) {
@@ -92,6 +101,12 @@ impl<'a> Part<'a> {
             return Ok(number);
         }
         Err(self.refused(&anyhow!("{number}: {least} to {most} is allowed")))
+    }
+
+    fn push(&self) -> anyhow::Result<PushFaults> {
+        let faults: PushFaults = self.read()?;
+        faults.check().map_err(|error| self.refused(&error))?;
+        Ok(faults)
     }
 
     fn rate(&self) -> anyhow::Result<f64> {

@@ -6,7 +6,9 @@ use anyhow::{bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fake_google::{Operation, Shared, control::fault_rule, faults::FaultRule, lock};
+use crate::fake_google::{
+    Operation, PushFaults, Shared, control::fault_rule, faults::FaultRule, lock, push,
+};
 
 /// The longest time that a trouble is planned ahead.
 const LONGEST_S: f64 = 86_400.0;
@@ -26,6 +28,7 @@ pub(super) struct Trouble {
 enum What {
     Operation(Box<Operation>),
     Fault(FaultRule),
+    Push(Box<PushFaults>),
 }
 
 /// A trouble as the file has it.
@@ -38,6 +41,7 @@ pub(super) struct Body {
     #[serde(rename = "do")]
     operation: Option<Operation>,
     fault: Option<Value>,
+    push: Option<PushFaults>,
 }
 
 impl TryFrom<Body> for Trouble {
@@ -53,10 +57,14 @@ impl TryFrom<Body> for Trouble {
         };
         ensure!(body.times != Some(0), "times: 0: at least 1 is allowed");
         ensure!(body.every_s.is_some() || body.times.is_none_or(|times| times == 1), "times: needs every_s");
-        let what = match (body.operation, body.fault) {
-            (Some(operation), None) => What::Operation(Box::new(operation)),
-            (None, Some(rule)) => What::Fault(fault_rule(&rule)?),
-            _ => bail!("exactly one of do and fault is needed"),
+        let what = match (body.operation, body.fault, body.push) {
+            (Some(operation), None, None) => What::Operation(Box::new(operation)),
+            (None, Some(rule), None) => What::Fault(fault_rule(&rule)?),
+            (None, None, Some(faults)) => {
+                faults.check()?;
+                What::Push(Box::new(faults))
+            }
+            _ => bail!("exactly one of do, fault and push is needed"),
         };
         Ok(Self {
             at: time("at_s", body.at_s, 0.0)?,
@@ -73,6 +81,11 @@ pub(super) async fn run(shared: Shared, trouble: Trouble) {
     for count in 1_u64.. {
         match &trouble.what {
             What::Fault(rule) => shared.faults.add(rule.clone()),
+            What::Push(faults) => {
+                if let Err(error) = push::set(&shared, PushFaults::clone(faults)) {
+                    tracing::warn!("the fake Google cannot set {faults:?}: {error:#}");
+                }
+            }
             What::Operation(operation) => {
                 let done = lock(&shared.world).apply(Operation::clone(operation));
                 if let Err(error) = done {

@@ -25,6 +25,10 @@ pub enum Class {
     Resync,
     /// What was asked for is not there, or not for this account.
     Gone,
+    /// The channel's id was used before.
+    ChannelIdTaken,
+    /// Changes of this are not pushed.
+    PushUnsupported,
     /// It will not go better by itself.
     Permanent,
 }
@@ -97,6 +101,11 @@ pub(in crate::google) fn classify(answer: &Answer, with_token: bool) -> Class {
     let project = |usual| Class::SlowDown { scope: GateScope::Provider, usual };
     let reason = answer.error.as_ref().map(|error| error.reason.as_str());
     match (answer.status, reason) {
+        // Of a watch: <https://developers.google.com/workspace/calendar/api/guides/push>. Some come as 401 and have nothing
+        // to do with the account.
+        (_, Some("channelIdNotUnique")) => Class::ChannelIdTaken,
+        (_, Some("pushNotSupportedForRequestedResource")) => Class::PushUnsupported,
+        (_, Some(reason)) if reason.starts_with("push.") || reason.starts_with("webhookUrl") => Class::Permanent,
         (401, _) => Class::Unauthorized,
         (_, Some("dailyLimitExceeded")) => project(60 * MINUTE),
         (_, Some("quotaExceeded" | "calendarUsageLimitsExceeded" | "sharingRateLimitExceeded")) => {
@@ -177,6 +186,9 @@ mod tests {
         let account = |usual| Class::SlowDown { scope: GateScope::Account, usual };
         let project = |usual| Class::SlowDown { scope: GateScope::Provider, usual };
         for (answer, class) in [
+            (old(400, "channelIdNotUnique"), Class::ChannelIdTaken),
+            (old(400, "pushNotSupportedForRequestedResource"), Class::PushUnsupported),
+            (old(401, "push.webhookUrlUnauthorized"), Class::Permanent),
             (old(400, "badRequest"), Class::Permanent),
             (old(401, "authError"), Class::Unauthorized),
             (old(403, "rateLimitExceeded"), account(MINUTE / 2)),

@@ -86,10 +86,6 @@ pub(super) async fn lost(
     };
     let lists = jobs::ensure(&mut tx, &calendar_list::KIND.policy, &[list]).await?;
     let wanted = job_state::want(&mut tx, &lists, None, None).await?;
-    Ok(Step {
-        verdict: Verdict::Park { parked: Parked::Gone, why },
-        tx: Some(tx),
-        changed: u32::try_from(changed).unwrap_or(u32::MAX),
-        wanted,
-    })
+    let verdict = Verdict::Park { parked: Parked::Gone, why };
+    Ok(Step { wanted, ..Step::wrote(verdict, tx, u32::try_from(changed).unwrap_or(u32::MAX)) })
 }

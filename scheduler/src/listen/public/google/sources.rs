@@ -1,0 +1,100 @@
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+/// Units that a source has each second. Behind a proxy all of Google is one source, so there are many.
+const RATE: f64 = 50_000.0;
+
+/// Units that a source has at the most.
+const BURST: f64 = 100_000.0;
+
+/// What a request without a good token costs: a hundred of them a second are answered as such.
+const BAD: f64 = 500.0;
+
+/// Sources are told apart as well as their hashes: two of the same share what they have.
+const SLOTS: usize = 4096;
+
+/// What a request costs.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Charge {
+    /// Its token is good.
+    Good,
+    /// It has none, or another's.
+    Bad,
+}
+
+/// A limit for each source, in bounded memory.
+///
+/// What is bad may take no more than the upper half of what a source has, so that a stranger behind the same proxy cannot
+/// use up what Google needs.
+pub(super) struct Sources {
+    hasher: RandomState,
+    slots: Box<[Mutex<Option<(f64, Instant)>>]>,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), slots: (0..SLOTS).map(|_| Mutex::new(None)).collect() }
+    }
+}
+
+impl Sources {
+    /// Whether the source has enough for the request; then it has less.
+    pub(super) fn charge(&self, source: IpAddr, charge: Charge, now: Instant) -> bool {
+        let (cost, least) = match charge {
+            Charge::Good => (1.0, 0.0),
+            Charge::Bad => (BAD, BURST / 2.0),
+        };
+        let place = self.hasher.hash_one(network(source)) as usize % SLOTS;
+        let mut slot = self.slots[place].lock().unwrap_or_else(PoisonError::into_inner);
+        let (units, since) = slot.unwrap_or((BURST, now));
+        let units = (units + now.saturating_duration_since(since).as_secs_f64() * RATE).min(BURST);
+        let enough = units - cost >= least;
+        *slot = Some((if enough { units - cost } else { units }, now.max(since)));
+        enough
+    }
+}
+
+/// Whoever has an IPv6 address has 2^64 of them.
+fn network(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(_) => source,
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(address) => IpAddr::V4(address),
+            None => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn taken(sources: &Sources, charge: Charge, now: Instant) -> usize {
+        (0..1_000_000).take_while(|_| sources.charge(SOURCE, charge, now)).count()
+    }
+
+    #[test]
+    fn bad_ones_leave_half_to_the_good_ones() {
+        let (sources, now) = (Sources::default(), Instant::now());
+        assert_eq!(taken(&sources, Charge::Bad, now), 100);
+        assert_eq!(taken(&sources, Charge::Good, now), 50_000);
+        assert_eq!(taken(&sources, Charge::Bad, now), 0);
+        assert_eq!(taken(&sources, Charge::Good, now + Duration::from_millis(100)), 5_000);
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_source() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:127.0.0.1"), SOURCE);
+    }
+}

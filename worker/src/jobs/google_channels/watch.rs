@@ -1,0 +1,189 @@
+//! Google is asked for channels.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use rand::{Rng, RngExt};
+use shared::{
+    google::{
+        Google,
+        channels::{Made, NewChannel, Resource},
+        errors::{CallError, Class},
+    },
+    job::{AccountId, Failure, JobId, Run, Step, StepResult, Verdict},
+    store::{
+        Tx, calendars, channel_refusals,
+        channel_refusals::Reason,
+        channels::{self, Channel, State, Target},
+        job_state::{self, Wanted},
+    },
+};
+
+use super::LIFE;
+use crate::jobs::{Context, calendar_events, calendar_list, rng};
+
+/// Calls of one step at the most, and how long it goes on to begin new ones.
+pub(super) const CALLS: usize = 20;
+pub(super) const TIME: Duration = Duration::from_secs(20);
+
+/// How long what Google does not push is left alone, before jitter.
+const UNSUPPORTED: Duration = Duration::from_hours(7 * 24);
+
+/// How long another lasting refusal is.
+const REFUSED: Duration = Duration::from_hours(24);
+
+/// How long a channel lasts of which Google has not said it.
+const UNSAID: Duration = Duration::from_hours(24);
+
+/// A channel that lasts no longer is no use, and says that one of the clocks is wrong.
+const TOO_SHORT: Duration = Duration::from_mins(1);
+
+/// What became of a watch.
+enum Outcome {
+    Made(Made),
+    /// The id was used before: most likely by ourselves, and the answer was lost.
+    Taken,
+    Refused(Reason, String),
+}
+
+/// Asks for the channels, as many as fit into a step, and commits what came of it together.
+pub(super) async fn all(
+    context: &Context,
+    google: &Google,
+    run: &Run,
+    account: AccountId,
+    targets: &[Target],
+    all: &[Channel],
+    asked: &[Channel],
+) -> StepResult {
+    let began = Instant::now();
+    let mut rng = rng(run);
+    let mut outcomes = Vec::new();
+    let mut failed: Option<Failure> = None;
+    // One that fails again and again does not hold up the others: after a failure another one is the first.
+    let first = run.attempt as usize % asked.len();
+    for channel in asked.iter().cycle().skip(first).take(asked.len().min(CALLS)) {
+        if began.elapsed() > TIME {
+            break;
+        }
+        match one(context, google, account, targets, channel).await? {
+            Ok(outcome) => outcomes.push((channel, outcome)),
+            Err(error) => {
+                failed = Some(error.into_failure(run.attempt, &mut rng));
+                break;
+            }
+        }
+    }
+    let mut tx = context.db.begin().await?;
+    let mut wanted = Vec::new();
+    let mut taken = false;
+    for (channel, outcome) in outcomes {
+        match outcome {
+            Outcome::Made(made) => {
+                wanted.extend(live(&mut tx, account, all, channel, made, &mut rng).await?);
+            }
+            Outcome::Taken => {
+                tracing::info!(channel = channel.id, "the channel's id is taken: another one is drawn");
+                channels::retire(&mut tx, std::slice::from_ref(&channel.id)).await?;
+                taken = true;
+            }
+            Outcome::Refused(reason, note) => {
+                let lasts = if reason == Reason::Unsupported { UNSUPPORTED } else { REFUSED };
+                let lasts = lasts.mul_f64(rng.random_range(0.75..=1.25));
+                if reason == Reason::Refused {
+                    tracing::warn!(job = channel.job, "no push channel, it is polled: {note}");
+                }
+                channel_refusals::put(&mut tx, account, channel.job, reason, &note, Some(lasts)).await?;
+                channels::forget(&mut tx, std::slice::from_ref(&channel.id)).await?;
+            }
+        }
+    }
+    let verdict = match failed {
+        Some(failure) => Verdict::from(failure),
+        // Not at once: whoever answers so again and again must not be asked without end.
+        None if taken => Verdict::Retry { after: None, why: "a channel's id was used before".to_owned() },
+        None => Verdict::Continue { lane: None },
+    };
+    Ok(Step { wanted, ..Step::wrote(verdict, tx, 0) })
+}
+
+/// Asks for one channel. The outer error is the database's.
+async fn one(
+    context: &Context,
+    google: &Google,
+    account: AccountId,
+    targets: &[Target],
+    channel: &Channel,
+) -> Result<Result<Outcome, CallError>, Failure> {
+    let gone = |what: &str| Ok(Ok(Outcome::Refused(Reason::Refused, format!("{what} is gone"))));
+    let Some(target) = targets.iter().find(|target| target.job == channel.job) else {
+        return gone("the job");
+    };
+    let calendar = match target.key.parse() {
+        Ok(id) if target.kind == calendar_events::KIND.policy.kind => {
+            calendars::get(&mut *context.db.acquire().await?, id).await?
+        }
+        _ => None,
+    };
+    let resource = match &calendar {
+        Some(calendar) => Resource::Events(&calendar.google_id),
+        None if target.kind == calendar_list::KIND.policy.kind => Resource::CalendarList,
+        None => return gone("the calendar"),
+    };
+    let new = NewChannel {
+        id: &channel.id,
+        job: channel.job,
+        address: &channel.address,
+        expires_at: channel.expires_at,
+    };
+    let error = match google.watch(&context.db, account, resource, &new).await {
+        Ok(made) => return Ok(Ok(Outcome::Made(made))),
+        Err(error) => error,
+    };
+    Ok(match error.class() {
+        Some(Class::ChannelIdTaken) => Ok(Outcome::Taken),
+        Some(Class::PushUnsupported) => Ok(Outcome::Refused(Reason::Unsupported, error.to_string())),
+        Some(Class::Permanent | Class::Gone | Class::MissingScope | Class::Resync) => {
+            Ok(Outcome::Refused(Reason::Refused, error.to_string()))
+        }
+        Some(Class::Retry | Class::SlowDown { .. } | Class::Unauthorized) | None => Err(error),
+    })
+}
+
+/// Notes a channel that was made. If it takes the place of none, its job is wanted.
+async fn live(
+    tx: &mut Tx,
+    account: AccountId,
+    all: &[Channel],
+    channel: &Channel,
+    made: Made,
+    rng: &mut impl Rng,
+) -> Result<Vec<Wanted>, sqlx::Error> {
+    // What the row was made with: its life began then, a moment ago.
+    let now = channel.expires_at - LIFE;
+    let expires_at = made.expires_at.unwrap_or(now + UNSAID);
+    let life = (expires_at - now).to_std().unwrap_or_default();
+    if life < TOO_SHORT {
+        let note = format!(
+            "Google's channel ends at {expires_at}, which is now or past by the database's clock: is that right?"
+        );
+        channel_refusals::put(tx, account, channel.job, Reason::Refused, &note, Some(REFUSED)).await?;
+        channels::retire(tx, std::slice::from_ref(&channel.id)).await?;
+        return Ok(Vec::new());
+    }
+    let renew_at: DateTime<Utc> = now + life.mul_f64(rng.random_range(0.5..=0.75));
+    if !channels::answered(tx, &channel.id, &made.resource_id, expires_at, renew_at).await? {
+        return Ok(Vec::new());
+    }
+    if has_other(all, channel.job, now) {
+        return Ok(Vec::new());
+    }
+    job_state::want(tx, &[channel.job], None, None).await
+}
+
+fn has_other(all: &[Channel], job: JobId, now: DateTime<Utc>) -> bool {
+    all.iter().any(|other| {
+        other.job == job && matches!(other.state, State::Live | State::Stopping) && other.expires_at > now
+            && other.heard_at.is_some()
+    })
+}
