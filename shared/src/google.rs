@@ -9,12 +9,16 @@ mod item;
 pub mod quota;
 pub mod scopes;
 mod transport;
+pub mod workspace;
 
 use std::sync::Arc;
 
 use metrics::counter;
 
-use self::{quota::Budget, transport::ApiClient};
+use self::{
+    quota::Budget,
+    transport::{ApiClient, AssertionClient},
+};
 use crate::{config::google::GoogleConfig, secrets::KeyRing};
 
 /// The name of Calendar in metrics.
@@ -29,6 +33,8 @@ struct Inner {
     keys: KeyRing,
     api: ApiClient,
     oauth: reqwest::Client,
+    /// For the tokens of service accounts.
+    assertions: AssertionClient,
     /// Of Calendar.
     budget: Budget,
 }
@@ -38,13 +44,14 @@ impl Google {
     pub fn new(config: GoogleConfig, keys: KeyRing) -> anyhow::Result<Self> {
         let tls = transport::tls(&config)?;
         let api = transport::api_client(tls.clone());
+        let assertions = transport::assertion_client(tls.clone());
         let oauth = transport::oauth_client(tls)?;
         counter!("syncfleet_google_throttled_total", "api" => CALENDAR).absolute(0);
         for reason in auth::REFRESH_FAILURES {
             counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).absolute(0);
         }
         let budget = Budget::new(CALENDAR, config.project(), config.calendar_limits);
-        Ok(Self(Arc::new(Inner { config, keys, api, oauth, budget })))
+        Ok(Self(Arc::new(Inner { config, keys, api, oauth, assertions, budget })))
     }
 
     /// The keys that seal the accounts' tokens.

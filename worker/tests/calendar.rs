@@ -14,6 +14,8 @@ mod list;
 mod mirror;
 #[path = "calendar/quota.rs"]
 mod quota;
+#[path = "calendar/races.rs"]
+mod races;
 #[path = "calendar/resync.rs"]
 mod resync;
 #[path = "calendar/rig.rs"]
@@ -24,3 +26,5 @@ mod series;
 mod tokens;
 #[path = "calendar/walk.rs"]
 mod walk;
+#[path = "calendar/workspace.rs"]
+mod workspace;
