@@ -4,6 +4,7 @@
 //! same over HTTP, under `/control/`. Point google-calendar3 at [`FakeGoogle::calendar_url`].
 
 mod answer;
+mod assertion;
 mod calendar;
 mod calendar_list;
 mod churn;
@@ -99,6 +100,7 @@ struct Shared(Arc<Inner>);
 
 struct Inner {
     options: Options,
+    address: SocketAddr,
     world: Mutex<World>,
     faults: faults::Faults,
     counters: stats::Counters,
@@ -112,6 +114,12 @@ impl std::ops::Deref for Shared {
 
     fn deref(&self) -> &Inner {
         &self.0
+    }
+}
+
+impl Shared {
+    fn token_url(&self) -> String {
+        format!("http://{}/token", self.address)
     }
 }
 
@@ -148,6 +156,7 @@ impl FakeGoogle {
             quota: quota::Quota::default(),
             churn: Mutex::new(None),
             push: push::Push::new(options.seed)?,
+            address,
             options,
         }));
         let app = Router::new()
@@ -190,7 +199,7 @@ impl FakeGoogle {
     /// The token endpoint.
     #[must_use]
     pub fn token_url(&self) -> String {
-        format!("http://{}/token", self.address)
+        self.shared.token_url()
     }
 
     /// The root of the Calendar API, with the slash at the end that google-calendar3 needs.
@@ -203,6 +212,11 @@ impl FakeGoogle {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.shared.0.options
+    }
+
+    /// A service account's key file, as Google Cloud's console gives it. Its `token_uri` leads here.
+    pub fn key_file(&self, service_account: &str) -> anyhow::Result<serde_json::Value> {
+        self.world().key_file(service_account, &self.token_url())
     }
 
     /// Locks the world, to change it or to ask for the truth. No call is answered until the guard is dropped, so do

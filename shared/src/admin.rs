@@ -19,6 +19,7 @@ pub mod run;
 pub mod tenant;
 pub mod words;
 pub mod worker;
+pub mod workspace;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

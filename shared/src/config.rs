@@ -70,7 +70,7 @@ fn given(value: Option<&SecretString>) -> Option<&SecretString> {
 }
 
 /// Whether the address does not leave this machine.
-fn local(url: &Url) -> bool {
+pub(crate) fn local(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -10,12 +10,17 @@ mod item;
 pub mod quota;
 pub mod scopes;
 mod transport;
+pub mod workspace;
 
 use std::sync::Arc;
 
 use metrics::counter;
 
-use self::{channels::token::Tokens, quota::Budget, transport::ApiClient};
+use self::{
+    channels::token::Tokens,
+    quota::Budget,
+    transport::{ApiClient, AssertionClient},
+};
 use crate::{config::google::GoogleConfig, secrets::KeyRing};
 
 /// The name of Calendar in metrics.
@@ -31,6 +36,8 @@ struct Inner {
     api: ApiClient,
     oauth: reqwest::Client,
     channel_tokens: Tokens,
+    /// For the tokens of service accounts.
+    assertions: AssertionClient,
     /// Of Calendar.
     budget: Budget,
 }
@@ -40,6 +47,7 @@ impl Google {
     pub fn new(config: GoogleConfig, keys: KeyRing) -> anyhow::Result<Self> {
         let tls = transport::tls(&config)?;
         let api = transport::api_client(tls.clone());
+        let assertions = transport::assertion_client(tls.clone());
         let oauth = transport::oauth_client(tls)?;
         counter!("syncfleet_google_throttled_total", "api" => CALENDAR).absolute(0);
         for reason in auth::REFRESH_FAILURES {
@@ -47,7 +55,7 @@ impl Google {
         }
         let budget = Budget::new(CALENDAR, config.project(), config.calendar_limits);
         let channel_tokens = Tokens::new(&keys)?;
-        Ok(Self(Arc::new(Inner { config, keys, api, oauth, channel_tokens, budget })))
+        Ok(Self(Arc::new(Inner { config, keys, api, oauth, channel_tokens, assertions, budget })))
     }
 
     /// The keys that seal the accounts' tokens.

@@ -16,7 +16,7 @@ use shared::{
     job::AccountId,
     store::{
         PgPool,
-        quotas::{self, Ask, Drawn},
+        quotas::{self, Ask, Drawn, Unspent},
     },
 };
 
@@ -111,7 +111,7 @@ fn most(mut calls: Vec<Duration>) -> usize {
 
 fn ask(account: Option<AccountId>, need: u32, per_minute: u32, per_day: Option<u32>) -> Ask {
     let bucket = bucket(per_minute, per_day);
-    Ask { account, smallest: 1, need, want: need, unspent: 0, bucket }
+    Ask { account, smallest: 1, need, want: need, unspent: None, bucket }
 }
 
 /// The worst that can happen: what is drawn in the 8 seconds before a minute is spent as late as allowed and is long on its
@@ -199,14 +199,21 @@ async fn a_block_is_not_spent_after_its_time_nor_twice(db: PgPool) {
 async fn a_days_limit_holds_until_midnight_in_california(db: PgPool) {
     let project = [ask(None, 8, 1_000, Some(10))];
     // 1,780,000,000 is 20:26:40 UTC on May 28, 2026: 13:26:40 in California.
-    assert_eq!(draw_at(&db, Duration::ZERO, &project).await[0].units, 8);
-    let drawn = draw_at(&db, Duration::from_mins(1), &[Ask { unspent: 1, ..project[0] }]).await[0];
+    let first = draw_at(&db, Duration::ZERO, &project).await[0];
+    assert_eq!(first.units, 8);
+    let unspent = Some(Unspent { units: 1, drawn: first.at });
+    let drawn = draw_at(&db, Duration::from_mins(1), &[Ask { unspent, ..project[0] }]).await[0];
     assert_eq!(drawn.units, 3, "what is left of the day, with what was drawn and not spent");
     let drawn = draw_at(&db, Duration::from_mins(2), &project).await[0];
     let midnight = TimeDelta::seconds(10 * 3_600 + 33 * 60 + 20 - 120).to_std().unwrap();
     assert_eq!((drawn.units, drawn.full), (0, midnight));
     assert_eq!(drawn.soon, midnight + Duration::from_millis(1));
-    assert_eq!(draw_at(&db, Duration::from_mins(2) + midnight, &project).await[0].units, 8);
+    // What was left yesterday does not lower what is counted today.
+    let tomorrow = Duration::from_mins(2) + midnight;
+    assert_eq!(draw_at(&db, tomorrow, &project).await[0].units, 8);
+    let unspent = Some(Unspent { units: 2, drawn: drawn.at });
+    let late = draw_at(&db, tomorrow + Duration::from_mins(1), &[Ask { unspent, ..project[0] }]).await[0];
+    assert_eq!(late.units, 2, "eight of ten are used");
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
@@ -319,6 +326,29 @@ async fn an_account_without_units_holds_up_no_other(db: PgPool) {
         assert!(after > Duration::ZERO && after < Duration::from_secs(10), "{after:?}");
     }
     assert!(waited < Duration::from_secs(1), "the other waited {waited:?}");
+}
+
+/// The spans of the project's row, newest first.
+async fn spans(db: &PgPool) -> Vec<i32> {
+    sqlx::query_scalar("select drawn from quotas where account_id = 0").fetch_one(db).await.unwrap()
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn unspent_units_are_taken_off_where_they_were_counted(db: PgPool) {
+    let project = ask(None, 8, 1_000, None);
+    let first = draw_at(&db, Duration::ZERO, &[project]).await[0];
+    let unspent = Some(Unspent { units: 3, drawn: first.at });
+    // Two spans later.
+    draw_at(&db, Duration::from_secs(6), &[Ask { unspent, ..project }]).await;
+    assert_eq!(spans(&db).await[..4], [8, 0, 5, 0]);
+    // A minute later, the span is forgotten, and the report with it.
+    draw_at(&db, Duration::from_secs(72), &[Ask { unspent, ..project }]).await;
+    assert_eq!(spans(&db).await[..4], [8, 0, 0, 0]);
+    // In the same span, beside the new block.
+    let last = draw_at(&db, Duration::from_secs(72), &[project]).await[0];
+    let unspent = Some(Unspent { units: 2, drawn: last.at });
+    draw_at(&db, Duration::from_secs(72), &[Ask { unspent, ..project }]).await;
+    assert_eq!(spans(&db).await[..2], [22, 0]);
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]

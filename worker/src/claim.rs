@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use chrono::DateTime;
 use metrics::{counter, histogram};
 use rand::{RngExt, seq::SliceRandom};
 use shared::{
@@ -28,7 +27,7 @@ const BATCH: usize = 500;
 const WAIT: Duration = Duration::from_secs(2);
 
 /// A job that is due for longer than this was forgotten by the bell.
-const FORGOTTEN: chrono::TimeDelta = chrono::TimeDelta::seconds(6);
+const FORGOTTEN: Duration = Duration::from_secs(6);
 
 /// How often a lane asks `PostgreSQL` while the bell is away.
 const ASK: Duration = Duration::from_millis(200);
@@ -113,10 +112,10 @@ async fn next_ids(worker: &Worker, lane: Lane, most: usize) -> Result<Next, sqlx
             let ids = ids.into_iter().filter(|id| seen.insert(*id)).collect();
             return Ok(Next { ids, of_table: false });
         }
-        let ids = due_ids(worker, lane, most, Some(FORGOTTEN)).await?;
+        let ids = due_ids(worker, lane, most, FORGOTTEN).await?;
         return Ok(Next { ids, of_table: true });
     }
-    let ids = due_ids(worker, lane, most, None).await?;
+    let ids = due_ids(worker, lane, most, Duration::ZERO).await?;
     if ids.is_empty() {
         pause().await;
     }
@@ -129,33 +128,34 @@ async fn pause() {
     tokio::time::sleep(time).await;
 }
 
-/// Ids of due jobs, straight from the table. Other workers do the same at the same moment, so each takes some at random from
-/// a longer list.
+/// Ids of due jobs that this worker can run, straight from the table. Other workers do the same at the same moment, so each takes
+/// some at random from a longer list.
 async fn due_ids(
     worker: &Worker,
     lane: Lane,
     most: usize,
-    overdue: Option<chrono::TimeDelta>,
+    overdue: Duration,
 ) -> Result<Vec<JobId>, sqlx::Error> {
     let limit = i64::try_from(most * 4).unwrap_or(i64::MAX);
+    let claimer = claimer(worker);
     let mut conn = worker.db().acquire().await?;
-    let due = job_state::due(&mut conn, lane, (DateTime::UNIX_EPOCH, 0), limit);
-    let mut due = worker.answer(due).await?;
-    if let Some(overdue) = overdue {
-        let Some(now) = worker.alive.database_time() else { return Ok(Vec::new()) };
-        due.retain(|due| now - due.run_at > overdue);
-    }
-    due.shuffle(&mut rand::rng());
-    due.truncate(most);
-    Ok(due.into_iter().map(|due| due.job).collect())
+    let ids = job_state::claimable(&mut conn, &claimer, lane, overdue, limit);
+    let mut ids = worker.answer(ids).await?;
+    ids.shuffle(&mut rand::rng());
+    ids.truncate(most);
+    Ok(ids)
+}
+
+/// What this worker can run now.
+fn claimer(worker: &Worker) -> Claimer<'_> {
+    Claimer { worker: worker.id, kinds: &worker.kind_names, suspects: worker.has_room_for_suspects() }
 }
 
 async fn claim(worker: &Worker, lane: Lane, ids: &[JobId]) -> Result<Vec<Run>, sqlx::Error> {
     let began = Instant::now();
     let leases: Vec<_> = ids.iter().map(|_| new_id(SystemTime::now())).collect();
     worker.held.add(&leases);
-    let claimer =
-        Claimer { worker: worker.id, kinds: &worker.kind_names, suspects: worker.has_room_for_suspects() };
+    let claimer = claimer(worker);
     let claimed = async {
         let mut conn = worker.db().acquire().await?;
         job_state::claim(&mut conn, &claimer, ids, &leases).await

@@ -110,6 +110,7 @@ pub async fn hand_back(worker: &Worker, run: &Run) -> Ended {
         outcome: "handed_back",
         after: Duration::ZERO,
         backoff: false,
+        wanted: None,
         attempt: attempt(run.attempt),
         good: false,
         lane: None,
@@ -122,7 +123,7 @@ pub async fn hand_back(worker: &Worker, run: &Run) -> Ended {
     // After the hard word there is time for one try.
     let limit = if worker.hard.is_cancelled() { Duration::from_secs(1) } else { ANSWER };
     match limited(limit, handed_back).await {
-        Ok(()) => {
+        Ok(_) => {
             // As it is due anyway, a bell that is away costs only time.
             let _ = worker.bell.ring(run.lane, &[run.job]).await;
             Ended::Committed("handed_back")
@@ -179,8 +180,11 @@ async fn apply(
             due = ring(lane.unwrap_or(run.lane));
         }
         Verdict::Wait { after, why } => {
-            let back = put_back("wait", *after, 0, true, None, Some(why));
-            job_state::put_back(&mut tx, &finished, &back).await?;
+            let mut back = put_back("wait", *after, 0, true, None, Some(why));
+            back.wanted = Some(run.wanted);
+            if job_state::put_back(&mut tx, &finished, &back).await? {
+                due = ring(run.lane);
+            }
         }
         Verdict::Throttled { scope, by, after: gate_time, why } => {
             // Not before the gate opens, and not all at that moment.
@@ -230,7 +234,7 @@ fn put_back(
     lane: Option<Lane>,
     note: Option<&String>,
 ) -> PutBack {
-    PutBack { outcome, after, backoff: false, attempt, good, lane, note: note.cloned() }
+    PutBack { outcome, after, backoff: false, wanted: None, attempt, good, lane, note: note.cloned() }
 }
 
 fn attempt(attempts: u32) -> i32 {

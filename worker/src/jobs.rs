@@ -11,9 +11,12 @@ use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use shared::{
-    google::Google,
-    job::{Failure, Policy, Run, StepResult, Verdict},
-    store::{PgPool, cursor::Cursor},
+    google::{
+        Google,
+        errors::{CallError, Class},
+    },
+    job::{Failure, Parked, Policy, Run, Step, StepResult, Verdict},
+    store::{PgPool, cursor::Cursor, secrets},
 };
 use url::Url;
 
@@ -63,12 +66,44 @@ pub fn policies() -> Vec<Policy> {
 /// The row that a job's key names.
 fn row_of(run: &Run) -> Result<i64, Failure> {
     let id = run.key.parse().with_context(|| format!("the key {:?} is no row's number", run.key));
-    id.map_err(|error| Failure::park(error, shared::job::Parked::Failed))
+    id.map_err(|error| Failure::park(error, Parked::Failed))
 }
 
 /// A run's own randomness: the same run draws the same numbers.
 fn rng(run: &Run) -> StdRng {
     StdRng::seed_from_u64(run.id.as_u64_pair().0 ^ run.id.as_u64_pair().1)
+}
+
+/// The end of a step whose call failed. Before the account is asked to sign in again, the secret that was refused is locked in
+/// the step's transaction: it still stands when its job is parked and its gate closed, or neither happens.
+async fn failed(context: &Context, run: &Run, error: CallError) -> StepResult {
+    let refused = match &error {
+        CallError::Auth(error) if error.needs_sign_in() => error.refused(),
+        _ => None,
+    };
+    let Some((owner, updated_at)) = refused else {
+        return Err(error.into_failure(run.attempt, &mut rng(run)));
+    };
+    let mut tx = context.db.begin().await?;
+    if !secrets::stands(&mut tx, owner, updated_at).await? {
+        let replaced = anyhow::Error::from(error).context("it was replaced meanwhile");
+        return Err(Failure::retry(replaced, None));
+    }
+    let failure = error.into_failure(run.attempt, &mut rng(run));
+    tracing::warn!("the step failed: {failure}");
+    Ok(Step::wrote(failure.into(), tx, 0))
+}
+
+/// A list that leads back to the page that was asked for so often in a row is listed anew.
+const CIRCLES: u32 = 4;
+
+/// Whether the cursor's tokens count no more, so that all is to be listed anew.
+fn is_expired(error: &CallError, run: &Run) -> bool {
+    match error.class() {
+        Some(Class::Resync) => true,
+        Some(Class::Circle) => run.attempt >= CIRCLES,
+        _ => false,
+    }
 }
 
 /// The end of a step whose full pass may not begin yet.

@@ -16,6 +16,8 @@ mod mirror;
 mod push;
 #[path = "calendar/quota.rs"]
 mod quota;
+#[path = "calendar/races.rs"]
+mod races;
 #[path = "calendar/resync.rs"]
 mod resync;
 #[path = "calendar/rig.rs"]
@@ -26,3 +28,5 @@ mod series;
 mod tokens;
 #[path = "calendar/walk.rs"]
 mod walk;
+#[path = "calendar/workspace.rs"]
+mod workspace;

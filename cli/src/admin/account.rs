@@ -142,7 +142,11 @@ async fn ls(db: &PgPool, filter: &Filter, out: Output) -> anyhow::Result<()> {
         vec![
             account.id.to_string(),
             account.tenant.clone(),
-            account.provider.clone(),
+            if account.workspace {
+                format!("{} workspace", account.provider)
+            } else {
+                account.provider.clone()
+            },
             account.email.clone(),
             account.calendars.to_string(),
             account.jobs.to_string(),

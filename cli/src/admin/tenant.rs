@@ -1,5 +1,7 @@
 //! `tenant`: whose work it is.
 
+mod connect_workspace;
+
 use clap::Subcommand;
 use shared::{
     admin::{
@@ -10,6 +12,7 @@ use shared::{
     config,
 };
 
+use self::connect_workspace::ConnectWorkspace;
 use super::{Access, channel::stopped, confirm::confirm, print_switched};
 use crate::{
     exit::Exit,
@@ -22,6 +25,7 @@ use crate::{
 #[command(after_help = "Examples:
   syncfleet tenant add acme
   syncfleet tenant pause acme --note 'asked for by their admin'
+  syncfleet tenant connect-workspace --tenant acme --key-file key.json --users users.txt
   syncfleet tenant rm acme --yes")]
 pub struct Args {
     #[command(flatten)]
@@ -57,6 +61,8 @@ enum Verb {
         /// Its name
         name: String,
     },
+    /// Mirror the users of a Google Workspace through a service account, or give it another key
+    ConnectWorkspace(Box<ConnectWorkspace>),
     /// Remove a tenant and all that is its
     Rm {
         /// Its name
@@ -108,6 +114,9 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
             print_switched(&tenant::pause(&db, &actor, name, note).await?, out)?;
         }
         Verb::Resume { name } => print_switched(&tenant::resume(&db, &actor, name).await?, out)?,
+        Verb::ConnectWorkspace(new) => {
+            return connect_workspace::connect(&args.access, &db, new, out).await;
+        }
         Verb::Rm { name, yes, keys, google } => {
             let google = role::google(keys, google)?;
             let holdings = tenant::holdings(&mut *db.acquire().await?, name).await?;

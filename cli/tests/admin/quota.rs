@@ -25,7 +25,7 @@ async fn the_budget_is_shown(db: PgPool) {
         smallest: 1,
         need,
         want: need,
-        unspent: 0,
+        unspent: None,
         bucket: bucket(600, Some(900)),
     };
     let mut conn = db.acquire().await.unwrap();

@@ -12,7 +12,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    Shared, calendar_list,
+    Shared, assertion, calendar_list,
     connection::Connection,
     events,
     faults::{self, Api, FaultBody, FaultKind},
@@ -28,14 +28,21 @@ type QueryPairs = Query<Vec<(String, String)>>;
 /// `POST /token`.
 pub(super) async fn token(State(shared): State<Shared>, caller: Caller, uri: Uri, body: Bytes) -> Response {
     let form = Params(form(&body));
-    let account = form.get("refresh_token").and_then(|token| {
+    let by_token = form.get("refresh_token").and_then(|token| {
         let world = lock(&shared.world);
         world.by_refresh_token.get(token).map(|index| world.accounts[*index].email.clone())
     });
+    let is_assertion = form.get("grant_type") == Some(assertion::GRANT);
+    let account = if is_assertion { assertion::user(&form) } else { by_token };
     let call = Call { api: Api::Token, path: uri.path().to_owned(), account, calendar: None, list: None };
     answer(&shared, &caller.0, call, |_| {
         let mut world = lock(&shared.world);
-        let (account, answer) = oauth::refresh(&mut world, &form, shared.options.access_token_lifetime)?;
+        let lifetime = shared.options.access_token_lifetime;
+        let (account, answer) = if is_assertion {
+            assertion::exchange(&mut world, &form, &shared.token_url(), lifetime)?
+        } else {
+            oauth::refresh(&mut world, &form, lifetime)?
+        };
         shared.counters.refreshed(&world.accounts[account].email);
         Ok(answer)
     })
@@ -131,8 +138,12 @@ fn list_call(
     params: &Params,
 ) -> Call {
     let account = account_of(shared, token);
+    let is_delegated = |token| lock(&shared.world).access.get(token).is_some_and(|access| access.delegated);
+    if token.is_some_and(is_delegated) {
+        shared.counters.charged(params.get("quotaUser").unwrap_or("service account"));
+    }
     let list = match (params.get("pageToken"), params.get("syncToken")) {
-        (Some(_), _) => ListKind::Page,
+        (Some(page), _) => ListKind::Page(page.to_owned()),
         (None, Some(_)) => ListKind::Incremental,
         (None, None) => ListKind::Full,
     };
@@ -173,6 +184,11 @@ pub(super) async fn answer(
         fault => {
             let is_empty = matches!(fault, Some(FaultKind::EmptyPage));
             let mut result = work(if is_empty { 0 } else { shared.options.page_size_cap });
+            if let (Some(FaultKind::SamePage), Ok(answer), Some(ListKind::Page(page))) =
+                (&fault, &mut result, &call.list)
+            {
+                lead_back(answer, page);
+            }
             if let Ok(answer) = &mut result {
                 shared.faults.spoil(&call, answer);
             }
@@ -205,6 +221,14 @@ pub(super) async fn answer(
     };
     shared.counters.answered(call.api, response.status().as_str());
     response
+}
+
+/// The list's next page becomes the one that was asked for.
+fn lead_back(answer: &mut Value, page: &str) {
+    if let Value::Object(fields) = answer {
+        fields.remove("nextSyncToken");
+        fields.insert("nextPageToken".to_owned(), json!(page));
+    }
 }
 
 fn json_response(status: StatusCode, body: String) -> Response {

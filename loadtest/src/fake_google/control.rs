@@ -114,6 +114,17 @@ pub enum Operation {
     ExpireAccessTokens {
         email: Option<String>,
     },
+    AddServiceAccount {
+        email: String,
+    },
+    ReplaceKey {
+        email: String,
+    },
+    Delegate {
+        email: String,
+        domain: String,
+        scopes: Vec<String>,
+    },
     Seed {
         accounts: usize,
         calendars_per_account: usize,
@@ -167,6 +178,9 @@ impl World {
             Op::Grant { email, refresh_token } => nothing(self.grant(&email, &refresh_token)?),
             Op::SetConsent { email, consent } => nothing(self.set_consent(&email, consent)?),
             Op::ExpireAccessTokens { email } => nothing(self.expire_access_tokens(email.as_deref())?),
+            Op::AddServiceAccount { email } => nothing(self.add_service_account(&email)?),
+            Op::ReplaceKey { email } => nothing(self.replace_key(&email)?),
+            Op::Delegate { email, domain, scopes } => nothing(self.delegate(&email, &domain, &scopes)?),
             Op::Seed { accounts, calendars_per_account, events_per_calendar } => {
                 json!({"accounts": self.seed(accounts, calendars_per_account, events_per_calendar)?})
             }
@@ -180,6 +194,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/control/faults", get(faults).post(add_faults).delete(clear_faults))
         .route("/control/churn", post(start_churn).delete(stop_churn))
         .route("/control/stats", get(stats).delete(reset_stats))
+        .route("/control/key_file", get(key_file))
         .route("/control/truth", get(truth))
         .route("/control/truth/rows", get(truth_rows))
 }
@@ -246,6 +261,16 @@ async fn stats(State(shared): State<Shared>) -> Response {
 async fn reset_stats(State(shared): State<Shared>) -> Json<Value> {
     shared.counters.reset();
     Json(json!({}))
+}
+
+#[derive(Deserialize)]
+struct Whose {
+    service_account: String,
+}
+
+async fn key_file(State(shared): State<Shared>, Query(whose): Query<Whose>) -> Response {
+    let key_file = lock(&shared.world).key_file(&whose.service_account, &shared.token_url());
+    control(key_file)
 }
 
 #[derive(Deserialize)]

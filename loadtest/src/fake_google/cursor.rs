@@ -30,6 +30,9 @@ pub(super) struct PageToken {
     pub(super) since: Option<u64>,
     /// The last key (full list) or version (incremental list) that was looked at.
     pub(super) after: String,
+    /// How many pages in a row began there: each has a token of its own.
+    #[serde(default)]
+    pub(super) turn: u32,
 }
 
 /// FNV-1a, enough to tell a token that was cut or edited.

@@ -68,6 +68,8 @@ pub enum FaultKind {
     Malformed,
     /// A list answers with a page without items, whose next page is the one that was asked for.
     EmptyPage,
+    /// A page of a list, asked for by a page token, names itself as the next page.
+    SamePage,
     /// The answer comes late; the next rules apply too.
     Delay {
         /// How late.

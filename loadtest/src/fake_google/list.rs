@@ -22,6 +22,8 @@ pub(super) struct Walk {
     pub(super) since: Option<u64>,
     /// The last key or version that was looked at by the page before.
     pub(super) after: Option<String>,
+    /// How many pages before this one began there.
+    turn: u32,
     /// The sync token of the last page. Its version is that of the first page: what changes during the walk
     /// comes with the next incremental list.
     pub(super) then: SyncToken,
@@ -45,7 +47,7 @@ pub(super) fn begin(params: &Params, current: Current, repeated: String) -> Resu
             version: current.version,
             params: repeated,
         };
-        return Ok(Walk { since, after: None, then });
+        return Ok(Walk { since, after: None, turn: 0, then });
     };
     let page: PageToken = cursor::decode(page)
         .filter(|page: &PageToken| page.then.scope == current.scope)
@@ -56,7 +58,7 @@ pub(super) fn begin(params: &Params, current: Current, repeated: String) -> Resu
     if page.then.params != repeated {
         return Err(differs(&page.then.params, &repeated));
     }
-    Ok(Walk { since, after: Some(page.after), then: page.then })
+    Ok(Walk { since, after: Some(page.after), turn: page.turn, then: page.then })
 }
 
 fn since(token: &str, current: &Current, repeated: &str) -> Result<u64, Refusal> {
@@ -81,7 +83,8 @@ fn differs(first: &str, now: &str) -> Refusal {
 pub(super) fn finish(answer: &mut Value, walk: Walk, next: Option<String>) {
     match next {
         Some(after) => {
-            let page = PageToken { then: walk.then, since: walk.since, after };
+            let turn = if walk.after.as_ref() == Some(&after) { walk.turn + 1 } else { 0 };
+            let page = PageToken { then: walk.then, since: walk.since, after, turn };
             answer["nextPageToken"] = json!(cursor::encode(&page));
         }
         None => answer["nextSyncToken"] = json!(cursor::encode(&walk.then)),

@@ -20,12 +20,12 @@ pub(super) struct Call {
 }
 
 /// What a list call began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ListKind {
     Full,
     Incremental,
-    /// A page after the first.
-    Page,
+    /// A page after the first, by its token.
+    Page(String),
 }
 
 /// How many lists were begun and how many further pages were asked for. Failed calls are counted too.
@@ -46,6 +46,9 @@ pub struct Stats {
     pub requests: BTreeMap<Api, BTreeMap<String, u64>>,
     /// Access tokens handed out, by e-mail address.
     pub refreshes: BTreeMap<String, u64>,
+    /// Lists asked for with a service account's tokens, by whom Google charges for them: `quotaUser`, or else `service account`.
+    #[serde(default)]
+    pub charged: BTreeMap<String, u64>,
     /// Lists of events.
     pub events: ListCounts,
     /// Calendar lists.
@@ -78,6 +81,10 @@ impl Counters {
         *lock(&self.0).stats.refreshes.entry(email.to_owned()).or_default() += 1;
     }
 
+    pub(super) fn charged(&self, whom: &str) {
+        *lock(&self.0).stats.charged.entry(whom.to_owned()).or_default() += 1;
+    }
+
     pub(super) fn answered(&self, api: Api, status: &str) {
         let by_status = &mut lock(&self.0).stats.requests;
         *by_status.entry(api).or_default().entry(status.to_owned()).or_default() += 1;
@@ -88,7 +95,7 @@ impl Counters {
         let key =
             call.account.as_ref().zip(call.calendar.as_ref()).map(|(email, id)| format!("{email}/{id}"));
         let Inner { stats, under_way } = &mut *lock(&self.0);
-        if let Some(kind) = call.list {
+        if let Some(kind) = &call.list {
             let total = if call.api == Api::Events { &mut stats.events } else { &mut stats.calendar_list };
             count(total, kind);
             if let Some(key) = &key {
@@ -105,11 +112,11 @@ impl Counters {
     }
 }
 
-fn count(counts: &mut ListCounts, kind: ListKind) {
+fn count(counts: &mut ListCounts, kind: &ListKind) {
     match kind {
         ListKind::Full => counts.full += 1,
         ListKind::Incremental => counts.incremental += 1,
-        ListKind::Page => counts.pages += 1,
+        ListKind::Page(_) => counts.pages += 1,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Everything the fake Google knows, and the operations that change it.
 
+mod delegation;
 mod events;
 mod grants;
 mod lists;
@@ -31,6 +32,8 @@ pub struct World {
     pub(super) by_email: HashMap<String, usize>,
     pub(super) by_refresh_token: HashMap<String, usize>,
     pub(super) access: HashMap<String, Access>,
+    /// By address.
+    pub(super) service_accounts: HashMap<String, delegation::ServiceAccount>,
     pub(super) calendars: Vec<Calendar>,
     pub(super) by_calendar: HashMap<String, usize>,
     pub(super) rng: StdRng,
@@ -76,6 +79,8 @@ pub(super) struct Entry {
 pub(super) struct Access {
     pub(super) account: usize,
     pub(super) expires: Instant,
+    /// Whether a service account got it.
+    pub(super) delegated: bool,
 }
 
 impl World {
@@ -86,6 +91,7 @@ impl World {
             by_email: HashMap::new(),
             by_refresh_token: HashMap::new(),
             access: HashMap::new(),
+            service_accounts: HashMap::new(),
             calendars: Vec::new(),
             by_calendar: HashMap::new(),
             rng: StdRng::seed_from_u64(seed),
@@ -205,7 +211,8 @@ impl World {
 
     pub(super) fn issue_access_token(&mut self, account: usize, lifetime: Duration) -> String {
         let token = format!("ya29.fake-{}", self.draw_id());
-        self.access.insert(token.clone(), Access { account, expires: Instant::now() + lifetime });
+        self.access
+            .insert(token.clone(), Access { account, expires: Instant::now() + lifetime, delegated: false });
         let tokens = &mut self.accounts[account].tokens;
         tokens.push_back(token.clone());
         if tokens.len() > TOKENS_PER_ACCOUNT

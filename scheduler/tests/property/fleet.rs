@@ -300,6 +300,17 @@ impl Fleet {
         if matches!(how, How::Complete) {
             job.done = job.seen.take().unwrap();
         }
+        if matches!(how, How::Wait) {
+            // Whether a want came during the step or comes later, it pulls the job near.
+            let wanted = self.jobs[&run.job].wanted > run.wanted;
+            let near: bool = sqlx::query_scalar(
+                "select run_at <= greatest(floor_at, clock()) from job_state where job_id = $1",
+            )
+            .bind(run.job)
+            .fetch_one(&self.db)
+            .await?;
+            ensure!(near == wanted, "after a wait the job is due: {near}; it was wanted meanwhile: {wanted}");
+        }
         if matches!(fate, Fate::AnswerLost) {
             let mut conn = self.db.acquire().await?;
             ensure!(
@@ -451,6 +462,7 @@ async fn end(conn: &mut PgConnection, worker: WorkerId, run: &Run, how: How) -> 
         outcome,
         after: Duration::from_secs(seconds),
         backoff,
+        wanted: (outcome == "wait").then_some(run.wanted),
         attempt: i32::from(backoff),
         good,
         lane: None,
@@ -462,9 +474,9 @@ async fn end(conn: &mut PgConnection, worker: WorkerId, run: &Run, how: How) -> 
             let done = job_state::complete(conn, &[completion]).await?;
             if done.is_empty() { Err(LeaseLost::Lost(run.id)) } else { Ok(()) }
         }
-        How::Continue => job_state::put_back(conn, &finished, &back("continue", 0, false, true)).await,
-        How::Wait => job_state::put_back(conn, &finished, &back("wait", 20, false, true)).await,
-        How::Retry => job_state::put_back(conn, &finished, &back("retry", 8, true, false)).await,
+        How::Continue => put_back(conn, &finished, &back("continue", 0, false, true)).await,
+        How::Wait => put_back(conn, &finished, &back("wait", 20, false, true)).await,
+        How::Retry => put_back(conn, &finished, &back("retry", 8, true, false)).await,
         How::Throttled => {
             gates::close(
                 conn,
@@ -474,8 +486,12 @@ async fn end(conn: &mut PgConnection, worker: WorkerId, run: &Run, how: How) -> 
                 "",
             )
             .await?;
-            job_state::put_back(conn, &finished, &back("throttled", 9, false, false)).await
+            put_back(conn, &finished, &back("throttled", 9, false, false)).await
         }
         How::Park => job_state::park(conn, &finished, Parked::Failed, "for ever").await,
     }
+}
+
+async fn put_back(conn: &mut PgConnection, finished: &Finished, back: &PutBack) -> Result<(), LeaseLost> {
+    job_state::put_back(conn, finished, back).await.map(drop)
 }

@@ -1,6 +1,6 @@
 //! `account`: whose data is mirrored.
 
-mod add;
+pub(in crate::admin) mod add;
 mod find;
 mod first_sync;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
 pub use self::{
-    add::{Added, New, add, may_add},
+    add::{Added, New, add, is_address, may_add},
     find::AccountRef,
     first_sync::{FirstSync, first_sync, under_way},
 };
@@ -39,6 +39,8 @@ pub struct Account {
     pub subject: Option<String>,
     /// What its owner has granted; none: the provider has not said yet.
     pub scopes: Option<Vec<String>>,
+    /// Whether its tenant's service account acts for it. If not, it has signed in itself.
+    pub workspace: bool,
     /// What cannot be mirrored because its owner has not granted it.
     pub not_granted: Vec<&'static str>,
     /// Its calendars.
@@ -138,7 +140,7 @@ async fn list(
 ) -> Result<Vec<Account>, AdminError> {
     let rows = sqlx::query!(
         r#"-- admin::account::list
-        select a.id, t.name as tenant, a.provider, a.email, a.subject, a.scopes, a.created_at,
+        select a.id, t.name as tenant, a.provider, a.email, a.subject, a.scopes, a.workspace, a.created_at,
             (select count(*) from calendars c where c.account_id = a.id and not c.deleted) as "calendars!",
             (select count(*) from jobs j where j.account_id = a.id) as "jobs!",
             (
@@ -171,6 +173,7 @@ async fn list(
                 .as_deref()
                 .map_or_else(Vec::new, |granted| scopes::missing(granted).map(|need| need.what).collect()),
             scopes: row.scopes,
+            workspace: row.workspace,
             calendars: row.calendars,
             jobs: row.jobs,
             parked: row.parked,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
-use super::{Actor, AdminError};
+use super::{Actor, AdminError, remove::retried};
 use crate::{
     secrets::{KeyRing, OpenError},
     store::{
@@ -109,6 +109,10 @@ pub struct Batch {
 
 /// Seals the next [`BATCH`] secrets after `after` under the current key.
 pub async fn batch(db: &PgPool, ring: &KeyRing, after: Option<&Place>) -> Result<Batch, AdminError> {
+    retried(async || one_batch(db, ring, after).await).await
+}
+
+async fn one_batch(db: &PgPool, ring: &KeyRing, after: Option<&Place>) -> Result<Batch, AdminError> {
     let mut tx = db.begin().await?;
     let rows = secrets::sealed_otherwise(&mut tx, ring.current(), after, BATCH).await?;
     let mut batch = Batch { next: rows.last().map(Row::place), ..Batch::default() };

@@ -87,7 +87,8 @@ pub(super) async fn leases(
     Ok(())
 }
 
-/// Takes away what names its owner without a foreign key: gates and secrets.
+/// Takes away what names its owner without a foreign key: gates and secrets. Secrets are locked in their order, as whoever seals
+/// them anew does.
 pub(super) async fn strays(
     conn: &mut PgConnection,
     tenant: Option<TenantId>,
@@ -107,8 +108,16 @@ pub(super) async fn strays(
     .await?;
     sqlx::query!(
         "-- admin::remove::strays (secrets)
-        delete from secrets
-        where owner_kind = 'account' and owner_id in (select id from accounts where tenant_id = $1 or id = $2)",
+        with locked as (
+            select owner_kind, owner_id, name
+            from secrets
+            where owner_kind = 'account' and owner_id in (select id from accounts where tenant_id = $1 or id = $2)
+                or owner_kind = 'tenant' and owner_id = $1
+            order by owner_kind, owner_id, name
+            for update
+        )
+        delete from secrets s using locked
+        where (s.owner_kind, s.owner_id, s.name) = (locked.owner_kind, locked.owner_id, locked.name)",
         tenant,
         account,
     )

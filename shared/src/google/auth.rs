@@ -10,10 +10,16 @@
 //!   asked to sign in; a refusal is remembered for that very token only, and for a minute.
 //! - *The account signed in again while the old grant was being refreshed.* What comes of the old one is not stored: the
 //!   refresh token that was used must still stand.
+//! - *The account signs in again between a refusal and the commit that parks its job and closes its gate.* That commit holds the
+//!   row of the refused token ([`AuthError::refused`]): the new sign-in comes before it, and then nothing is parked, or after it,
+//!   and then it opens the gate again.
+//! - *The database is away when a refreshed token is to be stored.* It is tried again for some seconds: the provider may have
+//!   replaced the refresh token, and the old one is good for nothing then.
 //! - *Somebody else's token was put in the account's place.* Its subject is compared with the account's before it is used, or, if
 //!   Google does not tell it, the address of the primary calendar when a refresh token is used for the first time.
 
 mod check;
+mod delegation;
 mod error;
 mod id_token;
 mod refresh;
@@ -21,10 +27,13 @@ mod refresh;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use futures_util::{FutureExt, future::BoxFuture};
 use metrics::counter;
+use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgPool, types::Uuid};
 
+pub(super) use self::refresh::failed as count_failure;
 use self::refresh::{Answer, Grant};
 pub use self::{
     check::{CheckError, Checked},
@@ -35,7 +44,7 @@ use crate::{
     job::AccountId,
     secrets::Owner,
     store::{
-        accounts::{self, Learned},
+        accounts::{self, AccountRow, Learned},
         oauth_refreshes::{self, Claim, Refused},
         secrets::{self, Stored},
     },
@@ -47,11 +56,23 @@ pub const REFRESH_TOKEN: &str = "refresh_token";
 pub const ACCESS_TOKEN: &str = "access_token";
 
 /// Reasons of failed refreshes, as in metrics.
-pub(super) const REFRESH_FAILURES: [&str; 5] =
-    ["invalid_grant", "other_subject", "refused", "unreachable", "unreadable"];
+pub(super) const REFRESH_FAILURES: [&str; 8] = [
+    "clock",
+    "invalid_grant",
+    "key_refused",
+    "not_delegated",
+    "other_subject",
+    "refused",
+    "unreachable",
+    "unreadable",
+];
 
-/// How long the lease of a refresh stands: three requests and what comes between them.
-const LEASE: Duration = Duration::from_secs(25);
+/// How long the lease of a refresh stands: three requests, what comes between them, and [`STORING`].
+const LEASE: Duration = Duration::from_secs(30);
+/// How long it is tried to store what came of a refresh. Within a step's time, a call after it included.
+const STORING: Duration = Duration::from_secs(8);
+/// How long is waited between two of these attempts, at the most.
+const STORE_AGAIN: Duration = Duration::from_millis(500);
 /// How long a caller waits for another's refresh.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How often it looks meanwhile.
@@ -63,15 +84,25 @@ const REFUSAL_STANDS: Duration = Duration::from_mins(1);
 
 /// An access token, and how to tell it from the next one.
 #[derive(Debug, Clone)]
-pub(super) struct AccessToken(SecretString);
+pub(super) struct AccessToken {
+    secret: SecretString,
+    /// The account that a service account acts for; none: the account has granted it itself.
+    delegated_by: Option<AccountId>,
+}
 
 impl AccessToken {
     pub(super) const fn secret(&self) -> &SecretString {
-        &self.0
+        &self.secret
+    }
+
+    /// Whom Google is to charge, where it would charge a service account for all whom that acts for: `quotaUser`.
+    /// <https://developers.google.com/workspace/calendar/api/guides/quota>
+    pub(super) fn quota_user(&self) -> Option<String> {
+        self.delegated_by.map(|account| account.to_string())
     }
 
     fn is(&self, other: &SecretString) -> bool {
-        self.0.expose_secret() == other.expose_secret()
+        self.secret.expose_secret() == other.expose_secret()
     }
 }
 
@@ -79,8 +110,8 @@ impl AccessToken {
 enum Owned {
     /// The account's, as far as it can be told.
     Ours,
-    /// Google did not answer, in words. The access token is not used, and the question is asked again with the next one.
-    Unknown(String),
+    /// Nobody could say, and why. The access token is not used, and the question is asked again with the next one.
+    Unknown(AuthError),
     /// Somebody else's, in words.
     Foreign(String),
 }
@@ -130,12 +161,10 @@ impl Google {
         rejected: Option<&AccessToken>,
     ) -> Result<Option<AccessToken>, AuthError> {
         let mut connection = db.acquire().await?;
-        let stored =
-            secrets::get(&mut connection, self.keys(), Owner::account(account, ACCESS_TOKEN)).await?;
+        let stored = secrets::of_account(&mut connection, self.keys(), account, ACCESS_TOKEN).await?;
         Ok(stored
-            .map(|stored| stored.value)
-            .filter(|token| rejected.is_none_or(|rejected| !rejected.is(token)))
-            .map(AccessToken))
+            .filter(|(token, _)| rejected.is_none_or(|rejected| !rejected.is(token)))
+            .map(|(secret, workspace)| AccessToken { secret, delegated_by: workspace.then_some(account) }))
     }
 }
 
@@ -146,29 +175,33 @@ impl Refresh<'_> {
         rejected: Option<&AccessToken>,
         refused: Option<Refused>,
     ) -> Result<AccessToken, AuthError> {
-        let result = match self.google.stored(self.db, self.account, rejected).await {
-            Ok(Some(token)) => Ok(token),
-            Ok(None) => match self.ask(refused).await {
-                Ok((used, grant)) => match self.store(used, grant).await {
-                    // The commit gave the lease back.
-                    stored @ (Ok(_) | Err(AuthError::OwnerUnknown { .. })) => return stored,
-                    Err(error) => Err(error),
-                },
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        };
+        let result = self.token(rejected, refused).await;
+        // Whatever was stored gave it back by that.
         self.release(None).await?;
         result
+    }
+
+    async fn token(
+        &self,
+        rejected: Option<&AccessToken>,
+        refused: Option<Refused>,
+    ) -> Result<AccessToken, AuthError> {
+        if let Some(token) = self.google.stored(self.db, self.account, rejected).await? {
+            return Ok(token);
+        }
+        if let Some(delegator) = self.delegator().await? {
+            return self.delegated(&delegator, refused).await;
+        }
+        let (used, grant) = self.ask(refused).await?;
+        self.keep(used, grant).await
     }
 
     /// Asks the token endpoint. A refusal must come twice, the second time for the refresh token as it stands then. Says which
     /// one was good, by its `updated_at`.
     async fn ask(&self, refused: Option<Refused>) -> Result<(DateTime<Utc>, Grant), AuthError> {
         let first = self.grant().await?;
-        let stands = |refused: Refused| refused.token == first.updated_at && refused.ago < REFUSAL_STANDS;
-        if refused.is_some_and(stands) {
-            return Err(self.sign_in_again("as it did a moment ago".to_owned()));
+        if refused.is_some_and(|refused| refused.stands(first.updated_at)) {
+            return Err(self.sign_in_again(first.updated_at, "as it did a moment ago".to_owned()));
         }
         if let Answer::Granted(grant) = refresh::request(&self.google.0, &first.value).await? {
             return Ok((first.updated_at, grant));
@@ -182,7 +215,7 @@ impl Refresh<'_> {
                     return Err(AuthError::Replaced { account: self.account });
                 }
                 self.release(Some(second.updated_at)).await?;
-                Err(self.sign_in_again(why))
+                Err(self.sign_in_again(second.updated_at, why))
             }
         }
     }
@@ -193,9 +226,9 @@ impl Refresh<'_> {
         Ok(())
     }
 
-    fn sign_in_again(&self, why: String) -> AuthError {
+    fn sign_in_again(&self, token: DateTime<Utc>, why: String) -> AuthError {
         counter!("syncfleet_oauth_refresh_failures_total", "reason" => "invalid_grant").increment(1);
-        AuthError::SignInAgain { account: self.account, why }
+        AuthError::SignInAgain { account: self.account, token, why }
     }
 
     /// The refresh token. Whether it is still good is for the provider to say.
@@ -206,17 +239,25 @@ impl Refresh<'_> {
             .ok_or(AuthError::NoGrant { account: self.account })
     }
 
+    /// Keeps what came for the refresh token of `used`. Where nobody can say whose the access token is, it is not used, but a new
+    /// refresh token is kept all the same.
+    async fn keep(&self, used: DateTime<Utc>, grant: Grant) -> Result<AccessToken, AuthError> {
+        let until = Instant::now() + STORING;
+        let unknown = match self.owner(&grant, until).await? {
+            Owned::Ours => None,
+            Owned::Unknown(why) => Some(why),
+            Owned::Foreign(whose) => return Err(self.other_subject(used, whose)),
+        };
+        patiently(until, || self.store(used, &grant, unknown.is_none()).boxed()).await?;
+        unknown.map_or(Ok(AccessToken { secret: grant.access_token, delegated_by: None }), Err)
+    }
+
     /// Stores what came for the refresh token of `used`, if that still stands, whoever has the lease by now: a new refresh token
     /// must not be lost. Secrets are locked in the order of their names, as everybody does.
-    async fn store(&self, used: DateTime<Utc>, grant: Grant) -> Result<AccessToken, AuthError> {
-        let unknown = match self.owner(&grant).await? {
-            Owned::Ours => None,
-            Owned::Unknown(why) => Some(AuthError::OwnerUnknown { account: self.account, why }),
-            Owned::Foreign(whose) => return Err(self.other_subject(whose)),
-        };
+    async fn store(&self, used: DateTime<Utc>, grant: &Grant, ours: bool) -> Result<(), AuthError> {
         let mut tx = self.db.begin().await?;
         oauth_refreshes::release(&mut tx, self.account, self.holder, None).await?;
-        if unknown.is_none() {
+        if ours {
             let owner = Owner::account(self.account, ACCESS_TOKEN);
             let life = usable(grant.lifetime);
             secrets::put(&mut tx, self.google.keys(), owner, &grant.access_token, Some(life)).await?;
@@ -232,32 +273,27 @@ impl Refresh<'_> {
             (None, Some(lifetime)) => secrets::set_lifetime(&mut tx, owner, lifetime).await?,
             (None, None) => {}
         }
-        if let Some(unknown) = unknown {
-            tx.commit().await?;
-            return Err(unknown);
-        }
-        let subject = grant.claims.as_ref().map(|claims| claims.sub.as_str());
-        let learned = accounts::learn(&mut tx, self.account, subject, grant.scopes.as_deref()).await?;
-        if let Learned::OtherSubject(whose) = learned {
-            return Err(self.other_subject(whose));
+        if ours {
+            let subject = grant.claims.as_ref().map(|claims| claims.sub.as_str());
+            let learned = accounts::learn(&mut tx, self.account, subject, grant.scopes.as_deref()).await?;
+            if let Learned::OtherSubject(whose) = learned {
+                return Err(self.other_subject(used, whose));
+            }
         }
         tx.commit().await?;
-        Ok(AccessToken(grant.access_token))
+        Ok(())
     }
 
-    fn other_subject(&self, whose: String) -> AuthError {
+    fn other_subject(&self, token: DateTime<Utc>, whose: String) -> AuthError {
         refresh::failed("other_subject");
-        AuthError::OtherSubject { account: self.account, whose }
+        AuthError::OtherSubject { account: self.account, token, whose }
     }
 
     /// Whose a grant is while the account's subject cannot tell it: by its address. Without an ID token only the first grant of a
     /// refresh token that was stored unchecked is looked at: the account's scopes are not known until then.
-    async fn owner(&self, grant: &Grant) -> Result<Owned, AuthError> {
-        let account = {
-            let mut connection = self.db.acquire().await?;
-            accounts::get(&mut connection, self.account).await?
-        };
-        let is_open = |account: &accounts::AccountRow| match grant.claims {
+    async fn owner(&self, grant: &Grant, until: Instant) -> Result<Owned, AuthError> {
+        let account = patiently(until, || self.account().boxed()).await?;
+        let is_open = |account: &AccountRow| match grant.claims {
             // Else the subject tells.
             Some(_) => account.subject.is_none(),
             None => account.scopes.is_none(),
@@ -268,10 +304,7 @@ impl Refresh<'_> {
         let claimed = grant.claims.as_ref().and_then(|claims| claims.email.clone());
         let address = match claimed {
             Some(email) => Ok(Some(email)),
-            None => match self.google.0.budget.spend(self.db, self.account, 1).await {
-                Ok(()) => self.google.primary_calendar(&grant.access_token).await,
-                Err(error) => Err(error.to_string()),
-            },
+            None => self.address(&grant.access_token).await,
         };
         Ok(match address {
             Ok(Some(email)) if !email.eq_ignore_ascii_case(&account.email) => {
@@ -280,6 +313,45 @@ impl Refresh<'_> {
             Ok(_) => Owned::Ours,
             Err(why) => Owned::Unknown(why),
         })
+    }
+
+    async fn account(&self) -> Result<Option<AccountRow>, AuthError> {
+        let mut connection = self.db.acquire().await?;
+        Ok(accounts::get(&mut connection, self.account).await?)
+    }
+
+    /// The address of the primary calendar, if the budget has a unit for asking.
+    async fn address(&self, access_token: &SecretString) -> Result<Option<String>, AuthError> {
+        self.google.0.budget.spend(self.db, self.account, 1).await?;
+        let address = self.google.primary_calendar(access_token).await;
+        address.map_err(|why| AuthError::OwnerUnknown { account: self.account, why })
+    }
+}
+
+/// Tries again while the database is away, until the time is over.
+async fn patiently<'a, T>(
+    until: Instant,
+    once: impl Fn() -> BoxFuture<'a, Result<T, AuthError>> + Send,
+) -> Result<T, AuthError> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let result = match tokio::time::timeout(left, once()).await {
+            Ok(result) => result,
+            Err(_) => return Err(AuthError::Database(sqlx::Error::PoolTimedOut)),
+        };
+        let away = matches!(&result, Err(error) if error.is_of_database());
+        let pause = STORE_AGAIN.mul_f64(rand::rng().random_range(0.2..=1.0));
+        if !away || Instant::now() + pause >= until {
+            return result;
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+impl Refused {
+    /// Whether it is of the secret that was stored at `updated_at`, and fresh.
+    fn stands(self, updated_at: DateTime<Utc>) -> bool {
+        self.token == updated_at && self.ago < REFUSAL_STANDS
     }
 }
 

@@ -75,6 +75,7 @@ impl Google {
         let (sync, page) = owned(place);
         let body = self
             .execute(db, account, method, move |hub, recorder| {
+                let user = recorder.quota_user();
                 let mut call = hub
                     .calendar_list()
                     .list()
@@ -87,10 +88,13 @@ impl Google {
                 if let Some(token) = &page {
                     call = call.page_token(token);
                 }
+                if let Some(user) = &user {
+                    call = call.param("quotaUser", user);
+                }
                 async { call.doit().await.map(|(response, _)| response) }.boxed()
             })
             .await?;
-        read(method, &body, CalendarEntry::read)
+        read(method, place, &body, CalendarEntry::read)
     }
 
     /// A page of a calendar's events, series not expanded.
@@ -108,6 +112,7 @@ impl Google {
         let calendar = calendar.to_owned();
         let body = self
             .execute(db, account, method, move |hub, recorder| {
+                let user = recorder.quota_user();
                 let mut call = hub.events().list(&calendar).max_results(EVENTS_PAGE).delegate(recorder);
                 if let Some(token) = &sync {
                     call = call.sync_token(token);
@@ -115,10 +120,13 @@ impl Google {
                 if let Some(token) = &page {
                     call = call.page_token(token);
                 }
+                if let Some(user) = &user {
+                    call = call.param("quotaUser", user);
+                }
                 async { call.doit().await.map(|(response, _)| response) }.boxed()
             })
             .await?;
-        read(method, &body, EventItem::read)
+        read(method, place, &body, EventItem::read)
     }
 }
 
@@ -127,11 +135,23 @@ fn owned(place: Place<'_>) -> (Option<String>, Option<String>) {
     (place.sync_token.map(str::to_owned), place.page_token.map(str::to_owned))
 }
 
-fn read<T>(method: Method, body: &str, item: impl Fn(&str) -> Option<T>) -> Result<Page<T>, CallError> {
-    let odd = |what: String| CallError::Call { method: method.name, class: Class::Retry, after: None, what };
+fn read<T>(
+    method: Method,
+    place: Place<'_>,
+    body: &str,
+    item: impl Fn(&str) -> Option<T>,
+) -> Result<Page<T>, CallError> {
+    let wrong = |class, what: String| CallError::Call { method: method.name, class, after: None, what };
+    let odd = |what| wrong(Class::Retry, what);
     let page: RawPage<'_> =
         serde_json::from_str(body).map_err(|error| odd(format!("the answer is no list ({error})")))?;
     let next = match (page.next_page_token, page.next_sync_token) {
+        (Some(token), _) if place.page_token == Some(&token) => {
+            return Err(wrong(
+                Class::Circle,
+                "the answer's next page is the page that was asked for".to_owned(),
+            ));
+        }
         (Some(token), _) => Next::Page(token),
         (None, Some(token)) => Next::Sync(token),
         (None, None) => return Err(odd("the answer has neither a next page nor a sync token".to_owned())),
@@ -158,7 +178,7 @@ mod tests {
     fn one_bad_item_does_not_cost_the_page() {
         let body =
             r#"{"items": [{"id": "a", "x": 1}, {"id": 5}, 7, null, {"id": "b"}], "nextPageToken": "p"}"#;
-        let page = read(METHOD, body, EventItem::read).unwrap();
+        let page = read(METHOD, Place::default(), body, EventItem::read).unwrap();
         assert_eq!(page.items.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((page.skipped, page.next), (3, Next::Page("p".to_owned())));
     }
@@ -166,16 +186,31 @@ mod tests {
     #[test]
     fn a_page_may_be_empty() {
         for items in ["", r#""items": [],"#, r#""items": null,"#] {
-            let page =
-                read(METHOD, &format!(r#"{{{items} "nextSyncToken": "s"}}"#), EventItem::read).unwrap();
+            let page = read(
+                METHOD,
+                Place::default(),
+                &format!(r#"{{{items} "nextSyncToken": "s"}}"#),
+                EventItem::read,
+            )
+            .unwrap();
             assert_eq!((page.items.len(), page.next), (0, Next::Sync("s".to_owned())));
         }
     }
 
     #[test]
+    fn a_page_that_leads_back_to_itself_is_no_page() {
+        let body = r#"{"items": [], "nextPageToken": "p"}"#;
+        let at = |page_token| Place { sync_token: None, page_token };
+        let error = read(METHOD, at(Some("p")), body, EventItem::read).unwrap_err();
+        assert_eq!(error.class(), Some(Class::Circle));
+        assert!(read(METHOD, at(Some("o")), body, EventItem::read).is_ok());
+        assert!(read(METHOD, at(None), body, EventItem::read).is_ok());
+    }
+
+    #[test]
     fn a_page_that_leads_nowhere_is_asked_for_again() {
         for body in ["{}", "[]", r#"{"items": 5, "nextSyncToken": "s"}"#] {
-            let error = read(METHOD, body, EventItem::read).unwrap_err();
+            let error = read(METHOD, Place::default(), body, EventItem::read).unwrap_err();
             assert_eq!(error.class(), Some(Class::Retry), "{body}");
         }
     }

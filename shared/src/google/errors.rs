@@ -29,7 +29,7 @@ const UNAUTHORIZED_LIMIT: u32 = 3;
 pub enum CallError {
     /// No access token was to be had.
     #[error(transparent)]
-    Auth(#[from] AuthError),
+    Auth(AuthError),
     /// The budget has nothing left for it.
     #[error(transparent)]
     Quota(#[from] QuotaError),
@@ -45,6 +45,16 @@ pub enum CallError {
         /// What happened.
         what: String,
     },
+}
+
+impl From<AuthError> for CallError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            // Whichever call it was for.
+            AuthError::Quota(error) => Self::Quota(error),
+            error => Self::Auth(error),
+        }
+    }
 }
 
 impl CallError {
@@ -70,7 +80,7 @@ impl CallError {
             Self::Call { class, after, .. } => (*class, after.map(|after| after.clamp(SHORTEST, LONGEST))),
         };
         match class {
-            Class::Retry => Failure::retry(self, after),
+            Class::Retry | Class::Circle => Failure::retry(self, after),
             Class::SlowDown { scope, usual } => {
                 // At least Google's word, and never all at the same moment.
                 let after = after.unwrap_or(usual).mul_f64(rng.random_range(1.0..=1.25));

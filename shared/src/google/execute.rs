@@ -46,6 +46,14 @@ pub(super) struct Method {
 pub(super) struct Recorder {
     answer: Option<Answer>,
     after: Option<Duration>,
+    quota_user: Option<String>,
+}
+
+impl Recorder {
+    /// `quotaUser`, which the call is to carry; none: it has none.
+    pub(super) fn quota_user(&self) -> Option<String> {
+        self.quota_user.clone()
+    }
 }
 
 impl Delegate for Recorder {
@@ -106,7 +114,7 @@ impl Google {
         let mut hub = CalendarHub::new(self.0.api.clone(), token.secret().expose_secret().to_owned());
         hub.base_url(self.0.config.calendar_url.to_string());
         hub.user_agent(concat!("syncfleet/", env!("CARGO_PKG_VERSION")).to_owned());
-        let mut recorder = Recorder::default();
+        let mut recorder = Recorder { quota_user: token.quota_user(), ..Recorder::default() };
         self.0.budget.spend(db, account, method.cost).await?;
         let result = tokio::time::timeout(CALL_LIMIT, call(&hub, &mut recorder)).await;
         let outcome = match result {
@@ -115,11 +123,11 @@ impl Google {
         };
         let error = match (outcome, recorder.answer) {
             (Ok(body), _) => {
-                count(method, "200");
+                count(method.name, "200");
                 return Ok(body);
             }
             (Err(_), Some(answer)) => {
-                count(method, &answer.status.to_string());
+                count(method.name, &answer.status.to_string());
                 let class = classify(&answer, method.with_token);
                 if matches!(class, Class::SlowDown { .. }) {
                     counter!("syncfleet_google_throttled_total", "api" => CALENDAR).increment(1);
@@ -132,7 +140,7 @@ impl Google {
                 }
             }
             (Err(what), None) => {
-                count(method, "none");
+                count(method.name, "none");
                 CallError::Call { method: method.name, class: Class::Retry, after: None, what }
             }
         };
@@ -170,10 +178,11 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-fn count(method: Method, code: &str) {
+/// Counts a request; `code` is its status, or `none`.
+pub(super) fn count(method: &'static str, code: &str) {
     counter!(
         "syncfleet_google_requests_total",
-        "api" => CALENDAR, "method" => method.name, "code" => code.to_owned()
+        "api" => CALENDAR, "method" => method, "code" => code.to_owned()
     )
     .increment(1);
 }

@@ -20,7 +20,8 @@
 //! # What else it wants
 //!
 //! - *A worker that dies costs its block*: about what it would have needed in a second. The bucket fills on. What a living one
-//!   does not spend is lost to the bucket, too, but not to the day: it is reported with the next draw.
+//!   does not spend is lost to the bucket, too, but not to the day: it is reported with the next draw, and taken off where it was
+//!   counted, in its span and on its day.
 //! - *No hot row*: a process draws for all its waiting calls by one statement, `SPACING` apart, whatever the number of calls
 //!   and accounts. A block is what waits now and what the last second took; where little is left, what does not wait gets
 //!   a quarter of it at the most.

@@ -19,6 +19,9 @@ pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a request to the token endpoint may take. Under the lease of a refresh.
 pub(super) const TOKEN_LIMIT: Duration = Duration::from_secs(6);
 
+/// How long a connection that nobody uses is kept.
+const IDLE_LIMIT: Duration = Duration::from_secs(50);
+
 /// What carries API calls.
 pub(super) type ApiConnector = HttpsConnector<HttpConnector>;
 
@@ -41,14 +44,23 @@ pub(super) fn tls(config: &GoogleConfig) -> anyhow::Result<ClientConfig> {
     Ok(builder.with_no_client_auth())
 }
 
+/// The client below yup-oauth2.
+pub(super) type AssertionClient = Client<ApiConnector, String>;
+
 pub(super) fn api_client(tls: ClientConfig) -> ApiClient {
+    Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE_LIMIT).build(connector(tls))
+}
+
+pub(super) fn assertion_client(tls: ClientConfig) -> AssertionClient {
+    Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE_LIMIT).build(connector(tls))
+}
+
+fn connector(tls: ClientConfig) -> ApiConnector {
     let mut http = HttpConnector::new();
     http.set_connect_timeout(Some(CONNECT_LIMIT));
     http.set_nodelay(true);
     http.enforce_http(false);
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http);
-    Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(50)).build(connector)
+    HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http)
 }
 
 pub(super) fn oauth_client(tls: ClientConfig) -> anyhow::Result<reqwest::Client> {

@@ -25,6 +25,8 @@ pub struct Run {
     pub crashes: u32,
     /// Whether an earlier step of the same pass was committed or tried.
     pub goes_on: bool,
+    /// The job's counter of wants when it was claimed.
+    pub wanted: i64,
     /// When this step became due, in database time.
     pub due_at: DateTime<Utc>,
     /// When the pass became due.

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::secrets;
 use crate::job::{AccountId, TenantId};
 
 /// An account.
@@ -21,6 +20,8 @@ pub struct AccountRow {
     pub email: String,
     /// What its owner has granted; none: the provider has not said yet.
     pub scopes: Option<Vec<String>>,
+    /// Whether its tenant's service account acts for it. If so it has no refresh token.
+    pub workspace: bool,
     /// When it was added.
     pub created_at: DateTime<Utc>,
 }
@@ -62,7 +63,7 @@ pub async fn get(conn: &mut PgConnection, id: AccountId) -> Result<Option<Accoun
     sqlx::query_as!(
         AccountRow,
         "-- accounts::get
-        select id, tenant_id as tenant, provider, subject, email, scopes, created_at from accounts where id = $1",
+        select id, tenant_id as tenant, provider, subject, email, scopes, workspace, created_at from accounts where id = $1",
         id,
     )
     .fetch_optional(conn)
@@ -78,7 +79,7 @@ pub async fn find(
     sqlx::query_as!(
         AccountRow,
         "-- accounts::find
-        select id, tenant_id as tenant, provider, subject, email, scopes, created_at
+        select id, tenant_id as tenant, provider, subject, email, scopes, workspace, created_at
         from accounts
         where email = $2 and ($1::bigint is null or tenant_id = $1)
         order by id",
@@ -99,7 +100,7 @@ pub async fn of_subject(
     sqlx::query_as!(
         AccountRow,
         "-- accounts::of_subject
-        select id, tenant_id as tenant, provider, subject, email, scopes, created_at
+        select id, tenant_id as tenant, provider, subject, email, scopes, workspace, created_at
         from accounts
         where tenant_id = $1 and provider = $2 and subject = $3",
         tenant,
@@ -161,6 +162,29 @@ pub async fn learn(
     Ok(Learned::Known)
 }
 
+/// The tenant's service account acts for the account from now on, with these scopes.
+pub async fn delegate(conn: &mut PgConnection, id: AccountId, scopes: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- accounts::delegate\nupdate accounts set workspace = true, scopes = $2 where id = $1",
+        id,
+        scopes,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// The account has signed in itself: the tenant's service account does not act for it any more.
+pub async fn end_delegation(conn: &mut PgConnection, id: AccountId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- accounts::end_delegation\nupdate accounts set workspace = false where id = $1 and workspace",
+        id
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// Forgets what was granted: a refresh token that the provider was not asked about has come.
 pub async fn forget_scopes(conn: &mut PgConnection, id: AccountId) -> Result<(), sqlx::Error> {
     sqlx::query!("-- accounts::forget_scopes\nupdate accounts set scopes = null where id = $1", id)
@@ -179,7 +203,7 @@ pub async fn list(
     sqlx::query_as!(
         AccountRow,
         "-- accounts::list
-        select id, tenant_id as tenant, provider, subject, email, scopes, created_at
+        select id, tenant_id as tenant, provider, subject, email, scopes, workspace, created_at
         from accounts
         where id > $2 and ($1::bigint is null or tenant_id = $1)
         order by id
@@ -192,9 +216,8 @@ pub async fn list(
     .await
 }
 
-/// Removes an account with its jobs, its mirror and its sealed values. Says whether it was there.
+/// Removes an account with its jobs and its mirror. Its sealed values and its gates have gone before. Says whether it was there.
 pub async fn remove(conn: &mut PgConnection, id: AccountId) -> Result<bool, sqlx::Error> {
-    secrets::remove(&mut *conn, "account", id).await?;
     sqlx::query!(
         "-- accounts::remove
         delete from accounts where id = $1",

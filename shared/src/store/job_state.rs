@@ -12,7 +12,7 @@
 //! | function | from | to |
 //! |---|---|---|
 //! | [`want`] | any | counts; an idle job's `run_at` comes nearer, never under a floor or a backoff |
-//! | [`due`] | idle | reads only |
+//! | [`due`], [`claimable`] | idle | reads only |
 //! | [`claim`] | idle, due, open | running |
 //! | [`complete`] | running, mine | idle; due at once if it was wanted meanwhile |
 //! | [`put_back`] | running, mine | idle: go on, wait, retry, throttled, handed back |
@@ -28,6 +28,8 @@
 //! - *Two workers claim one job.* The row is locked and read again under the lock; the second finds it running, or skips it.
 //! - *A want meets a commit.* Both write the row, so one waits for the other. If the want is second it finds the job idle and
 //!   pulls `run_at` near. If it is first, [`complete`] sees `wanted > seen` on the newest version and leaves the job due.
+//! - *A want meets a wait.* If it is first, [`put_back`] sees that `wanted` moved since the claim and leaves the job due. If it is
+//!   second it pulls `run_at` near. Wants from before the claim do not count: the step that waits knew of them.
 //! - *A want meets a claim.* If it is first, the claim takes it into `seen`. If it is second, `wanted > seen`.
 //! - *A worker is stopped (or cut off) past its lease and goes on.* The job was reaped; its lease is another or none; its
 //!   guarded update finds no row, so everything it wrote rolls back.
@@ -49,7 +51,7 @@ mod want;
 
 pub use claim::{Claimer, claim};
 pub use commit::{Completed, Completion, Finished, LeaseLost, PutBack, complete, park, put_back};
-pub use due::{Due, due, due_elsewhere};
+pub use due::{Due, claimable, due, due_elsewhere};
 pub use measure::{Count, count, staleness};
 pub use parked::{park_gated, pause, release, unpark_opened};
 pub use reap::{Reaped, hand_back, reap};

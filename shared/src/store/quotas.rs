@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use sqlx::PgConnection;
 
 use crate::job::AccountId;
@@ -30,10 +31,29 @@ pub struct Ask {
     pub need: u32,
     /// With what will be needed soon.
     pub want: u32,
-    /// What was left of the block before. It is not counted as used, but does not come back into the bucket.
-    pub unspent: u32,
+    /// What was left of the block before; none: nothing.
+    pub unspent: Option<Unspent>,
     /// The bucket's size.
     pub bucket: Bucket,
+}
+
+/// Units of a block that were not spent. They do not come back into the bucket, but are not counted as used any more where they
+/// were counted: in the span and on the day of their draw, for as long as these are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unspent {
+    /// How many.
+    pub units: u32,
+    /// When they were drawn.
+    pub drawn: Moment,
+}
+
+/// When a block was drawn, as the server counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The number of the span of 3 s.
+    pub span: i64,
+    /// The provider's day.
+    pub day: NaiveDate,
 }
 
 /// A block of units, or none.
@@ -47,6 +67,8 @@ pub struct Drawn {
     pub soon: Duration,
     /// The time until the bucket is full.
     pub full: Duration,
+    /// When it was drawn.
+    pub at: Moment,
 }
 
 /// Draws blocks from the buckets of a project and of its accounts. Not in a transaction that goes on: the rows stay locked
@@ -87,8 +109,10 @@ async fn draw_known(
             select a.*
             from unnest(
                 $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
-                $10::float8[], $11::float8[]
-            ) as a (account_id, smallest, need, want, unspent, per_minute, per_day, most, per_second)
+                $10::float8[], $11::float8[], $12::bigint[], $13::date[]
+            ) as a (
+                account_id, smallest, need, want, unspent, per_minute, per_day, most, per_second, unspent_span, unspent_day
+            )
         ), locked as (
             select a.*, q.units, q.drawn_at, q.span, q.drawn, q.day, q.today
             from asked a
@@ -97,7 +121,7 @@ async fn draw_known(
             for update of q
         ), filled as (
             select
-                account_id, smallest, need, want, unspent, per_minute, per_day, most, per_second,
+                account_id, smallest, need, want, unspent, unspent_span, per_minute, per_day, most, per_second,
                 least(
                     most,
                     units + per_second * greatest(0, extract(epoch from clock() - drawn_at)::float8)
@@ -108,7 +132,11 @@ async fn draw_known(
                     array_fill(0, array[least(21, greatest(0, now.span - l.span))::int]) || drawn
                 )[1:21] as drawn,
                 now.day,
-                greatest(0, case when l.day = now.day then today else 0 end - unspent) as today,
+                greatest(
+                    0,
+                    case when l.day = now.day then today else 0 end
+                        - case when unspent_day = now.day then unspent else 0 end
+                ) as today,
                 extract(epoch from (now.day + 1)::timestamp at time zone 'America/Los_Angeles' - clock())::float8
                     as midnight
             from locked l
@@ -131,7 +159,14 @@ async fn draw_known(
             units = b.units - b.block,
             drawn_at = b.drawn_at,
             span = b.span,
-            drawn = (b.drawn[1] + b.block - b.unspent)::integer || b.drawn[2:21],
+            drawn = (
+                select array_agg(
+                    greatest(0, units - case when b.span - n + 1 = b.unspent_span then b.unspent else 0 end)::integer
+                        + case when n = 1 then b.block else 0 end::integer
+                    order by n
+                )
+                from unnest(b.drawn) with ordinality as spans (units, n)
+            ),
             day = b.day,
             today = b.today + b.block
         from block b
@@ -141,7 +176,8 @@ async fn draw_known(
             case when b.per_day - q.today < b.smallest then b.midnight
                 else (b.smallest - q.units) / b.per_second end as "soon!",
             case when b.per_day - q.today < b.smallest then b.midnight
-                else (b.most - q.units) / b.per_second end as "full!""#,
+                else (b.most - q.units) / b.per_second end as "full!",
+            q.span as "span!", q.day as "day!""#,
         api,
         project,
         &columns.account,
@@ -153,6 +189,8 @@ async fn draw_known(
         &columns.per_day as &[Option<i64>],
         &columns.most,
         &columns.per_second,
+        &columns.unspent_span as &[Option<i64>],
+        &columns.unspent_day as &[Option<NaiveDate>],
     )
     .fetch_all(conn)
     .await?;
@@ -165,6 +203,7 @@ async fn draw_known(
             // Whoever comes at that very moment finds nothing missing through rounding.
             soon: time(row.soon) + Duration::from_millis(1),
             full: time(row.full),
+            at: Moment { span: row.span, day: row.day },
         })
         .collect())
 }
@@ -216,6 +255,8 @@ struct Columns {
     need: Vec<i64>,
     want: Vec<i64>,
     unspent: Vec<i64>,
+    unspent_span: Vec<Option<i64>>,
+    unspent_day: Vec<Option<NaiveDate>>,
     per_minute: Vec<i64>,
     per_day: Vec<Option<i64>>,
     most: Vec<f64>,
@@ -230,7 +271,9 @@ impl Columns {
             columns.smallest.push(ask.smallest.into());
             columns.need.push(ask.need.into());
             columns.want.push(ask.want.into());
-            columns.unspent.push(ask.unspent.into());
+            columns.unspent.push(ask.unspent.map_or(0, |unspent| unspent.units.into()));
+            columns.unspent_span.push(ask.unspent.map(|unspent| unspent.drawn.span));
+            columns.unspent_day.push(ask.unspent.map(|unspent| unspent.drawn.day));
             columns.per_minute.push(ask.bucket.per_minute.into());
             columns.per_day.push(ask.bucket.per_day.map(i64::from));
             columns.most.push(ask.bucket.most);

@@ -11,7 +11,10 @@ use sqlx::PgConnection;
 
 pub use self::reseal::{KeyUse, Place, Row, by_key, reseal, sample, sealed_otherwise};
 use super::seconds;
-use crate::secrets::{KeyRing, OpenError, Owner, Sealed};
+use crate::{
+    job::AccountId,
+    secrets::{KeyRing, OpenError, Owner, Sealed},
+};
 
 /// Why a value was not stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +95,31 @@ pub async fn last(
     let Some(row) = row else { return Ok(None) };
     let value = keys.open(owner, &Sealed { key_id: row.key_id, bytes: row.sealed })?;
     Ok(Some(Stored { value, updated_at: row.updated_at, expired: row.expired }))
+}
+
+/// An account's value that is still of use, and whether the tenant's service account acts for that account.
+pub async fn of_account(
+    conn: &mut PgConnection,
+    keys: &KeyRing,
+    account: AccountId,
+    name: &str,
+) -> Result<Option<(SecretString, bool)>, SecretError> {
+    let row = sqlx::query!(
+        r#"-- secrets::of_account
+        select s.key_id, s.sealed, coalesce(a.workspace, false) as "workspace!"
+        from secrets s
+        left join accounts a on a.id = s.owner_id
+        where s.owner_kind = 'account' and s.owner_id = $1 and s.name = $2
+            and (s.expires_at is null or s.expires_at > clock())"#,
+        account,
+        name,
+    )
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let value =
+        keys.open(Owner::account(account, name), &Sealed { key_id: row.key_id, bytes: row.sealed })?;
+    Ok(Some((value, row.workspace)))
 }
 
 /// Whether the value that was stored at `updated_at` still stands. If so, nobody replaces it before this transaction ends.

@@ -220,6 +220,7 @@ async fn a_running_job_names_its_worker_and_step(db: PgPool) {
         outcome: "handed_back",
         after: Duration::ZERO,
         backoff: false,
+        wanted: None,
         attempt: 0,
         good: true,
         lane: None,

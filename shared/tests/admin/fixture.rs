@@ -100,6 +100,7 @@ pub async fn put_back(db: &PgPool, job: JobId, outcome: &'static str, after: Dur
         outcome,
         after,
         backoff: outcome == "retry",
+        wanted: None,
         attempt,
         good: outcome != "retry",
         lane: None,

@@ -2,9 +2,16 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use shared::{
-    admin::keys::{self, Key},
+    admin::{
+        keys::{self, Key},
+        tenant,
+    },
     secrets::{KeyRing, OpenError, Owner, generate_key},
-    store::{PgPool, secrets},
+    store::{
+        PgPool,
+        accounts::{self, NewAccount},
+        secrets, tenants,
+    },
 };
 
 use crate::fixture::{actor, audited};
@@ -142,4 +149,38 @@ async fn what_cannot_be_opened_is_told_and_holds_nothing_else_up(db: PgPool) {
     let opens: Vec<_> = keys.iter().map(|key| (key.id.as_str(), key.opens)).collect();
     assert_eq!(opens, [("new", Some(true)), ("old", Some(false)), ("lost", None)]);
     assert!(matches!(&keys[2], Key { in_ring: false, current: false, secrets: 1, .. }));
+}
+
+/// Whoever locks secrets begins with the first one, however they stand in the table.
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_removal_locks_secrets_in_their_order(db: PgPool) {
+    let ring = ring(&[&key("k")]);
+    let mut conn = db.acquire().await.unwrap();
+    let tenant = tenants::ensure(&mut conn, "acme").await.unwrap();
+    let mut accounts = Vec::new();
+    for email in ["a@example.com", "b@example.com"] {
+        let new = NewAccount { tenant, provider: "google", subject: None, email };
+        accounts.push(accounts::insert(&mut conn, &new).await.unwrap().unwrap());
+    }
+    drop(conn);
+    for account in accounts.iter().rev() {
+        put(&db, &ring, *account, "token").await;
+    }
+    let lock = "select from secrets where owner_id = $1 for update nowait";
+    let mut rotation = db.begin().await.unwrap();
+    sqlx::query(lock).bind(accounts[0]).execute(&mut *rotation).await.unwrap();
+    let actor = actor();
+    let removal = tenant::rm(&db, &actor, "acme");
+    let rotating = async {
+        let waits = "select exists (select from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock')";
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&db).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // The removal waits for the first one, and holds no other yet.
+        sqlx::query(lock).bind(accounts[1]).execute(&mut *rotation).await.unwrap();
+        rotation.commit().await.unwrap();
+    };
+    let (removed, ()) = tokio::join!(removal, rotating);
+    removed.unwrap();
 }

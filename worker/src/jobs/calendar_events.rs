@@ -12,6 +12,7 @@
 //!   writes nothing; and the lease guards the commit.
 //! - *A token is refused* (410): a full pass begins, within some seconds, because many tokens are refused at once when an access
 //!   rule changes. If it happens again before an incremental pass has ended, it waits, longer each time.
+//! - *A page leads back to itself*: a broken answer, asked for again with a backoff. If it stays so, a full pass begins.
 //! - *The calendar goes, or the account may not read it any more*: the events go, the job is parked, and the account's list is
 //!   looked at. If the calendar is there again, `calendar_list` makes the job anew.
 
@@ -75,10 +76,10 @@ async fn one_page(context: &Context, run: &Run) -> StepResult {
             let (policy, rng) = (&KIND.policy, &mut super::rng(run));
             Ok(safety::follow(context, run, policy, standing, pass == Pass::Incremental, step, rng).await?)
         }
-        Err(error) => match error.class() {
-            Some(Class::Resync) => apply::expired(context, run, calendar).await,
-            Some(Class::Gone) => apply::lost(context, run, &calendar, None, error.to_string()).await,
-            _ => Err(error.into_failure(run.attempt, &mut super::rng(run))),
-        },
+        Err(error) if super::is_expired(&error, run) => apply::expired(context, run, calendar).await,
+        Err(error) if error.class() == Some(Class::Gone) => {
+            apply::lost(context, run, &calendar, None, error.to_string()).await
+        }
+        Err(error) => super::failed(context, run, error).await,
     }
 }

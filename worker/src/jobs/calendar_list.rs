@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use shared::{
-    google::{calendar::Place, errors::Class},
+    google::calendar::Place,
     job::{Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
     store::{
         calendar_lists,
@@ -70,10 +70,8 @@ async fn one_page(context: &Context, run: &Run) -> StepResult {
             let (policy, rng) = (&KIND.policy, &mut super::rng(run));
             Ok(safety::follow(context, run, policy, standing, pass == Pass::Incremental, step, rng).await?)
         }
-        Err(error) if error.class() == Some(Class::Resync) => {
-            apply::expired(context, run, account, cursor).await
-        }
-        Err(error) => Err(error.into_failure(run.attempt, &mut super::rng(run))),
+        Err(error) if super::is_expired(&error, run) => apply::expired(context, run, account, cursor).await,
+        Err(error) => super::failed(context, run, error).await,
     }
 }
 

@@ -328,8 +328,18 @@ async fn put_back(
     lane: Option<Lane>,
 ) -> anyhow::Result<()> {
     let attempt = if good { 0 } else { finished.attempt };
-    let back = PutBack { outcome, after: Duration::ZERO, backoff: false, attempt, good, lane, note: None };
-    Ok(job_state::put_back(tx, finished, &back).await?)
+    let back = PutBack {
+        outcome,
+        after: Duration::ZERO,
+        backoff: false,
+        wanted: None,
+        attempt,
+        good,
+        lane,
+        note: None,
+    };
+    job_state::put_back(tx, finished, &back).await?;
+    Ok(())
 }
 
 /// A moment of 2026, in UTC.

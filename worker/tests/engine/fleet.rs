@@ -110,6 +110,33 @@ impl Fleet {
         job
     }
 
+    /// A new job that was wanted twice before it is claimed.
+    pub async fn job_wanted_twice(&self, what: &str) -> JobId {
+        let job = self.job(&PROBE, what, None).await;
+        let mut conn = self.db.acquire().await.unwrap();
+        job_state::want(&mut conn, &[job], None, None).await.unwrap();
+        drop(conn);
+        self.want_again(job).await;
+        job
+    }
+
+    /// New jobs that have been due for so many seconds, and that nobody has rung.
+    pub async fn overdue(&self, kind: &Kind, jobs: usize, seconds: i32) -> Vec<JobId> {
+        let mut made = Vec::new();
+        for _ in 0..jobs {
+            made.push(self.job(kind, "complete", None).await);
+        }
+        sqlx::query(
+            "update job_state set run_at = clock() - make_interval(secs => $2) where job_id = any($1)",
+        )
+        .bind(&made)
+        .bind(seconds)
+        .execute(&self.db)
+        .await
+        .unwrap();
+        made
+    }
+
     async fn job(&self, kind: &Kind, what: &str, account: Option<i64>) -> JobId {
         let mut conn = self.db.acquire().await.unwrap();
         let tenant = tenants::ensure(&mut conn, "test").await.unwrap();

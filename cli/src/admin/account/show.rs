@@ -18,6 +18,11 @@ pub fn facts(shown: &Shown, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
         ("tenant", account.tenant.clone()),
         ("provider", account.provider.clone()),
         ("email", account.email.clone()),
+        (
+            "access",
+            if account.workspace { "through the tenant's service account" } else { "by its own sign-in" }
+                .to_owned(),
+        ),
         ("subject", account.subject.clone().unwrap_or_default()),
         ("scopes", account.scopes.as_deref().map_or_else(|| "not known yet".to_owned(), |had| had.join(" "))),
         ("not granted", account.not_granted.join(", ")),

@@ -132,28 +132,33 @@ async fn store(
     id: AccountId,
     new: &New<'_>,
 ) -> Result<(), AdminError> {
-    let sealing = |error: SecretError| match error {
-        SecretError::Database(error) => error.into(),
-        SecretError::Open(error) => AdminError::Refused(format!("the token cannot be sealed: {error}")),
-    };
     secrets::remove(&mut *conn, "account", id).await?;
+    accounts::end_delegation(&mut *conn, id).await?;
     let checked = new.checked;
     let refresh_token =
         checked.and_then(|checked| checked.refresh_token.as_ref()).unwrap_or(new.refresh_token);
     let lifetime = checked.and_then(|checked| checked.refresh_token_lifetime);
     secrets::put(&mut *conn, keys, Owner::account(id, REFRESH_TOKEN), refresh_token, lifetime)
         .await
-        .map_err(sealing)?;
+        .map_err(unsealed)?;
     if let Some(checked) = checked {
         let owner = Owner::account(id, ACCESS_TOKEN);
         secrets::put(&mut *conn, keys, owner, &checked.access_token, Some(checked.lifetime))
             .await
-            .map_err(sealing)?;
+            .map_err(unsealed)?;
         accounts::learn(conn, id, checked.subject.as_deref(), checked.scopes.as_deref()).await?;
     } else {
         accounts::forget_scopes(conn, id).await?;
     }
     Ok(())
+}
+
+/// Why a value was not stored.
+pub(in crate::admin) fn unsealed(error: SecretError) -> AdminError {
+    match error {
+        SecretError::Database(error) => error.into(),
+        SecretError::Open(error) => AdminError::Refused(format!("the secret cannot be sealed: {error}")),
+    }
 }
 
 /// Whether the account may be added as far as its words go, before the provider is asked.
@@ -163,21 +168,30 @@ pub async fn may_add(conn: &mut PgConnection, new: &New<'_>) -> Result<(), Admin
 }
 
 fn check(new: &New<'_>) -> Result<(), AdminError> {
-    let sane = |text: &str| !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    let parts = new.email.split_once('@');
-    if parts.is_none_or(|(name, host)| name.is_empty() || host.is_empty())
-        || new.email.len() > 254
-        || !sane(new.email)
-    {
+    if !is_address(new.email) {
         return Err(AdminError::Refused(format!("{:?} is not an e-mail address", new.email)));
     }
     let token = new.refresh_token.expose_secret();
-    if token.is_empty() || token.len() > 16_384 || !sane(token) {
+    if token.is_empty() || token.len() > 16_384 || !is_one_word(token) {
         return Err(AdminError::Refused(
             "that is not a refresh token: it is one word, without spaces or line breaks".to_owned(),
         ));
     }
     Ok(())
+}
+
+/// Whether the text looks like an e-mail address.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    text.len() <= 254
+        && is_one_word(text)
+        && text
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
+}
+
+fn is_one_word(text: &str) -> bool {
+    !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 async fn existing(conn: &mut PgConnection, tenant: TenantId, new: &New<'_>) -> Result<AccountId, AdminError> {
@@ -187,7 +201,7 @@ async fn existing(conn: &mut PgConnection, tenant: TenantId, new: &New<'_>) -> R
 }
 
 /// The jobs that every account of the provider has. Those that are there already stay as they are.
-async fn make_jobs(
+pub(in crate::admin) async fn make_jobs(
     conn: &mut PgConnection,
     policies: &[Policy],
     provider: &str,
@@ -204,7 +218,10 @@ async fn make_jobs(
 }
 
 /// Opens the account's sign-in gate, and takes its jobs that waited for it, or for a scope, out of their parking places.
-async fn signed_in(conn: &mut PgConnection, account: AccountId) -> Result<Vec<JobId>, AdminError> {
+pub(in crate::admin) async fn signed_in(
+    conn: &mut PgConnection,
+    account: AccountId,
+) -> Result<Vec<JobId>, AdminError> {
     gates::open(conn, &gates::Gate::Account(account), Reason::SignIn).await?;
     let parked = sqlx::query_scalar!(
         "-- admin::account::signed_in
@@ -221,7 +238,7 @@ async fn signed_in(conn: &mut PgConnection, account: AccountId) -> Result<Vec<Jo
 }
 
 /// What the bell must know of jobs that are due without having been wanted.
-async fn bell_of(
+pub(in crate::admin) async fn bell_of(
     conn: &mut PgConnection,
     tenant: TenantId,
     jobs: &[JobId],

@@ -8,7 +8,10 @@ use super::{
     refresh::{self, Answer, Grant},
     usable,
 };
-use crate::google::{Google, errors};
+use crate::google::{Google, errors, execute};
+
+/// The call that tells an account's address, as in metrics.
+const PRIMARY: &str = "calendarList.get";
 
 /// What the provider told of a refresh token that is not stored yet.
 #[derive(Debug, Clone)]
@@ -79,7 +82,11 @@ impl Google {
         let url = self.0.config.calendar_url.join("users/me/calendarList/primary");
         let url = url.map_err(|error| failed(error.to_string()))?;
         let call = self.0.oauth.get(url).bearer_auth(access_token.expose_secret());
-        let response = call.send().await.map_err(|error| failed(refresh::broken(&error)))?;
+        let sent = call.send().await;
+        let code =
+            sent.as_ref().map_or_else(|_| "none".to_owned(), |sent| sent.status().as_u16().to_string());
+        execute::count(PRIMARY, &code);
+        let response = sent.map_err(|error| failed(refresh::broken(&error)))?;
         match response.status().as_u16() {
             200 => {
                 let body = response.bytes().await.map_err(|error| failed(refresh::broken(&error)))?;

@@ -1,4 +1,12 @@
-use crate::{job::AccountId, store::secrets::SecretError};
+use chrono::{DateTime, Utc};
+
+use super::REFRESH_TOKEN;
+use crate::{
+    google::{quota::QuotaError, workspace},
+    job::{AccountId, TenantId},
+    secrets::Owner,
+    store::secrets::SecretError,
+};
 
 /// Why there is no access token. No text holds one.
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +16,8 @@ pub enum AuthError {
     SignInAgain {
         /// The account.
         account: AccountId,
+        /// Which refresh token, by its `secrets.updated_at`.
+        token: DateTime<Utc>,
         /// Google's words.
         why: String,
     },
@@ -18,6 +28,8 @@ pub enum AuthError {
     OtherSubject {
         /// The account.
         account: AccountId,
+        /// Which refresh token, by its `secrets.updated_at`.
+        token: DateTime<Utc>,
         /// How the two differ.
         whose: String,
     },
@@ -32,6 +44,26 @@ pub enum AuthError {
     /// No refresh token was ever stored.
     #[error("account {account} has no refresh token: add one by signing in")]
     NoGrant {
+        /// The account.
+        account: AccountId,
+    },
+    /// The tenant's service account may not act for the account, or not any more.
+    #[error("account {account} cannot be read through its tenant's service account: {why}")]
+    Workspace {
+        /// The account.
+        account: AccountId,
+        /// The tenant.
+        tenant: TenantId,
+        /// Which key, by its `secrets.updated_at`.
+        key: DateTime<Utc>,
+        /// Google's words, and what is to be done.
+        why: String,
+    },
+    /// The tenant has no service account's key.
+    #[error(
+        "account {account} is of a workspace, and its tenant has no key of a service account: `syncfleet tenant connect-workspace` gives it one"
+    )]
+    NoKey {
         /// The account.
         account: AccountId,
     },
@@ -58,6 +90,9 @@ pub enum AuthError {
         /// The account.
         account: AccountId,
     },
+    /// There are no units for the call that tells whose a new refresh token is.
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// A token cannot be opened, sealed or read.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -67,9 +102,34 @@ pub enum AuthError {
 }
 
 impl AuthError {
-    /// Whether only the account's owner can help. Everything else may go better by itself, or by an operator's hand.
+    /// Whether only the account's owner can help, or the administrator of its workspace. Everything else may go better by itself, or by an operator's hand.
     #[must_use]
     pub const fn needs_sign_in(&self) -> bool {
-        matches!(self, Self::SignInAgain { .. } | Self::OtherSubject { .. } | Self::NoGrant { .. })
+        matches!(
+            self,
+            Self::SignInAgain { .. }
+                | Self::OtherSubject { .. }
+                | Self::NoGrant { .. }
+                | Self::Workspace { .. }
+                | Self::NoKey { .. }
+        )
+    }
+
+    /// The secret that is no good, with its `updated_at`, where it is one. If another stands in its place by now, the account has
+    /// signed in again.
+    #[must_use]
+    pub const fn refused(&self) -> Option<(Owner<'static>, DateTime<Utc>)> {
+        match self {
+            Self::SignInAgain { account, token, .. } | Self::OtherSubject { account, token, .. } => {
+                Some((Owner::account(*account, REFRESH_TOKEN), *token))
+            }
+            Self::Workspace { tenant, key, .. } => Some((Owner::tenant(*tenant, workspace::KEY), *key)),
+            _ => None,
+        }
+    }
+
+    /// Whether the database did not answer.
+    pub(super) const fn is_of_database(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::Secret(SecretError::Database(_)))
     }
 }

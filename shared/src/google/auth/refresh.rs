@@ -126,6 +126,6 @@ pub(super) fn broken(error: &reqwest::Error) -> String {
     cause.map_or_else(|| what.to_owned(), |cause| format!("{what} ({cause})"))
 }
 
-pub(super) fn failed(reason: &'static str) {
+pub(in crate::google) fn failed(reason: &'static str) {
     counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).increment(1);
 }

@@ -23,6 +23,8 @@ pub enum Class {
     MissingScope,
     /// The sync token or page token counts no more.
     Resync,
+    /// The next page of a list is the one that was asked for.
+    Circle,
     /// What was asked for is not there, or not for this account.
     Gone,
     /// The channel's id was used before.

@@ -7,7 +7,7 @@ use super::{LIFE, WINDOW, bucket};
 use crate::{
     config::google::Limits,
     job::AccountId,
-    store::quotas::{Ask, Bucket, Drawn},
+    store::quotas::{Ask, Bucket, Drawn, Moment, Unspent},
 };
 
 /// A block holds what is needed now, and what was needed in this time.
@@ -26,6 +26,8 @@ struct Block {
     units: u32,
     /// When it was asked for; none: never.
     asked: Option<Instant>,
+    /// When it was drawn, as the server counts.
+    drawn: Option<Moment>,
     /// Units spent since.
     spent: u32,
     /// The costs of the calls that wait.
@@ -112,6 +114,7 @@ impl Blocks {
         };
         if drawn.units > 0 {
             (block.units, block.asked, block.spent) = (drawn.units, Some(asked), 0);
+            block.drawn = Some(drawn.at);
         }
         let dry = Dry { account: drawn.account, soon: now + drawn.soon, full: now + drawn.full };
         block.dry = (drawn.units < ask.need).then_some(dry);
@@ -139,7 +142,8 @@ impl Block {
         let soon = since.map_or(0.0, |since| f64::from(self.spent) * AHEAD.div_duration_f64(since));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
         let want = need.saturating_add(soon.ceil() as u32);
-        let unspent = std::mem::take(&mut self.units);
+        let units = std::mem::take(&mut self.units);
+        let unspent = self.drawn.filter(|_| units > 0).map(|drawn| Unspent { units, drawn });
         Some(Ask { account, smallest, need, want, unspent, bucket })
     }
 

@@ -49,7 +49,7 @@ pub async fn claim(
         where s.job_id = locked.job_id
         returning
             s.job_id, locked.new_lease as "lease!", s.kind, j.key, s.tenant_id, s.account_id, s.lane as "lane: Lane",
-            s.attempt, s.crashes, locked.goes_on as "goes_on!", locked.run_at as "due_at!", s.due_since as "due_since!", s.dirty_since,
+            s.attempt, s.crashes, s.wanted, locked.goes_on as "goes_on!", locked.run_at as "due_at!", s.due_since as "due_since!", s.dirty_since,
             clock() as "started_at!""#,
         jobs,
         leases,
@@ -72,6 +72,7 @@ pub async fn claim(
             attempt: row.attempt.unsigned_abs(),
             crashes: row.crashes.unsigned_abs().into(),
             goes_on: row.goes_on,
+            wanted: row.wanted,
             due_at: row.due_at,
             due_since: row.due_since,
             dirty_since: row.dirty_since,

@@ -172,6 +172,9 @@ pub struct PutBack {
     pub after: Duration,
     /// Wants do not shorten `after`.
     pub backoff: bool,
+    /// The job's wants when the step began, if one that came during it makes the job due at once, as one that comes later would;
+    /// none: it does not.
+    pub wanted: Option<i64>,
     /// Failed attempts of the pass from now on.
     pub attempt: i32,
     /// The step was good: the job is not suspect any more.
@@ -182,14 +185,22 @@ pub struct PutBack {
     pub note: Option<String>,
 }
 
-/// Ends a step whose pass goes on later. `seen` is kept, so wants that came meanwhile stay open.
-pub async fn put_back(conn: &mut PgConnection, finished: &Finished, back: &PutBack) -> Result<(), LeaseLost> {
-    let updated = sqlx::query_scalar!(
+/// Ends a step whose pass goes on later. `seen` is kept, so wants that came meanwhile stay open. Says whether the job is due at
+/// once.
+pub async fn put_back(
+    conn: &mut PgConnection,
+    finished: &Finished,
+    back: &PutBack,
+) -> Result<bool, LeaseLost> {
+    let row = sqlx::query!(
         r#"-- job_state::put_back
         with updated as (
             update job_state s set
                 phase = 'idle', lease = null, claimed_by = null,
-                run_at = greatest(s.floor_at, clock() + make_interval(secs => $3)),
+                run_at = greatest(
+                    s.floor_at,
+                    clock() + case when s.wanted > $15 then '0' else make_interval(secs => $3) end
+                ),
                 backoff_until = case
                     when $4 then clock() + make_interval(secs => $3)
                     when $6 then '-infinity'
@@ -199,7 +210,7 @@ pub async fn put_back(conn: &mut PgConnection, finished: &Finished, back: &PutBa
                 crashes = case when $6 then 0 else s.crashes end,
                 lane = coalesce($7, s.lane)
             where s.job_id = $1 and s.lease = $2 and s.phase = 'running'
-            returning s.job_id, s.tenant_id, s.kind
+            returning s.job_id, s.tenant_id, s.kind, s.run_at <= clock() as due
         ), history as (
             insert into runs (
                 id, job_id, worker_id, tenant_id, kind, lane, attempt, outcome, changed, started_at, ended_at, note
@@ -209,7 +220,7 @@ pub async fn put_back(conn: &mut PgConnection, finished: &Finished, back: &PutBa
             update jobs set note = $14, noted_at = clock()
             from updated where jobs.id = updated.job_id and $14 is not null
         )
-        select count(*) as "count!" from updated"#,
+        select due as "due!" from updated"#,
         finished.job,
         finished.run,
         seconds(back.after),
@@ -224,10 +235,11 @@ pub async fn put_back(conn: &mut PgConnection, finished: &Finished, back: &PutBa
         finished.changed,
         finished.started_at,
         back.note,
+        back.wanted,
     )
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await?;
-    guarded(finished, updated)
+    row.map(|row| row.due).ok_or(LeaseLost::Lost(finished.run))
 }
 
 /// Ends a step whose pass cannot go on until an event changes that.
@@ -265,9 +277,5 @@ pub async fn park(
     )
     .fetch_one(conn)
     .await?;
-    guarded(finished, updated)
-}
-
-fn guarded(finished: &Finished, updated: i64) -> Result<(), LeaseLost> {
     if updated == 1 { Ok(()) } else { Err(LeaseLost::Lost(finished.run)) }
 }

@@ -1,7 +1,13 @@
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use crate::job::{AccountId, JobId, Lane, TenantId};
+use super::Claimer;
+use crate::{
+    job::{AccountId, JobId, Lane, TenantId},
+    store::seconds,
+};
 
 /// A job that is due and stands before no closed gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +40,35 @@ pub async fn due(
         lane as Lane,
         after.0,
         after.1,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// At most `limit` jobs of a lane that are due for longer than `overdue`, and that the claimer could claim, the most overdue
+/// first.
+///
+/// What it cannot claim is passed over within `PostgreSQL`: a row each, from the index `job_state_due` on.
+pub async fn claimable(
+    conn: &mut PgConnection,
+    claimer: &Claimer<'_>,
+    lane: Lane,
+    overdue: Duration,
+    limit: i64,
+) -> Result<Vec<JobId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- job_state::claimable
+        select job_id as "job!"
+        from due_jobs
+        where lane = $1 and run_at < 'infinity' and run_at <= clock() - make_interval(secs => $2)
+            and kind = any($3) and (crashes = 0 or $4)
+        order by run_at, job_id
+        limit $5"#,
+        lane as Lane,
+        seconds(overdue),
+        claimer.kinds,
+        claimer.suspects,
         limit,
     )
     .fetch_all(conn)

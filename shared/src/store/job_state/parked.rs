@@ -71,16 +71,7 @@ pub async fn unpark_opened(
                         or lane::text in (select target from opened where scope = 'lane')
                         or tenant_id::text in (select target from opened where scope = 'tenant')
                         or account_id::text in (select target from opened where scope = 'account')
-                    ) and not exists (
-                        -- Another gate still holds it.
-                        select from gates c
-                        where (c.until is null or c.until > clock()) and (
-                            c.scope = 'kind' and c.target = s.kind
-                            or c.scope = 'lane' and c.target = s.lane::text
-                            or c.scope = 'tenant' and c.target = s.tenant_id::text
-                            or c.scope = 'account' and c.target = s.account_id::text
-                        )
-                    )
+                    ) and not is_gated(s.kind, s.lane, s.tenant_id, s.account_id)
                     or parked = 'sign_in'
                         and account_id::text in (
                             select target from opened where scope = 'account' and reason = 'sign_in'
@@ -113,16 +104,7 @@ pub async fn unpark_opened(
                         or g.scope = 'lane' and s.lane::text = g.target
                         or g.scope = 'tenant' and s.tenant_id::text = g.target
                         or g.scope = 'account' and s.account_id::text = g.target
-                    ) and not exists (
-                        -- Another gate still holds it.
-                        select from gates c
-                        where (c.until is null or c.until > clock()) and (
-                            c.scope = 'kind' and c.target = s.kind
-                            or c.scope = 'lane' and c.target = s.lane::text
-                            or c.scope = 'tenant' and c.target = s.tenant_id::text
-                            or c.scope = 'account' and c.target = s.account_id::text
-                        )
-                    )
+                    ) and not is_gated(s.kind, s.lane, s.tenant_id, s.account_id)
                     or parked = 'sign_in' and g.scope = 'account' and g.reason = 'sign_in'
                         and s.account_id::text = g.target
                 )

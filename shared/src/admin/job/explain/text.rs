@@ -107,7 +107,9 @@ fn cause(reason: Option<Parked>) -> &'static str {
 fn remedy(reason: Option<Parked>, job: i64) -> String {
     match reason {
         Some(Parked::SignIn) => {
-            "`syncfleet account add` with a new refresh token takes it up again".to_owned()
+            "`syncfleet account add` with a new refresh token takes it up again, or `syncfleet tenant connect-workspace` if the \
+             account is of a workspace"
+                .to_owned()
         }
         Some(Parked::Scope) => {
             "`syncfleet account add` with a refresh token of that scope takes it up again".to_owned()
@@ -134,7 +136,9 @@ fn gate(gate: &Gate, job: &Job, now: DateTime<Utc>) -> String {
     let note = if gate.note.is_empty() { String::new() } else { format!(" ({})", gate.note) };
     let remedy = match (gate.reason.as_str(), gate.scope.as_str()) {
         ("paused", scope) => format!("; `syncfleet {scope} resume {name}` opens it"),
-        ("sign_in", _) => "; `syncfleet account add` with a new refresh token opens it".to_owned(),
+        ("sign_in", _) => "; `syncfleet account add` with a new refresh token opens it, or `syncfleet tenant connect-workspace` \
+                           if the account is of a workspace"
+            .to_owned(),
         _ => String::new(),
     };
     format!("{} {name} is {}{note}{until}{remedy}", gate.scope, gate.reason.replace('_', " "))

@@ -1,0 +1,96 @@
+//! Service accounts, and whom they may act for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::World;
+
+/// Key pairs (PKCS #8), made for this fake: they open nothing else. A service account begins with the first one.
+const KEYS: [&[u8]; 2] = [include_bytes!("../keys/1.pk8"), include_bytes!("../keys/2.pk8")];
+
+/// A service account.
+#[derive(Debug)]
+pub(in crate::fake_google) struct ServiceAccount {
+    /// What an administrator authorises.
+    pub(in crate::fake_google) client_id: String,
+    /// Which of [`KEYS`] is good.
+    key: usize,
+    /// By domain, the scopes that its administrator has authorised.
+    delegated: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl ServiceAccount {
+    /// The key pair whose signatures count.
+    pub(in crate::fake_google) fn key(&self) -> &'static [u8] {
+        KEYS[self.key]
+    }
+
+    /// Whether it may act for a user with all of these scopes.
+    pub(in crate::fake_google) fn may_act_for<'a>(
+        &self,
+        email: &str,
+        mut scopes: impl Iterator<Item = &'a str>,
+    ) -> bool {
+        let domain = email.rsplit('@').next().unwrap_or_default();
+        let authorised = self.delegated.get(domain);
+        authorised.is_some_and(|authorised| scopes.all(|scope| authorised.contains(scope)))
+    }
+}
+
+impl World {
+    /// Adds a service account that may act for nobody yet.
+    pub fn add_service_account(&mut self, email: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(email.contains('@'), "{email:?} is not an e-mail address");
+        let client_id = format!("{:021}", 100 + self.service_accounts.len());
+        let new = ServiceAccount { client_id, key: 0, delegated: BTreeMap::new() };
+        let before = self.service_accounts.insert(email.to_owned(), new);
+        anyhow::ensure!(before.is_none(), "the service account {email} exists already");
+        Ok(())
+    }
+
+    /// Makes another key of a service account, and deletes the one before.
+    pub fn replace_key(&mut self, email: &str) -> anyhow::Result<()> {
+        let account = self.service_account(email)?;
+        account.key = (account.key + 1) % KEYS.len();
+        Ok(())
+    }
+
+    /// The administrator of a domain lets a service account act for its users with these scopes, and no others; without any,
+    /// not at all.
+    pub fn delegate(&mut self, email: &str, domain: &str, scopes: &[String]) -> anyhow::Result<()> {
+        let account = self.service_account(email)?;
+        account.delegated.insert(domain.to_owned(), scopes.iter().cloned().collect());
+        if scopes.is_empty() {
+            account.delegated.remove(domain);
+        }
+        Ok(())
+    }
+
+    fn service_account(&mut self, email: &str) -> anyhow::Result<&mut ServiceAccount> {
+        let found = self.service_accounts.get_mut(email);
+        found.with_context(|| format!("no service account {email}: add it first"))
+    }
+
+    /// A service account's key file, as the console gives it.
+    pub(in crate::fake_google) fn key_file(&self, email: &str, token_uri: &str) -> anyhow::Result<Value> {
+        let account = self.service_accounts.get(email);
+        let account = account.with_context(|| format!("no service account {email}: add it first"))?;
+        let text = STANDARD.encode(account.key());
+        let lines: Vec<&str> =
+            (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
+        let label = "PRIVATE KEY";
+        Ok(json!({
+            "type": "service_account",
+            "project_id": "fake-project",
+            "private_key_id": format!("fake-key-{}", account.key + 1),
+            "private_key": format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n")),
+            "client_email": email,
+            "client_id": account.client_id,
+            "auth_uri": "https://accounts.google.com/o/oauth2/auth",
+            "token_uri": token_uri,
+        }))
+    }
+}
