@@ -16,7 +16,7 @@ use crate::{
 
 /// Answer the calls from outside, on the public listener
 ///
-/// For now it tells its health only: `/healthz`. Reads DATABASE_URL and REDIS_URL.
+/// `/feed` tells a tenant what changes, `/healthz` that it is alive. Reads DATABASE_URL and REDIS_URL.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -31,6 +31,8 @@ pub struct Args {
     keys: config::Keys,
     #[command(flatten)]
     google: config::Google,
+    #[command(flatten)]
+    feed: config::Feed,
 }
 
 /// Runs the role until a signal.
@@ -50,6 +52,7 @@ pub async fn run(args: &Args) -> anyhow::Result<Exit> {
         google: role::google(&args.keys, &args.google)?,
         public_url: args.public_url.url()?,
         policies: jobs::policies().into(),
+        feed_readers: args.feed.feed_readers,
     };
     let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
     if !role.wait_for_schema().await? {

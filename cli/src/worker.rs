@@ -36,6 +36,8 @@ pub struct Args {
     keys: config::Keys,
     #[command(flatten)]
     google: config::Google,
+    #[command(flatten)]
+    webhooks: config::Webhooks,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -74,7 +76,8 @@ async fn work(args: &Args) -> anyhow::Result<Exit> {
     )
     .await?;
     let bell = role::shared_bell(&args.access.redis)?;
-    let context = role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url)?;
+    let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
+    let context = role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url, webhooks)?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }

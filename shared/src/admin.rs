@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod check;
 pub mod enqueue;
 pub mod event;
+pub mod feed;
 mod gate;
 pub mod job;
 pub mod keys;
@@ -16,6 +17,7 @@ pub mod quota;
 mod remove;
 pub mod run;
 pub mod tenant;
+pub mod webhook;
 pub mod words;
 pub mod worker;
 

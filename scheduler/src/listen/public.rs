@@ -1,6 +1,8 @@
 //! The public listener: what the outside calls. One file per caller, each with its own routes; an address that is not known is
 //! answered with 404.
 
+mod feed;
+
 use std::sync::Arc;
 
 use axum::{Router, routing::get};
@@ -21,10 +23,13 @@ pub struct Ingress {
     pub public_url: Option<Url>,
     /// How the jobs are run that come of a call.
     pub policies: Arc<[Policy]>,
+    /// How many readers of its feed a tenant may have here.
+    pub feed_readers: u32,
 }
 
 /// Serves the listener until the soft word.
 pub fn serve(listener: TcpListener, ingress: Ingress, tasks: &Tasks) {
-    let routes = Router::new().route("/healthz", get(async || "ok\n")).with_state(ingress);
+    let feed = feed::routes(&ingress, tasks);
+    let routes = Router::new().route("/healthz", get(async || "ok\n")).with_state(ingress).merge(feed);
     super::serve(listener, routes, tasks, "public");
 }

@@ -63,7 +63,7 @@ pub(super) async fn leases(
     Ok(())
 }
 
-/// Takes away what names its owner without a foreign key: gates and secrets.
+/// Takes away what names its owner without a foreign key: gates, secrets and, of a tenant, its changes.
 pub(super) async fn strays(
     conn: &mut PgConnection,
     tenant: Option<TenantId>,
@@ -84,11 +84,15 @@ pub(super) async fn strays(
     sqlx::query!(
         "-- admin::remove::strays (secrets)
         delete from secrets
-        where owner_kind = 'account' and owner_id in (select id from accounts where tenant_id = $1 or id = $2)",
+        where owner_kind = 'account' and owner_id in (select id from accounts where tenant_id = $1 or id = $2)
+            or owner_kind = 'webhook' and owner_id in (select id from webhooks where tenant_id = $1)",
         tenant,
         account,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    sqlx::query!("-- admin::remove::strays (changes)\ndelete from changes where tenant_id = $1", tenant)
+        .execute(conn)
+        .await?;
     Ok(())
 }
