@@ -9,6 +9,7 @@ pub mod config;
 mod confirm;
 pub mod enqueue;
 pub mod event;
+pub mod feed;
 pub mod job;
 pub mod keys;
 pub mod kind;
@@ -18,6 +19,7 @@ pub mod run;
 pub mod tenant;
 mod token;
 mod wait;
+pub mod webhook;
 pub mod worker;
 
 use std::time::{Duration, Instant};

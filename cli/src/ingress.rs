@@ -16,8 +16,8 @@ use crate::{
 
 /// Answer the calls from outside, on the public listener
 ///
-/// Google's push notifications come in at `/webhooks/google/calendar` below SYNCFLEET_PUBLIC_URL; `/healthz` tells that it
-/// listens. Start as many as you like.
+/// Google's push notifications come in at `/webhooks/google/calendar` below SYNCFLEET_PUBLIC_URL; `/feed` tells a tenant what
+/// changes; `/healthz` tells that it listens. Start as many as you like.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -32,6 +32,8 @@ pub struct Args {
     keys: config::Keys,
     #[command(flatten)]
     google: config::Google,
+    #[command(flatten)]
+    feed: config::Feed,
 }
 
 /// Runs the role until a signal.
@@ -51,6 +53,7 @@ pub async fn run(args: &Args) -> anyhow::Result<Exit> {
         google: role::google(&args.keys, &args.google)?,
         public_url: args.public_url.url()?,
         policies: jobs::policies().into(),
+        feed_readers: args.feed.feed_readers,
     };
     let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
     if !role.wait_for_schema().await? {

@@ -17,7 +17,7 @@ use shared::{
         self, PgPool, Session,
         schema::{self, Version},
     },
-    telemetry,
+    telemetry, webhook,
 };
 
 use crate::exit::Exit;
@@ -187,11 +187,20 @@ pub fn context(
     db: &PgPool,
     google: Option<Google>,
     public_url: &config::PublicUrl,
+    webhooks: Option<webhook::Sender>,
 ) -> anyhow::Result<worker::jobs::Context> {
     if google.is_none() {
         tracing::warn!("no OAuth client is configured: jobs that call Google will fail until there is one");
     }
-    Ok(worker::jobs::Context { db: db.clone(), google, public_url: public_url.url()? })
+    Ok(worker::jobs::Context { db: db.clone(), google, public_url: public_url.url()?, webhooks })
+}
+
+/// What sends messages to webhooks; none: no key ring is configured.
+pub fn webhooks(keys: &config::Keys, webhooks: &config::Webhooks) -> anyhow::Result<Option<webhook::Sender>> {
+    if !keys.is_set() {
+        return Ok(None);
+    }
+    Ok(Some(webhook::Sender::new(keys.key_ring()?, webhooks.allow(), webhook::system())?))
 }
 
 /// For roles whose parts do not fail by themselves.

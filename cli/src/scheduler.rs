@@ -40,7 +40,12 @@ pub async fn run(args: &Args) -> anyhow::Result<Exit> {
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }
-    let scheduler = Scheduler { db: role.db.clone(), bell, keep_runs: args.retention.runs_keep };
+    let scheduler = Scheduler {
+        db: role.db.clone(),
+        bell,
+        keep_runs: args.retention.runs_keep,
+        keep_changes: args.retention.changes_keep,
+    };
     ticks::start(&scheduler, &role.tasks);
     role.serve(Arc::new(|| Ok(())), GRACE, role::never(), async {}).await
 }

@@ -67,6 +67,10 @@ pub struct Args {
     keys: config::Keys,
     #[command(flatten)]
     google: config::Google,
+    #[command(flatten)]
+    webhooks: config::Webhooks,
+    #[command(flatten)]
+    feed: config::Feed,
 }
 
 /// Starts everything and runs until a signal.
@@ -136,10 +140,16 @@ async fn serve(
         google: google.clone(),
         public_url: args.public_url.url()?,
         policies: jobs::policies().into(),
+        feed_readers: args.feed.feed_readers,
     };
-    let context = role::context(&role.db, google, &args.public_url)?;
-    let scheduler =
-        Scheduler { db: role.db.clone(), bell: Arc::clone(&bell), keep_runs: args.retention.runs_keep };
+    let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
+    let context = role::context(&role.db, google, &args.public_url, webhooks)?;
+    let scheduler = Scheduler {
+        db: role.db.clone(),
+        bell: Arc::clone(&bell),
+        keep_runs: args.retention.runs_keep,
+        keep_changes: args.retention.changes_keep,
+    };
     ticks::start(&scheduler, &role.tasks);
     public::serve(public, ingress, &role.tasks);
     let settings = Settings {
@@ -180,6 +190,7 @@ fn tell(args: &Args, environment: &Path) -> anyhow::Result<()> {
     syncfleet job ls
     syncfleet job explain 1
     syncfleet run ls
+    syncfleet feed tail --account 1
 
   Metrics: http://{admin}/metrics   health: http://{admin}/readyz
 ",

@@ -36,6 +36,8 @@ pub struct Args {
     keys: config::Keys,
     #[command(flatten)]
     google: config::Google,
+    #[command(flatten)]
+    webhooks: config::Webhooks,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -74,7 +76,8 @@ async fn work(args: &Args) -> anyhow::Result<Exit> {
     )
     .await?;
     let bell = role::shared_bell(&args.access.redis)?;
-    let context = role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url)?;
+    let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
+    let context = role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url, webhooks)?;
     if context.public_url.is_none() {
         tracing::info!("SYNCFLEET_PUBLIC_URL is not set: no push channels are made, all is polled");
     }

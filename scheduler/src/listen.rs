@@ -1,6 +1,7 @@
 //! The listeners. The admin listener (metrics, health) is every role's; the public one is the ingress's.
 
 pub mod admin;
+mod patience;
 pub mod public;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub async fn bind(address: SocketAddr, what: &str, setting: &str) -> anyhow::Res
 fn serve(listener: TcpListener, routes: axum::Router, tasks: &Tasks, what: &'static str) {
     let soft = tasks.soft().clone();
     let hard = tasks.hard().clone();
+    let listener = patience::Patient::new(listener, soft.clone());
     tasks.spawn(async move {
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
         let served =

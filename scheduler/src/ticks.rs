@@ -6,6 +6,7 @@ pub mod gates;
 pub mod gauges;
 pub mod reap;
 pub mod retain;
+pub mod webhooks;
 
 use std::{
     sync::Arc,
@@ -26,6 +27,8 @@ pub struct Scheduler {
     pub bell: Arc<Bell>,
     /// How long the history is kept.
     pub keep_runs: Duration,
+    /// How long the change feed is kept.
+    pub keep_changes: Duration,
 }
 
 /// Starts all ticks. They end at the soft word of `tasks`.
@@ -36,6 +39,7 @@ pub fn start(scheduler: &Scheduler, tasks: &Tasks) {
     tasks.spawn(gates::run(scheduler.clone(), tasks.soft().clone()));
     tasks.spawn(gauges::run(scheduler.clone(), tasks.soft().clone()));
     tasks.spawn(retain::run(scheduler.clone(), tasks.soft().clone()));
+    tasks.spawn(webhooks::run(scheduler.clone(), tasks.soft().clone()));
     tracing::info!("scheduler started");
 }
 
@@ -93,10 +97,11 @@ fn describe_metrics() {
     describe_gauge!("syncfleet_staleness_seconds", "How long the most overdue job has waited to be in step");
     describe_gauge!("syncfleet_jobs", "Jobs by kind and state");
     describe_gauge!("syncfleet_bell_jobs", "Ids that wait at the bell");
-    for tick in ["dispatch", "reap", "gates", "gauges", "retain"] {
+    for tick in ["dispatch", "reap", "gates", "gauges", "retain", "webhooks"] {
         counter!("syncfleet_scheduler_tick_failures_total", "tick" => tick).absolute(0);
     }
     counter!("syncfleet_leases_expired_total").absolute(0);
+    webhooks::describe_metrics();
     for lane in shared::job::Lane::ALL {
         counter!("syncfleet_jobs_rung_total", "lane" => lane.as_str()).absolute(0);
         gauge!("syncfleet_bell_jobs", "lane" => lane.as_str()).set(0.0);

@@ -2,12 +2,14 @@
 //! reads the environment. Values that come from files and secrets often end in a line break, so all of them are trimmed.
 
 mod database;
+mod feed;
 pub mod google;
 mod keys;
 pub mod listeners;
 mod public_url;
 mod redis;
 mod retention;
+mod webhooks;
 
 use std::{ffi::OsString, fmt::Display, path::PathBuf, str::FromStr};
 
@@ -15,8 +17,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 pub use self::{
-    database::Database, google::Google, keys::Keys, listeners::Listeners, public_url::PublicUrl,
-    redis::Redis, retention::Retention,
+    database::Database, feed::Feed, google::Google, keys::Keys, listeners::Listeners, public_url::PublicUrl,
+    redis::Redis, retention::Retention, webhooks::Webhooks,
 };
 
 /// A setting that is missing or cannot be used.

@@ -31,6 +31,12 @@ impl<'a> Owner<'a> {
         Self { kind: "tenant", id, name }
     }
 
+    /// A value of a webhook.
+    #[must_use]
+    pub const fn webhook(id: i64, name: &'a str) -> Self {
+        Self { kind: "webhook", id, name }
+    }
+
     /// No two owners have the same bytes: neither kind nor name holds a zero.
     fn associated_data(&self) -> Vec<u8> {
         [self.kind.as_bytes(), &self.id.to_be_bytes(), self.name.as_bytes()].join(&0)

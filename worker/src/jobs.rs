@@ -4,6 +4,7 @@ mod calendar_events;
 mod calendar_list;
 mod google_channels;
 mod noop;
+pub(crate) mod webhook;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use shared::{
     },
     job::{Failure, Parked, Policy, Run, Step, StepResult, Verdict},
     store::{PgPool, cursor::Cursor, secrets},
+    webhook::Sender,
 };
 use url::Url;
 
@@ -24,7 +26,8 @@ use url::Url;
 const RESYNC_SPREAD: Duration = Duration::from_secs(20);
 
 /// Every kind that this program knows.
-pub const KINDS: &[Kind] = &[calendar_events::KIND, calendar_list::KIND, google_channels::KIND, noop::KIND];
+pub const KINDS: &[Kind] =
+    &[calendar_events::KIND, calendar_list::KIND, google_channels::KIND, noop::KIND, webhook::KIND];
 
 /// A kind of job: how its jobs are run, and what one step of a pass does.
 ///
@@ -48,12 +51,19 @@ pub struct Context {
     pub google: Option<Google>,
     /// Where the outside reaches the fleet; none: nothing is pushed to it, all is polled.
     pub public_url: Option<Url>,
+    /// Sends messages to webhooks; none: no key ring is configured.
+    pub webhooks: Option<Sender>,
 }
 
 impl Context {
     fn google(&self) -> Result<&Google, Failure> {
         let missing = "this worker has no OAuth client: set SYNCFLEET_GOOGLE_CLIENT_ID and SYNCFLEET_GOOGLE_CLIENT_SECRET";
         Ok(self.google.as_ref().context(missing)?)
+    }
+
+    fn webhooks(&self) -> Result<&Sender, Failure> {
+        let missing = "this worker has no key ring: set SYNCFLEET_KEYS or SYNCFLEET_KEYS_FILE";
+        Ok(self.webhooks.as_ref().context(missing)?)
     }
 }
 

@@ -206,6 +206,7 @@ fn describe_metrics(settings: &Settings) {
         counter!("syncfleet_claims_empty_total", "lane" => lane.as_str()).absolute(0);
         counter!("syncfleet_jobs_enqueued_total", "lane" => lane.as_str(), "source" => "worker").absolute(0);
     }
+    jobs::webhook::describe_metrics();
     for kind in settings.kinds {
         for outcome in execute::OUTCOMES {
             counter!("syncfleet_job_attempts_total", "kind" => kind.policy.kind, "outcome" => outcome)

@@ -2,6 +2,8 @@
 
 #[path = "calendar/apart.rs"]
 mod apart;
+#[path = "calendar/changes.rs"]
+mod changes;
 #[path = "calendar/errors.rs"]
 mod errors;
 #[path = "calendar/fence.rs"]

@@ -46,6 +46,10 @@ struct Settings {
     keys: config::Keys,
     #[command(flatten)]
     google: config::Google,
+    #[command(flatten)]
+    webhooks: config::Webhooks,
+    #[command(flatten)]
+    feed: config::Feed,
 }
 
 /// A setting in effect.

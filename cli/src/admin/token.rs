@@ -13,6 +13,11 @@ use secrecy::SecretString;
 /// More is no token.
 const LONGEST: u64 = 64 * 1024;
 
+/// Reads from the file; `-` is stdin.
+pub fn file_or_stdin(path: &Path) -> anyhow::Result<SecretString> {
+    if path == Path::new("-") { all(io::stdin().lock()).context("cannot read stdin") } else { read(Some(path), "") }
+}
+
 /// Reads from the file if one is named, else from stdin, with a prompt if that is a terminal.
 pub fn read(file: Option<&Path>, what: &str) -> anyhow::Result<SecretString> {
     let stdin = io::stdin();

@@ -61,6 +61,7 @@ impl Files {
             ("SYNCFLEET_PUBLIC_URL", args.public_url.url()?.map(String::from)),
             ("SYNCFLEET_GOOGLE_TOKEN_URL", client.map(|_| google.token_url.clone())),
             ("SYNCFLEET_GOOGLE_CALENDAR_URL", client.map(|_| google.calendar_url.clone())),
+            ("SYNCFLEET_WEBHOOK_ALLOW", args.webhooks.text()),
         ];
         let mut lines: Vec<String> = settings
             .into_iter()

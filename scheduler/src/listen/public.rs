@@ -1,6 +1,7 @@
 //! The public listener: what the outside calls. One file per caller, each with its own routes; an address that is not known is
 //! answered with 404.
 
+mod feed;
 mod google;
 
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Ingress {
     pub public_url: Option<Url>,
     /// How the jobs are run that come of a call.
     pub policies: Arc<[Policy]>,
+    /// How many readers of its feed a tenant may have here.
+    pub feed_readers: u32,
 }
 
 /// Serves the listener until the soft word.
@@ -30,7 +33,9 @@ pub fn serve(listener: TcpListener, ingress: Ingress, tasks: &Tasks) {
     if ingress.public_url.is_none() {
         tracing::info!("SYNCFLEET_PUBLIC_URL is not set: nothing is pushed to this fleet, all is polled");
     }
-    let webhooks = google::routes(&ingress, tasks);
-    let routes = Router::new().route("/healthz", get(async || "ok\n")).with_state(ingress).merge(webhooks);
+    let (feed, webhooks) = (feed::routes(&ingress, tasks), google::routes(&ingress, tasks));
+    let health = Router::new().route("/healthz", get(async || "ok\
+")).with_state(ingress);
+    let routes = health.merge(feed).merge(webhooks);
     super::serve(listener, routes, tasks, "public");
 }

@@ -1,8 +1,8 @@
-//! Keeps the history's partitions ready and drops the old ones; forgets budgets that are not in use.
+//! Keeps the partitions of the history and the change feed ready and drops the old ones; forgets budgets that are not in use.
 
 use std::time::Duration;
 
-use shared::store::{quotas, runs};
+use shared::store::{changes, quotas, runs};
 use tokio_util::sync::CancellationToken;
 
 use super::{Pace, Scheduler};
@@ -16,6 +16,10 @@ async fn tick(scheduler: &Scheduler) -> anyhow::Result<Duration> {
     let retained = runs::retain(&scheduler.db, scheduler.keep_runs).await?;
     if !retained.dropped.is_empty() {
         tracing::info!(partitions = retained.dropped.join(", "), "dropped old history");
+    }
+    let retained = changes::retain(&scheduler.db, scheduler.keep_changes).await?;
+    if !retained.dropped.is_empty() {
+        tracing::info!(partitions = retained.dropped.join(", "), "dropped old changes");
     }
     quotas::forget_idle(&mut *scheduler.db.acquire().await?).await?;
     Ok(Duration::from_mins(10))

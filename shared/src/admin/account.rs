@@ -19,7 +19,7 @@ use crate::{
     google::{Google, channels::Stopped, scopes},
     job::{AccountId, TenantId},
     store::{
-        accounts, audit, gates,
+        accounts, audit, changes, gates,
         secrets::{self, Info},
     },
 };
@@ -219,6 +219,7 @@ pub async fn rm(
         let held = holdings(&mut tx, id).await?;
         remove::leases(&mut tx, None, Some(id)).await?;
         remove::strays(&mut tx, None, Some(id)).await?;
+        changes::account_goes(&mut tx, id).await?;
         accounts::remove(&mut tx, id).await?;
         audit::write(&mut tx, actor.as_str(), "account.rm", &account.name(), &json!(held)).await?;
         tx.commit().await?;

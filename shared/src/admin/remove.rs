@@ -87,8 +87,8 @@ pub(super) async fn leases(
     Ok(())
 }
 
-/// Takes away what names its owner without a foreign key: gates and secrets. Secrets are locked in their order, as whoever seals
-/// them anew does.
+/// Takes away what names its owner without a foreign key: gates, secrets and, of a tenant, its changes. Secrets are locked in
+/// their order, as whoever seals them anew does.
 pub(super) async fn strays(
     conn: &mut PgConnection,
     tenant: Option<TenantId>,
@@ -113,6 +113,7 @@ pub(super) async fn strays(
             from secrets
             where owner_kind = 'account' and owner_id in (select id from accounts where tenant_id = $1 or id = $2)
                 or owner_kind = 'tenant' and owner_id = $1
+                or owner_kind = 'webhook' and owner_id in (select id from webhooks where tenant_id = $1)
             order by owner_kind, owner_id, name
             for update
         )
@@ -121,7 +122,10 @@ pub(super) async fn strays(
         tenant,
         account,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    sqlx::query!("-- admin::remove::strays (changes)\ndelete from changes where tenant_id = $1", tenant)
+        .execute(conn)
+        .await?;
     Ok(())
 }

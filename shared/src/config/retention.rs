@@ -9,6 +9,13 @@ pub struct Retention {
         value_parser = keep, help_heading = "Settings"
     )]
     pub runs_keep: Duration,
+
+    /// How long the change feed is kept: whoever stays away for longer has to read everything anew
+    #[arg(
+        long, env = "SYNCFLEET_CHANGES_KEEP", value_name = "TIME", default_value = "7days",
+        value_parser = keep, help_heading = "Settings"
+    )]
+    pub changes_keep: Duration,
 }
 
 const DAY: Duration = Duration::from_hours(24);

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 
 use super::{
+    changes::{self, Resource, What},
     cursor::{Columns, Cursor, Pass, SaveError},
     seconds,
 };
@@ -61,6 +62,21 @@ pub struct Change {
     pub was_readable: bool,
     /// Whether its events are mirrored from now on.
     pub readable: bool,
+    /// What became of the calendar for those who follow the change feed; none: it is as it was.
+    pub what: Option<What>,
+}
+
+/// Tells the change feed what became of calendars of an account.
+async fn tell(conn: &mut PgConnection, account: AccountId, changed: &[Change]) -> Result<(), sqlx::Error> {
+    let change = |id: CalendarId, what| changes::Change {
+        account,
+        resource: Resource::Calendar,
+        parent: None,
+        key: id.to_string(),
+        what,
+    };
+    let told: Vec<_> = changed.iter().filter_map(|calendar| Some(change(calendar.id, calendar.what?))).collect();
+    changes::write(conn, &told).await
 }
 
 /// A calendar with the cursor of its events.
@@ -162,7 +178,7 @@ pub async fn upsert(
         |of: fn(&CalendarEntry) -> bool| -> Vec<bool> { entries.iter().map(|entry| of(entry)).collect() };
     let ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
     let raws: Vec<String> = entries.iter().map(|entry| entry.raw.clone()).collect();
-    sqlx::query_as!(
+    let written = sqlx::query_as!(
         Change,
         r#"-- calendars::upsert
         with page as (
@@ -171,7 +187,7 @@ pub async fn upsert(
                 $11::bool[], $12::text[]
             ) as p (google_id, summary, access_role, time_zone, etag, is_primary, hidden, selected, deleted, raw)
         ), before as (
-            select c.google_id, c.readable
+            select c.google_id, c.readable, c.deleted, c.lost_at is not null as lost, c.etag
             from calendars c join page using (google_id)
             where c.account_id = $1
         ), after as (
@@ -194,9 +210,15 @@ pub async fn upsert(
                     then c.lost_at
                 end
             where c.list_generation <= excluded.list_generation
-            returning c.id, c.google_id, c.readable
+            returning c.id, c.google_id, c.readable, c.deleted, c.lost_at is not null as lost, c.etag
         )
-        select after.id, coalesce(before.readable, false) as "was_readable!", after.readable as "readable!"
+        select
+            after.id, coalesce(before.readable, false) as "was_readable!", after.readable as "readable!",
+            case
+                when after.deleted then case when not before.deleted then 'deleted' end
+                when coalesce(before.deleted, true) then 'created'
+                when before.etag is null or (before.etag, before.lost) is distinct from (after.etag, after.lost) then 'updated'
+            end::change_what as "what: What"
         from after left join before using (google_id)
         order by after.id"#,
         account,
@@ -212,8 +234,10 @@ pub async fn upsert(
         &flag(|entry| entry.deleted),
         &raws,
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    tell(conn, account, &written).await?;
+    Ok(written)
 }
 
 /// Marks as deleted what a full pass over the list has not seen.
@@ -222,7 +246,7 @@ pub async fn sweep(
     account: AccountId,
     generation: i64,
 ) -> Result<Vec<Change>, sqlx::Error> {
-    sqlx::query_as!(
+    let swept = sqlx::query_as!(
         Change,
         r#"-- calendars::sweep
         with gone as (
@@ -235,12 +259,15 @@ pub async fn sweep(
         update calendars c set deleted = true
         from gone
         where c.id = gone.id
-        returning c.id, gone.readable as "was_readable!", c.readable as "readable!""#,
+        returning c.id, gone.readable as "was_readable!", c.readable as "readable!",
+            'deleted'::change_what as "what: What""#,
         account,
         generation,
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    tell(conn, account, &swept).await?;
+    Ok(swept)
 }
 
 /// Forgets how far the events of these calendars were mirrored. Their generations go on.
@@ -265,19 +292,22 @@ pub async fn lost(
     step: i64,
     role: Option<&str>,
 ) -> Result<(), SaveError> {
-    let done = sqlx::query!(
+    let account = sqlx::query_scalar!(
         r#"-- calendars::lost
         update calendars set
             lost_at = clock(), access_role = coalesce($3, access_role),
             sync_token = null, page_token = null, pass = null, step = step + 1
-        where id = $1 and step = $2"#,
+        where id = $1 and step = $2
+        returning account_id"#,
         id,
         step,
         role,
     )
-    .execute(conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    saved(id, done.rows_affected())
+    let Some(account) = account else { return saved(id, 0) };
+    let change = Change { id, was_readable: true, readable: false, what: Some(What::Updated) };
+    Ok(tell(conn, account, &[change]).await?)
 }
 
 /// Writes the cursor of a calendar's events; see [`super::calendar_lists::save`].

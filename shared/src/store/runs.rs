@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 
-use super::seconds;
+use super::{partitions, seconds};
 use crate::job::RunId;
 
 /// How many days of partitions stand ready.
@@ -34,17 +34,9 @@ pub struct Retained {
 /// Nobody waits for it: another that does the same at the moment wins, and a partition in use is left for the next round.
 pub async fn retain(db: &PgPool, keep: Duration) -> Result<Retained, sqlx::Error> {
     let mut tx = db.begin().await?;
-    let locked = sqlx::query_scalar!(
-        r#"-- runs::retain (lock)
-        select pg_try_advisory_xact_lock($1) as "locked!""#,
-        LOCK
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    if !locked {
+    if !partitions::lock(&mut tx, LOCK).await? {
         return Ok(Retained::default());
     }
-    sqlx::raw_sql("-- runs::retain (timeout)\nset local lock_timeout = '500ms'").execute(&mut *tx).await?;
     let made = sqlx::query_scalar!(
         r#"-- runs::retain (make)
         select runs_make_partitions($1) as "made!""#,
@@ -52,12 +44,9 @@ pub async fn retain(db: &PgPool, keep: Duration) -> Result<Retained, sqlx::Error
     )
     .fetch_one(&mut *tx)
     .await?;
-    let old = old_partitions(&mut tx, keep).await?;
+    let old = partitions::older_than(&mut tx, "runs", keep).await?;
     for name in &old {
-        // The name comes from the catalogue, quoted by it.
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("-- runs::retain (drop)\ndrop table {name}")))
-            .execute(&mut *tx)
-            .await?;
+        partitions::drop(&mut tx, name).await?;
     }
     sqlx::query!(
         "-- runs::retain (other)
@@ -68,21 +57,4 @@ pub async fn retain(db: &PgPool, keep: Duration) -> Result<Retained, sqlx::Error
     .await?;
     tx.commit().await?;
     Ok(Retained { made: made.unsigned_abs(), dropped: old })
-}
-
-async fn old_partitions(conn: &mut PgConnection, keep: Duration) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"-- runs::old_partitions
-        select quote_ident(c.relname) as "name!"
-        from pg_inherits i
-        join pg_class c on c.oid = i.inhrelid
-        where i.inhparent = 'runs'::regclass
-            and c.relname ~ '^runs_[0-9]{8}$'
-            and to_date(substr(c.relname, 6), 'YYYYMMDD') + 1
-                < (clock() - make_interval(secs => $1)) at time zone 'utc'
-        order by c.relname"#,
-        seconds(keep)
-    )
-    .fetch_all(conn)
-    .await
 }

@@ -1,0 +1,206 @@
+//! `webhook`: where a tenant's changes are sent.
+
+mod list;
+
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
+use url::Url;
+
+pub use self::list::{Webhook, ls};
+use super::{Actor, AdminError, account::AccountRef, feed, policy};
+use crate::{
+    job::Policy,
+    secrets::Owner,
+    store::{
+        audit,
+        changes::{self, After, Resource},
+        job_state::{self, Wanted},
+        jobs::{self, NewJob},
+        secrets::{self, SecretError},
+        webhooks::{self, NewWebhook, WebhookId},
+    },
+    webhook::{Message, SIGNING_SECRET, Sender, SigningSecret},
+};
+
+/// The kind of a webhook's job.
+pub const KIND: &str = "webhook";
+
+/// The longest URL.
+const URL_LIMIT: usize = 2_000;
+
+/// A webhook to be.
+#[derive(Debug, Clone)]
+pub struct New<'a> {
+    /// Whose changes, by name.
+    pub tenant: &'a str,
+    /// Where they are sent.
+    pub url: &'a str,
+    /// Of this account only.
+    pub account: Option<&'a AccountRef>,
+    /// Of these resources only; empty: of all.
+    pub resources: &'a [Resource],
+    /// From where on.
+    pub after: After,
+    /// The secret; none: a new one is made.
+    pub secret: Option<&'a SecretString>,
+}
+
+/// What adding came to.
+#[derive(Debug, Clone)]
+pub struct Added {
+    /// Its number.
+    pub id: WebhookId,
+    /// The secret, if it was made here. It is not to be had again.
+    pub secret: Option<SecretString>,
+    /// For the bell, after the commit.
+    pub bell: Vec<Wanted>,
+}
+
+fn store_error(error: SecretError) -> AdminError {
+    match error {
+        SecretError::Database(error) => error.into(),
+        SecretError::Open(error) => AdminError::Refused(error.to_string()),
+    }
+}
+
+/// Adds a webhook with its sealed secret and its job.
+pub async fn add(
+    db: &PgPool,
+    actor: &Actor,
+    sender: &Sender,
+    policies: &[Policy],
+    new: &New<'_>,
+) -> Result<Added, AdminError> {
+    let refused = |why: String| AdminError::Refused(why);
+    let text = new.url.trim();
+    let url: Url = text.parse().map_err(|error| refused(format!("{text:?} is not a URL: {error}")))?;
+    if url.as_str().len() > URL_LIMIT {
+        return Err(refused(format!("the URL is longer than {URL_LIMIT} characters")));
+    }
+    sender.check(&url).map_err(|blocked| refused(blocked.to_string()))?;
+    let given = new.secret.map(SigningSecret::parse).transpose().map_err(|bad| refused(bad.to_string()))?;
+    let made = given.is_none();
+    let secret = match given {
+        Some(secret) => secret,
+        None => SigningSecret::generate().map_err(|_| refused("the system gave no random bytes".to_owned()))?,
+    };
+    let mut tx = db.begin().await?;
+    let subject = feed::subject(&mut tx, Some(new.tenant), new.account, new.resources).await?;
+    let after = changes::begin(&mut tx, subject.tenant, new.after).await?;
+    let id = webhooks::insert(&mut tx, &NewWebhook { url: url.as_str(), subject: &subject, after }).await?;
+    secrets::put(&mut tx, &sender.keys, Owner::webhook(id, SIGNING_SECRET), secret.text(), None)
+        .await
+        .map_err(store_error)?;
+    let job = NewJob { key: id.to_string(), tenant: subject.tenant, account: None, first: None };
+    let jobs = jobs::ensure(&mut tx, policy(policies, KIND)?, &[job]).await?;
+    let bell = job_state::want(&mut tx, &jobs, None, None).await?;
+    let detail = json!({ "tenant": new.tenant, "host": url.host_str() });
+    audit::write(&mut tx, actor.as_str(), "webhook.add", &id.to_string(), &detail).await?;
+    tx.commit().await?;
+    Ok(Added { id, secret: made.then(|| secret.text().clone()), bell })
+}
+
+fn missing(id: WebhookId) -> AdminError {
+    AdminError::not_found("webhook", id, "`syncfleet webhook ls` shows all")
+}
+
+/// What became of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// Its number.
+    pub id: WebhookId,
+    /// Whether anything changed.
+    pub changed: bool,
+    /// For the bell, after the commit.
+    #[serde(skip)]
+    pub bell: Vec<Wanted>,
+}
+
+/// Removes a webhook with its secret and its job. What is being sent at the moment may still arrive.
+pub async fn rm(db: &PgPool, actor: &Actor, id: WebhookId) -> Result<Done, AdminError> {
+    super::remove::retried(async || {
+        let mut tx = db.begin().await?;
+        // First the job: a step that is about to commit does so before its webhook is removed, or not at all.
+        jobs::remove(&mut tx, KIND, &[id.to_string()]).await?;
+        webhooks::remove(&mut tx, id).await?.ok_or_else(|| missing(id))?;
+        secrets::remove(&mut tx, "webhook", id).await?;
+        audit::write(&mut tx, actor.as_str(), "webhook.rm", &id.to_string(), &json!({})).await?;
+        tx.commit().await?;
+        Ok(Done { id, changed: true, bell: Vec::new() })
+    })
+    .await
+}
+
+/// Sends nothing until [`resume`]. What is being sent at the moment may still arrive.
+pub async fn pause(db: &PgPool, actor: &Actor, id: WebhookId) -> Result<Done, AdminError> {
+    let mut tx = db.begin().await?;
+    let changed = webhooks::pause(&mut tx, id).await?.ok_or_else(|| missing(id))?;
+    if changed {
+        audit::write(&mut tx, actor.as_str(), "webhook.pause", &id.to_string(), &json!({})).await?;
+    }
+    tx.commit().await?;
+    Ok(Done { id, changed, bell: Vec::new() })
+}
+
+/// Goes on with a webhook that is paused, disabled or in a backoff, from where it was.
+pub async fn resume(
+    db: &PgPool,
+    actor: &Actor,
+    policies: &[Policy],
+    id: WebhookId,
+) -> Result<Done, AdminError> {
+    super::remove::retried(async || {
+        let mut tx = db.begin().await?;
+        let tenant = sqlx::query_scalar!("-- admin::webhook::resume\nselect tenant_id from webhooks where id = $1", id)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| missing(id))?;
+        let job = NewJob { key: id.to_string(), tenant, account: None, first: None };
+        let jobs = jobs::ensure(&mut tx, policy(policies, KIND)?, &[job]).await?;
+        let changed = webhooks::resume(&mut tx, id).await?.ok_or_else(|| missing(id))?;
+        job_state::release(&mut tx, &jobs).await?;
+        let bell = job_state::want(&mut tx, &jobs, None, None).await?;
+        if changed {
+            audit::write(&mut tx, actor.as_str(), "webhook.resume", &id.to_string(), &json!({})).await?;
+        }
+        tx.commit().await?;
+        Ok(Done { id, changed, bell })
+    })
+    .await
+}
+
+/// The answer to a test message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tested {
+    /// The webhook.
+    pub id: WebhookId,
+    /// Whether it was acknowledged.
+    pub ok: bool,
+    /// What the endpoint answered, or why nothing was sent.
+    pub answer: String,
+}
+
+/// Sends a test message, signed as all are, once: `{"type": "test", …}`. Neither cursor nor job know of it.
+pub async fn test(db: &PgPool, sender: &Sender, id: WebhookId) -> Result<Tested, AdminError> {
+    let mut conn = db.acquire().await?;
+    let webhook = webhooks::get(&mut conn, id).await?.ok_or_else(|| missing(id))?;
+    let secret = signing_secret(&mut conn, sender, id).await?;
+    let now = super::now(&mut conn).await?;
+    drop(conn);
+    let url: Url = webhook.url.parse().map_err(|_| AdminError::Refused(format!("webhook {id} has no good URL")))?;
+    let body = json!({ "type": "test", "timestamp": now, "data": { "webhook": id } }).to_string();
+    let message_id = format!("test_{id}_{}", now.timestamp_micros());
+    let message = Message { id: &message_id, timestamp: now.timestamp(), body: &body };
+    Ok(match sender.send(&url, &secret, message).await {
+        Ok(status) => Tested { id, ok: true, answer: format!("the endpoint answered {status}") },
+        Err(error) => Tested { id, ok: false, answer: error.to_string() },
+    })
+}
+
+async fn signing_secret(conn: &mut PgConnection, sender: &Sender, id: WebhookId) -> Result<SigningSecret, AdminError> {
+    let stored = secrets::get(conn, &sender.keys, Owner::webhook(id, SIGNING_SECRET)).await.map_err(store_error)?;
+    let stored = stored.ok_or_else(|| AdminError::Refused(format!("webhook {id} has no secret")))?;
+    SigningSecret::parse(&stored.value).map_err(|bad| AdminError::Refused(bad.to_string()))
+}

@@ -1,0 +1,184 @@
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use super::{After, Position, Resource, What};
+use crate::job::{AccountId, TenantId};
+
+/// A change, as it is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Where it stands in the feed: the position after it.
+    pub id: Position,
+    /// When it was mirrored: when its transaction began.
+    pub at: DateTime<Utc>,
+    /// Whose row changed.
+    pub account: AccountId,
+    /// What kind of row.
+    pub resource: Resource,
+    /// The row that it stands in: an event's calendar; none: the account itself.
+    pub parent: Option<i64>,
+    /// The row's own identity in there.
+    pub key: String,
+    /// What became of it.
+    pub what: What,
+}
+
+/// Which changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Of whom. Nobody sees another tenant's.
+    pub tenant: TenantId,
+    /// Of this account only.
+    pub account: Option<AccountId>,
+    /// Of these resources only; empty: of all.
+    pub resources: Vec<Resource>,
+}
+
+/// What a read came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The changes, in the feed's order.
+    pub entries: Vec<Entry>,
+    /// How far it has read: where the next read begins.
+    pub upto: Position,
+    /// There may be more below the end already.
+    pub more: bool,
+    /// Changes are there that an open transaction holds back: it is worth looking again soon.
+    pub held_back: bool,
+    /// The position that was asked for lies before what is kept, or is none of this feed: changes were missed.
+    pub gone: bool,
+}
+
+/// The next changes after a position, at most `limit`. `until`: not beyond this position.
+pub async fn read(
+    conn: &mut PgConnection,
+    of: &Subject,
+    after: Position,
+    until: Option<Position>,
+    limit: i64,
+) -> Result<Batch, sqlx::Error> {
+    let resources: Vec<&str> = of.resources.iter().map(|resource| resource.as_str()).collect();
+    let until = until.unwrap_or(Position { epoch: i32::MAX, xid: i64::MAX, id: i64::MAX });
+    let rows = sqlx::query!(
+        r#"-- changes::read
+        with here as materialized (
+            select feed_epoch_to_read() as epoch, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin
+        )
+        select
+            here.epoch as "here_epoch!", here.xmin as "here_xmin!",
+            exists (
+                select from feed_dropped d
+                where d.tenant_id = $1 and (d.epoch, d.xid, d.id) > ($2, $3, $4)
+            ) as "dropped!",
+            exists (
+                select from changes h
+                where h.tenant_id = $1 and (h.epoch, h.xid, h.id) >= (here.epoch, here.xmin, 0::bigint)
+            ) as "held_back!",
+            c.epoch as "epoch?", c.xid as "xid?", c.id as "id?", c.at as "at?", c.account_id as "account?",
+            c.resource as "resource?: Resource", c.parent as "parent?", c.key as "key?", c.what as "what?: What"
+        from here
+        left join lateral (
+            select *
+            from changes
+            where tenant_id = $1
+                and (epoch, xid, id) > ($2, $3, $4)
+                and (epoch, xid, id) < (here.epoch, here.xmin, 0::bigint)
+                and (epoch, xid, id) <= ($5, $6, $7)
+                and ($8::bigint is null or account_id = $8)
+                and (cardinality($9::text[]) = 0 or resource::text = any($9))
+            order by epoch, xid, id
+            limit $10
+        ) c on true
+        order by c.epoch, c.xid, c.id"#,
+        of.tenant,
+        after.epoch,
+        after.xid,
+        after.id,
+        until.epoch,
+        until.xid,
+        until.id,
+        of.account,
+        &resources as &[&str],
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    let Some(first) = rows.first() else { return Err(sqlx::Error::RowNotFound) };
+    let here = Position { epoch: first.here_epoch, xid: first.here_xmin, id: 0 };
+    let (dropped, held_back) = (first.dropped, first.held_back);
+    let entries: Vec<Entry> = rows
+        .into_iter()
+        .filter_map(|row| {
+            Some(Entry {
+                id: Position { epoch: row.epoch?, xid: row.xid?, id: row.id? },
+                at: row.at?,
+                account: row.account?,
+                resource: row.resource?,
+                parent: row.parent,
+                key: row.key?,
+                what: row.what?,
+            })
+        })
+        .collect();
+    let more = i64::try_from(entries.len()).is_ok_and(|found| found >= limit);
+    let upto = match entries.last() {
+        Some(last) if more => last.id,
+        _ => here.min(until).max(after),
+    };
+    Ok(Batch { entries, upto, more, held_back, gone: dropped || after > here })
+}
+
+/// The position after all that is settled now.
+pub async fn now(conn: &mut PgConnection) -> Result<Position, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"-- changes::now
+        select feed_epoch_to_read() as "epoch!", pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "xmin!""#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Position { epoch: row.epoch, xid: row.xmin, id: 0 })
+}
+
+/// The position where a reader of the tenant begins that begins so.
+pub async fn begin(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    after: After,
+) -> Result<Position, sqlx::Error> {
+    match after {
+        After::Position(position) => Ok(position),
+        After::Now => now(conn).await,
+        After::Oldest => {
+            let dropped = sqlx::query!(
+                "-- changes::begin
+                select epoch, xid, id from feed_dropped where tenant_id = $1",
+                tenant,
+            )
+            .fetch_optional(conn)
+            .await?;
+            Ok(dropped.map_or(Position::START, |last| Position { epoch: last.epoch, xid: last.xid, id: last.id }))
+        }
+    }
+}
+
+/// Numbers of transactions: what has ended, and what has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// All below have ended.
+    pub xmin: i64,
+    /// None at or above has begun.
+    pub xmax: i64,
+}
+
+/// How far the feed may be read, and how far it is written.
+pub async fn held(conn: &mut PgConnection) -> Result<Held, sqlx::Error> {
+    sqlx::query_as!(
+        Held,
+        r#"-- changes::held
+        select pg_snapshot_xmin(s)::text::bigint as "xmin!", pg_snapshot_xmax(s)::text::bigint as "xmax!"
+        from pg_current_snapshot() as s"#
+    )
+    .fetch_one(conn)
+    .await
+}
