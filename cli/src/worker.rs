@@ -77,7 +77,8 @@ async fn work(args: &Args) -> anyhow::Result<Exit> {
     .await?;
     let bell = role::shared_bell(&args.access.redis)?;
     let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
-    let context = role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url, webhooks)?;
+    let context =
+        role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url, webhooks)?;
     if context.public_url.is_none() {
         tracing::info!("SYNCFLEET_PUBLIC_URL is not set: no push channels are made, all is polled");
     }

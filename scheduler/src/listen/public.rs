@@ -34,8 +34,7 @@ pub fn serve(listener: TcpListener, ingress: Ingress, tasks: &Tasks) {
         tracing::info!("SYNCFLEET_PUBLIC_URL is not set: nothing is pushed to this fleet, all is polled");
     }
     let (feed, webhooks) = (feed::routes(&ingress, tasks), google::routes(&ingress, tasks));
-    let health = Router::new().route("/healthz", get(async || "ok\
-")).with_state(ingress);
+    let health = Router::new().route("/healthz", get(async || "ok\n")).with_state(ingress);
     let routes = health.merge(feed).merge(webhooks);
     super::serve(listener, routes, tasks, "public");
 }

@@ -42,6 +42,7 @@ use self::{
     sources::{Charge, Sources},
 };
 use super::Ingress;
+use crate::listen::Peer;
 
 /// The APIs that push here.
 const APIS: [&str; 1] = ["calendar"];
@@ -143,7 +144,7 @@ pub(super) fn routes(ingress: &Ingress, tasks: &Tasks) -> Router {
 async fn receive(
     api: &'static str,
     State(webhooks): State<Arc<Webhooks>>,
-    ConnectInfo(source): ConnectInfo<SocketAddr>,
+    ConnectInfo(Peer(source)): ConnectInfo<Peer>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {

@@ -146,7 +146,7 @@ async fn one(
         Some(Class::Permanent | Class::Gone | Class::MissingScope | Class::Resync) => {
             Ok(Outcome::Refused(Reason::Refused, error.to_string()))
         }
-        Some(Class::Retry | Class::SlowDown { .. } | Class::Unauthorized) | None => Err(error),
+        Some(Class::Retry | Class::Circle | Class::SlowDown { .. } | Class::Unauthorized) | None => Err(error),
     })
 }
 
@@ -183,7 +183,9 @@ async fn live(
 
 fn has_other(all: &[Channel], job: JobId, now: DateTime<Utc>) -> bool {
     all.iter().any(|other| {
-        other.job == job && matches!(other.state, State::Live | State::Stopping) && other.expires_at > now
+        other.job == job
+            && matches!(other.state, State::Live | State::Stopping)
+            && other.expires_at > now
             && other.heard_at.is_some()
     })
 }
