@@ -12,6 +12,8 @@ mod grants;
 mod list;
 #[path = "calendar/mirror.rs"]
 mod mirror;
+#[path = "calendar/owner.rs"]
+mod owner;
 #[path = "calendar/quota.rs"]
 mod quota;
 #[path = "calendar/races.rs"]
@@ -24,6 +26,8 @@ mod rig;
 mod series;
 #[path = "calendar/tokens.rs"]
 mod tokens;
+#[path = "calendar/truth.rs"]
+mod truth;
 #[path = "calendar/walk.rs"]
 mod walk;
 #[path = "calendar/workspace.rs"]

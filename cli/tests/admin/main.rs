@@ -11,3 +11,4 @@ mod quota;
 mod settings;
 mod sign_in;
 mod tenants;
+mod workspaces;
