@@ -63,6 +63,7 @@ pub async fn begin(
     let db = store::connect(&database_url, &Session::new(&format!("syncfleet {name}"), connections))?;
     let admin = listen::bind(listeners.admin_addr, "admin", config::listeners::ADMIN_ADDR).await?;
     let (tasks, listeners, begun) = (Tasks::new(), Tasks::new(), Arc::<OnceLock<Ready>>::default());
+    tasks.spawn(store::connect::watch_wait(db.clone(), name, tasks.soft().clone()));
     let ready: Ready = {
         let begun = Arc::clone(&begun);
         Arc::new(move || begun.get().map_or_else(|| Err(BEGINNING.to_owned()), |ready| ready()))

@@ -7,6 +7,7 @@ mod commands {
     pub mod fake_google;
     pub mod faults;
     pub mod idle;
+    mod mirror;
     pub mod push;
     pub mod soak;
 }

@@ -77,7 +77,9 @@ pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: 
     match committed {
         Ok(own) => {
             for wanted in &wanted {
-                counter!("syncfleet_jobs_enqueued_total", "lane" => wanted.lane.as_str(), "source" => "worker")
+                let kind = worker.find(&wanted.kind).map_or("unknown", |kind| kind.policy.kind);
+                let lane = wanted.lane.as_str();
+                counter!("syncfleet_jobs_enqueued_total", "kind" => kind, "lane" => lane, "source" => "worker")
                     .increment(1);
             }
             worker.bell.offer(follow_ups.chain(own), Instant::now()).await;

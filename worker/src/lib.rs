@@ -196,7 +196,10 @@ fn describe_metrics(settings: &Settings) {
         "From a notification's want to the commit of the pass that it caused, where that changed the mirror"
     );
     describe_histogram!("syncfleet_claim_duration_seconds", Unit::Seconds, "One claim statement");
-    describe_counter!("syncfleet_jobs_enqueued_total", "Jobs that were wanted, by who wanted them");
+    describe_counter!(
+        "syncfleet_jobs_enqueued_total",
+        "Jobs that were wanted, by their kind and who wanted them"
+    );
     describe_counter!("syncfleet_claims_empty_total", "Claims of rung ids that got none of them");
     describe_counter!("syncfleet_heartbeat_failures_total", "Beats that were not acknowledged");
     counter!("syncfleet_heartbeat_failures_total").absolute(0);
@@ -204,10 +207,14 @@ fn describe_metrics(settings: &Settings) {
         gauge!("syncfleet_worker_slots", "lane" => lane.as_str()).set(settings.lanes.of(lane));
         gauge!("syncfleet_worker_slots_busy", "lane" => lane.as_str()).set(0);
         counter!("syncfleet_claims_empty_total", "lane" => lane.as_str()).absolute(0);
-        counter!("syncfleet_jobs_enqueued_total", "lane" => lane.as_str(), "source" => "worker").absolute(0);
     }
     jobs::webhook::describe_metrics();
     for kind in settings.kinds {
+        for lane in Lane::ALL {
+            let (kind, lane) = (kind.policy.kind, lane.as_str());
+            counter!("syncfleet_jobs_enqueued_total", "kind" => kind, "lane" => lane, "source" => "worker")
+                .absolute(0);
+        }
         for outcome in execute::OUTCOMES {
             counter!("syncfleet_job_attempts_total", "kind" => kind.policy.kind, "outcome" => outcome)
                 .absolute(0);

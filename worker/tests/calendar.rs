@@ -14,6 +14,8 @@ mod grants;
 mod list;
 #[path = "calendar/mirror.rs"]
 mod mirror;
+#[path = "calendar/owner.rs"]
+mod owner;
 #[path = "calendar/push.rs"]
 mod push;
 #[path = "calendar/quota.rs"]
@@ -28,6 +30,8 @@ mod rig;
 mod series;
 #[path = "calendar/tokens.rs"]
 mod tokens;
+#[path = "calendar/truth.rs"]
+mod truth;
 #[path = "calendar/walk.rs"]
 mod walk;
 #[path = "calendar/workspace.rs"]

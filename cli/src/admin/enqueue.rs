@@ -136,8 +136,9 @@ async fn one(
 ) -> anyhow::Result<Enqueued> {
     let bell = args.access.bell()?;
     let one = enqueue::one(db, &args.access.actor(), policy, key, args.tenant.as_deref(), at).await?;
-    ring(bell.as_ref(), &[one.wanted]).await?;
-    awaited.extend(&[one.wanted]);
+    let wanted = std::slice::from_ref(&one.wanted);
+    ring(bell.as_ref(), wanted).await?;
+    awaited.extend(wanted);
     Ok(Enqueued {
         kind: args.kind.clone(),
         job: Some(one.wanted.job),

@@ -179,7 +179,7 @@ async fn retry(access: &Access, db: &PgPool, jobs: &[JobRef], out: Output) -> an
     let mut all = Vec::new();
     for job in find(db, jobs).await? {
         let retried = job::retry(db, &actor, &job).await?;
-        ring(bell.as_ref(), &[retried.bell]).await?;
+        ring(bell.as_ref(), std::slice::from_ref(&retried.bell)).await?;
         all.push(retried);
     }
     out.results(&all, |retried| {

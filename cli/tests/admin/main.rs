@@ -12,3 +12,4 @@ mod quota;
 mod settings;
 mod sign_in;
 mod tenants;
+mod workspaces;

@@ -156,6 +156,8 @@ async fn measure(stage: &Stage, args: &Args) -> anyhow::Result<Report> {
     first::measure(stage, &fleet, &google, &small, &jobs, limit).await?;
     let watched = calendars(&small).take(args.watched as usize).map(str::to_owned).collect::<Vec<_>>();
     let jobs = accounts::jobs_of(&stage.db, &watched).await?;
+    // Rounds may take longer than an interval.
+    accounts::leave_alone_but(&stage.db, &jobs).await?;
     let mut rng = StdRng::seed_from_u64(args.place.seed);
     let syncs =
         incremental::Syncs { calendars: &watched, jobs: &jobs, rounds: args.rounds, changed: args.changed };

@@ -4,6 +4,7 @@
 //! process. A fake Google changes all the time and has troubles. Then all of that ends, and what must hold is checked.
 
 mod check;
+mod fault;
 mod fleet;
 mod google;
 mod honest;

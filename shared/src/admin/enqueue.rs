@@ -21,7 +21,7 @@ use crate::{
 pub const BATCH: i64 = 1_000;
 
 /// A job that was wanted by its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct One {
     /// The job, for the bell and for waiting.
     pub wanted: Wanted,

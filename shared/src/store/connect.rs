@@ -1,13 +1,15 @@
 //! Connections to PostgreSQL.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use metrics::{Unit, describe_histogram, histogram};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::limited;
 
@@ -66,6 +68,31 @@ pub fn connect(url: &SecretString, session: &Session) -> anyhow::Result<PgPool> 
         })
         .after_release(|connection, _| Box::pin(is_alive(connection)))
         .connect_lazy_with(options(url, &session.name)?))
+}
+
+/// How often the pool is asked how long it lets its callers wait.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Measures how long a connection is waited for at the pool, by asking for one now and then as all others do, until `end`.
+///
+/// Asking is done in a hundred places, so that this sample stands for them; it comes at random moments, not in step with them.
+pub async fn watch_wait(db: PgPool, role: &'static str, end: CancellationToken) {
+    describe_histogram!(
+        "syncfleet_database_wait_seconds",
+        Unit::Seconds,
+        "How long a connection to the database is waited for, sampled every few seconds"
+    );
+    let look = async {
+        loop {
+            let began = Instant::now();
+            // What cannot be had in time was waited for, too.
+            drop(db.acquire().await);
+            histogram!("syncfleet_database_wait_seconds", "role" => role).record(began.elapsed());
+            let pause = LOOK.mul_f64(rand::random_range(0.5..1.5));
+            tokio::time::sleep(pause).await;
+        }
+    };
+    let _: Option<std::convert::Infallible> = end.run_until_cancelled(look).await;
 }
 
 /// The pool asks a connection that comes back for a sign of life, and waits for it without a limit: a connection that nobody

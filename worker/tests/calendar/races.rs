@@ -25,12 +25,10 @@ use shared::{
 };
 use worker::jobs::{Context, policies};
 
-use crate::rig::{ANNA, PLENTY, Rig, config, draft};
-
-async fn forget_access(rig: &Rig) -> anyhow::Result<()> {
-    sqlx::query("delete from secrets where name = 'access_token'").execute(&rig.db).await?;
-    Ok(())
-}
+use crate::{
+    grants::forget_access,
+    rig::{ANNA, PLENTY, Rig, config, draft},
+};
 
 /// Until somebody waits for a lock, or the task is over.
 async fn until_blocked<T>(rig: &Rig, task: &tokio::task::JoinHandle<T>) -> anyhow::Result<()> {

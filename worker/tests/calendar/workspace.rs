@@ -17,7 +17,10 @@ use shared::{
 };
 use worker::jobs::{Context, policies};
 
-use crate::rig::{ANNA, Rig, draft, google};
+use crate::{
+    grants::forget_access,
+    rig::{ANNA, Rig, draft, google},
+};
 
 const BOB: &str = "bob@example.com";
 const ROBOT: &str = "robot@fake-project.iam.gserviceaccount.com";
@@ -56,11 +59,6 @@ async fn mirrored(rig: &Rig) -> anyhow::Result<JobId> {
     rig.settle().await?;
     rig.assert_mirrors().await?;
     rig.events_job(ANNA).await
-}
-
-async fn forget_access(rig: &Rig) -> anyhow::Result<()> {
-    sqlx::query("delete from secrets where name = 'access_token'").execute(&rig.db).await?;
-    Ok(())
 }
 
 /// The next step of a job asks for a token, and ends so.

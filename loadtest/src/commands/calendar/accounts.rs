@@ -9,7 +9,7 @@ use shared::{
     store::{
         PgConnection, PgPool,
         accounts::{self, NewAccount},
-        secrets, tenants,
+        job_state, secrets, tenants,
     },
 };
 
@@ -46,6 +46,15 @@ async fn list_job(conn: &mut PgConnection, tenant: i64, account: i64) -> Result<
     .await
 }
 
+/// Pauses all jobs but these: what comes due by its interval is not counted among them.
+pub async fn leave_alone_but(db: &PgPool, jobs: &[JobId]) -> Result<u64, sqlx::Error> {
+    let others: Vec<JobId> = sqlx::query_scalar("select job_id from job_state where job_id <> all($1)")
+        .bind(jobs)
+        .fetch_all(db)
+        .await?;
+    job_state::pause(&mut *db.acquire().await?, &others, true).await
+}
+
 /// The jobs that mirror these calendars.
 pub async fn jobs_of(db: &PgPool, calendars: &[String]) -> anyhow::Result<Vec<JobId>> {
     let jobs: Vec<JobId> = sqlx::query_scalar(
@@ -57,4 +66,27 @@ pub async fn jobs_of(db: &PgPool, calendars: &[String]) -> anyhow::Result<Vec<Jo
     .await?;
     ensure!(jobs.len() == calendars.len(), "{} calendars have {} jobs", calendars.len(), jobs.len());
     Ok(jobs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+    async fn only_the_watched_come_due_by_themselves(db: PgPool) -> anyhow::Result<()> {
+        let mut conn = db.acquire().await?;
+        let tenant = tenants::ensure(&mut conn, "acme").await?;
+        let mut jobs = Vec::new();
+        for email in ["a@example.com", "b@example.com", "c@example.com"] {
+            let new = NewAccount { tenant, provider: "google", subject: None, email };
+            let account = accounts::insert(&mut conn, &new).await?.context("it is new")?;
+            jobs.push(list_job(&mut conn, tenant, account).await?);
+        }
+        drop(conn);
+        assert_eq!(leave_alone_but(&db, &jobs[1..2]).await?, 2);
+        sqlx::query("update job_state set run_at = clock()").execute(&db).await?;
+        let due: Vec<JobId> = sqlx::query_scalar("select job_id from due_jobs").fetch_all(&db).await?;
+        assert_eq!(due, jobs[1..2]);
+        Ok(())
+    }
 }

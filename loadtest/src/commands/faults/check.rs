@@ -7,9 +7,10 @@ use loadtest::fake_google::{FakeGoogle, TruthRow};
 use sqlx::PgPool;
 
 use super::{
+    super::mirror::rows as mirrored_rows,
+    fault::{Fault, Line, Role},
     fleet::Fleet,
     observe::{self, Rerun},
-    plan::{Fault, Line, Role},
     report::{percentile, seconds},
     strike::{Record, Struck},
 };
@@ -47,7 +48,7 @@ impl Findings {
 
 /// Compares the mirror with the truth, row by row.
 pub async fn mirror(db: &PgPool, google: &FakeGoogle, findings: &mut Findings) -> anyhow::Result<()> {
-    let mirrored = observe::mirror(db).await?;
+    let mirrored = mirrored_rows(db).await?;
     let truth = google.world().truth_rows();
     findings.told.push(format!(
         "rows compared: {} of the truth, {} of the mirror",

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use tokio::sync::Mutex;
 
 use super::{
-    plan::{Line, Member, Role},
+    fault::{Line, Member, Role},
     process::{Launch, Process, free_port, tail},
     servers::Servers,
 };

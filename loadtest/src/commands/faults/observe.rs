@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
-use loadtest::fake_google::TruthRow;
 use sqlx::{PgPool, Row};
 use uuid::Uuid;
 
@@ -106,27 +105,6 @@ pub async fn staleness(db: &PgPool) -> Result<f64, sqlx::Error> {
     )
     .fetch_one(db)
     .await
-}
-
-/// The mirror, as rows like the truth's, sorted.
-pub async fn mirror(db: &PgPool) -> Result<Vec<TruthRow>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select a.email, c.google_id, e.event_id, e.etag
-        from events e join calendars c on c.id = e.calendar_id join accounts a on a.id = c.account_id",
-    )
-    .fetch_all(db)
-    .await?;
-    let read = |row: &sqlx::postgres::PgRow| {
-        Ok(TruthRow {
-            account: row.try_get(0)?,
-            calendar: row.try_get(1)?,
-            event: row.try_get(2)?,
-            etag: row.try_get(3)?,
-        })
-    };
-    let mut mirrored = rows.iter().map(read).collect::<Result<Vec<_>, sqlx::Error>>()?;
-    mirrored.sort();
-    Ok(mirrored)
 }
 
 /// Runs whose verdict stands and that began before an earlier one of the same job had ended.

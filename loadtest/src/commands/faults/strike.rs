@@ -13,9 +13,10 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 
 use super::{
+    fault::{Fault, Line, Member, Role},
     fleet::{Fleet, Unit},
     observe::{self, Held},
-    plan::{Fault, Line, Member, Planned, Role},
+    plan::Planned,
     report::say,
     servers::Servers,
 };

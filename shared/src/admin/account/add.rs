@@ -245,7 +245,7 @@ pub(in crate::admin) async fn bell_of(
 ) -> Result<Vec<Wanted>, AdminError> {
     let rows = sqlx::query!(
         r#"-- admin::account::bell_of
-        select job_id, lane as "lane: Lane", wanted,
+        select job_id, kind, lane as "lane: Lane", wanted,
             phase = 'idle' and not paused and run_at <= clock() as "due!"
         from job_state
         where job_id = any($1)
@@ -256,6 +256,13 @@ pub(in crate::admin) async fn bell_of(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| Wanted { job: row.job_id, tenant, lane: row.lane, counter: row.wanted, due: row.due })
+        .map(|row| Wanted {
+            job: row.job_id,
+            kind: row.kind,
+            tenant,
+            lane: row.lane,
+            counter: row.wanted,
+            due: row.due,
+        })
         .collect())
 }

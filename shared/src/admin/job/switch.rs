@@ -40,7 +40,14 @@ pub async fn retry(db: &PgPool, actor: &Actor, job: &JobRef) -> Result<Retried, 
         .fetch_one(&mut *tx)
         .await?;
     tx.commit().await?;
-    let bell = Wanted { job: id, tenant, lane: job.lane, counter: job.wanted, due: job.state == State::Due };
+    let bell = Wanted {
+        job: id,
+        kind: job.kind.clone(),
+        tenant,
+        lane: job.lane,
+        counter: job.wanted,
+        due: job.state == State::Due,
+    };
     Ok(Retried { job, changed, bell })
 }
 

@@ -7,10 +7,12 @@ use crate::{
 };
 
 /// A job that was wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The job.
     pub job: JobId,
+    /// Its kind.
+    pub kind: String,
     /// Its tenant.
     pub tenant: TenantId,
     /// The lane that it is in now.
@@ -58,7 +60,7 @@ pub async fn want(
         from locked
         where s.job_id = locked.job_id
         returning
-            s.job_id as "job!", s.tenant_id as "tenant!", s.lane as "lane!: Lane", s.wanted as counter,
+            s.job_id as "job!", s.kind as "kind!", s.tenant_id as "tenant!", s.lane as "lane!: Lane", s.wanted as counter,
             (s.phase = 'idle' and not s.paused and s.run_at <= clock()) as "due!""#,
         jobs,
         at,
