@@ -77,7 +77,8 @@ async fn work(args: &Args) -> anyhow::Result<Exit> {
     .await?;
     let bell = role::shared_bell(&args.access.redis)?;
     let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
-    let context = role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url, webhooks)?;
+    let context =
+        role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url, webhooks)?;
     if !role.wait_for_schema().await? {
         return Ok(Exit::Done);
     }

@@ -15,7 +15,11 @@ const LONGEST: u64 = 64 * 1024;
 
 /// Reads from the file; `-` is stdin.
 pub fn file_or_stdin(path: &Path) -> anyhow::Result<SecretString> {
-    if path == Path::new("-") { all(io::stdin().lock()).context("cannot read stdin") } else { read(Some(path), "") }
+    if path == Path::new("-") {
+        all(io::stdin().lock()).context("cannot read stdin")
+    } else {
+        read(Some(path), "")
+    }
 }
 
 /// Reads from the file if one is named, else from stdin, with a prompt if that is a terminal.

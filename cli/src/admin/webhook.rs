@@ -197,7 +197,8 @@ fn print(done: &Done, changed: &str, unchanged: &str, out: Output) -> anyhow::Re
 
 /// What it gets, in words.
 fn of(webhook: &Webhook) -> String {
-    let resources = webhook.resources.iter().flatten().map(|resource| resource.as_str()).collect::<Vec<_>>().join("+");
+    let resources =
+        webhook.resources.iter().flatten().map(|resource| resource.as_str()).collect::<Vec<_>>().join("+");
     match (webhook.account, resources.as_str()) {
         (None, "") => "all".to_owned(),
         (None, _) => resources,

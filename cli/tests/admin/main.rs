@@ -4,6 +4,7 @@
 mod accounts;
 mod bad_input;
 mod events;
+mod feed;
 mod jobs;
 mod keys;
 mod program;
@@ -11,3 +12,4 @@ mod quota;
 mod settings;
 mod sign_in;
 mod tenants;
+mod webhooks;

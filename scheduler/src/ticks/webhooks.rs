@@ -39,7 +39,10 @@ const MOST: i64 = 1_000;
 const SAMPLES: usize = 10_000;
 
 pub(super) fn describe_metrics() {
-    describe_gauge!("syncfleet_webhook_lag_seconds", "How long the oldest change has waited to be sent to a webhook");
+    describe_gauge!(
+        "syncfleet_webhook_lag_seconds",
+        "How long the oldest change has waited to be sent to a webhook"
+    );
     describe_gauge!(
         "syncfleet_feed_held_back_seconds",
         "How long the change feed has been held back by a transaction that writes and stays open"
@@ -47,7 +50,8 @@ pub(super) fn describe_metrics() {
     gauge!("syncfleet_webhook_lag_seconds").set(0.0);
     gauge!("syncfleet_feed_held_back_seconds").set(0.0);
     for lane in Lane::ALL {
-        counter!("syncfleet_jobs_enqueued_total", "lane" => lane.as_str(), "source" => "scheduler").absolute(0);
+        counter!("syncfleet_jobs_enqueued_total", "lane" => lane.as_str(), "source" => "scheduler")
+            .absolute(0);
     }
 }
 
@@ -139,7 +143,8 @@ struct Written {
 impl Written {
     fn held_back(&mut self, held: Held, now: Instant) -> Duration {
         self.samples.push_back((now, held.xmax));
-        while self.samples.front().is_some_and(|(_, xmax)| *xmax <= held.xmin) || self.samples.len() > SAMPLES {
+        while self.samples.front().is_some_and(|(_, xmax)| *xmax <= held.xmin) || self.samples.len() > SAMPLES
+        {
             self.samples.pop_front();
         }
         self.samples.front().map_or(Duration::ZERO, |(since, _)| now.duration_since(*since))

@@ -28,14 +28,17 @@ pub struct NewToken {
 pub async fn add_token(db: &PgPool, actor: &Actor, tenant: &str, name: &str) -> Result<NewToken, AdminError> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-        return Err(AdminError::Refused("a token's name has 1 to 100 characters, none of them a control character".to_owned()));
+        return Err(AdminError::Refused(
+            "a token's name has 1 to 100 characters, none of them a control character".to_owned(),
+        ));
     }
     let mut tx = db.begin().await?;
     let id = tenant::find(&mut tx, tenant).await?;
     let Some((id, token)) = feed_tokens::insert(&mut tx, id, name).await? else {
         return Err(AdminError::Refused(format!("tenant {tenant} has a feed token named {name} already")));
     };
-    audit::write(&mut tx, actor.as_str(), "feed.token.add", tenant, &json!({ "token": id, "name": name })).await?;
+    audit::write(&mut tx, actor.as_str(), "feed.token.add", tenant, &json!({ "token": id, "name": name }))
+        .await?;
     tx.commit().await?;
     Ok(NewToken { id, token })
 }
@@ -66,7 +69,8 @@ pub async fn remove_token(db: &PgPool, actor: &Actor, id: i64) -> Result<Removed
     let Some((tenant, name)) = feed_tokens::remove(&mut tx, id).await? else {
         return Err(AdminError::not_found("feed token", id, "`syncfleet feed token ls` shows all"));
     };
-    audit::write(&mut tx, actor.as_str(), "feed.token.rm", &tenant, &json!({ "token": id, "name": name })).await?;
+    audit::write(&mut tx, actor.as_str(), "feed.token.rm", &tenant, &json!({ "token": id, "name": name }))
+        .await?;
     tx.commit().await?;
     Ok(Removed { id, tenant, name })
 }

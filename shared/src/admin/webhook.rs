@@ -84,7 +84,9 @@ pub async fn add(
     let made = given.is_none();
     let secret = match given {
         Some(secret) => secret,
-        None => SigningSecret::generate().map_err(|_| refused("the system gave no random bytes".to_owned()))?,
+        None => {
+            SigningSecret::generate().map_err(|_| refused("the system gave no random bytes".to_owned()))?
+        }
     };
     let mut tx = db.begin().await?;
     let subject = feed::subject(&mut tx, Some(new.tenant), new.account, new.resources).await?;
@@ -153,10 +155,13 @@ pub async fn resume(
 ) -> Result<Done, AdminError> {
     super::remove::retried(async || {
         let mut tx = db.begin().await?;
-        let tenant = sqlx::query_scalar!("-- admin::webhook::resume\nselect tenant_id from webhooks where id = $1", id)
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or_else(|| missing(id))?;
+        let tenant = sqlx::query_scalar!(
+            "-- admin::webhook::resume\nselect tenant_id from webhooks where id = $1",
+            id
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or_else(|| missing(id))?;
         let job = NewJob { key: id.to_string(), tenant, account: None, first: None };
         let jobs = jobs::ensure(&mut tx, policy(policies, KIND)?, &[job]).await?;
         let changed = webhooks::resume(&mut tx, id).await?.ok_or_else(|| missing(id))?;
@@ -189,7 +194,8 @@ pub async fn test(db: &PgPool, sender: &Sender, id: WebhookId) -> Result<Tested,
     let secret = signing_secret(&mut conn, sender, id).await?;
     let now = super::now(&mut conn).await?;
     drop(conn);
-    let url: Url = webhook.url.parse().map_err(|_| AdminError::Refused(format!("webhook {id} has no good URL")))?;
+    let url: Url =
+        webhook.url.parse().map_err(|_| AdminError::Refused(format!("webhook {id} has no good URL")))?;
     let body = json!({ "type": "test", "timestamp": now, "data": { "webhook": id } }).to_string();
     let message_id = format!("test_{id}_{}", now.timestamp_micros());
     let message = Message { id: &message_id, timestamp: now.timestamp(), body: &body };
@@ -199,8 +205,13 @@ pub async fn test(db: &PgPool, sender: &Sender, id: WebhookId) -> Result<Tested,
     })
 }
 
-async fn signing_secret(conn: &mut PgConnection, sender: &Sender, id: WebhookId) -> Result<SigningSecret, AdminError> {
-    let stored = secrets::get(conn, &sender.keys, Owner::webhook(id, SIGNING_SECRET)).await.map_err(store_error)?;
+async fn signing_secret(
+    conn: &mut PgConnection,
+    sender: &Sender,
+    id: WebhookId,
+) -> Result<SigningSecret, AdminError> {
+    let stored =
+        secrets::get(conn, &sender.keys, Owner::webhook(id, SIGNING_SECRET)).await.map_err(store_error)?;
     let stored = stored.ok_or_else(|| AdminError::Refused(format!("webhook {id} has no secret")))?;
     SigningSecret::parse(&stored.value).map_err(|bad| AdminError::Refused(bad.to_string()))
 }

@@ -75,7 +75,8 @@ async fn tell(conn: &mut PgConnection, account: AccountId, changed: &[Change]) -
         key: id.to_string(),
         what,
     };
-    let told: Vec<_> = changed.iter().filter_map(|calendar| Some(change(calendar.id, calendar.what?))).collect();
+    let told: Vec<_> =
+        changed.iter().filter_map(|calendar| Some(change(calendar.id, calendar.what?))).collect();
     changes::write(conn, &told).await
 }
 

@@ -23,7 +23,13 @@ pub struct Mirror {
 
 impl Mirror {
     fn change(self, event_id: String, what: What) -> Change {
-        Change { account: self.account, resource: Resource::Event, parent: Some(self.calendar), key: event_id, what }
+        Change {
+            account: self.account,
+            resource: Resource::Event,
+            parent: Some(self.calendar),
+            key: event_id,
+            what,
+        }
     }
 
     /// Tells that the events are gone. Says how many.
@@ -170,7 +176,10 @@ async fn upsert(
     )
     .fetch_all(&mut *conn)
     .await?;
-    let differ = written.iter().filter_map(|row| Some(mirror.change(row.event_id.clone(), row.what?))).collect::<Vec<_>>();
+    let differ = written
+        .iter()
+        .filter_map(|row| Some(mirror.change(row.event_id.clone(), row.what?)))
+        .collect::<Vec<_>>();
     changes::write(conn, &differ).await?;
     Ok(written.len() as u64)
 }
@@ -254,7 +263,9 @@ pub async fn clear(conn: &mut PgConnection, calendars: &[CalendarId]) -> Result<
     .await?;
     let gone: Vec<Change> = gone
         .into_iter()
-        .map(|row| Mirror { account: row.account_id, calendar: row.calendar_id }.change(row.event_id, What::Deleted))
+        .map(|row| {
+            Mirror { account: row.account_id, calendar: row.calendar_id }.change(row.event_id, What::Deleted)
+        })
         .collect();
     changes::write(conn, &gone).await?;
     Ok(gone.len() as u64)

@@ -88,9 +88,12 @@ pub async fn check(
         return Ok(None);
     }
     if row.stale {
-        sqlx::query!("-- feed_tokens::check (used)\nupdate feed_tokens set used_at = clock() where id = $1", id)
-            .execute(conn)
-            .await?;
+        sqlx::query!(
+            "-- feed_tokens::check (used)\nupdate feed_tokens set used_at = clock() where id = $1",
+            id
+        )
+        .execute(conn)
+        .await?;
     }
     Ok(Some((row.tenant_id, id)))
 }

@@ -113,10 +113,11 @@ pub async fn get(conn: &mut PgConnection, id: WebhookId) -> Result<Option<Webhoo
             resources: row.resources.unwrap_or_default(),
         },
         cursor: Position { epoch: row.epoch, xid: row.xid, id: row.change_id },
-        batch: row
-            .batch_epoch
-            .zip(row.batch_xid.zip(row.batch_id))
-            .map(|(epoch, (xid, id))| Position { epoch, xid, id }),
+        batch: row.batch_epoch.zip(row.batch_xid.zip(row.batch_id)).map(|(epoch, (xid, id))| Position {
+            epoch,
+            xid,
+            id,
+        }),
         lost: row.lost,
         step: row.step,
         paused: row.paused,

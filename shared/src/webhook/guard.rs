@@ -86,8 +86,10 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("{text:?} is no network: give an address, or a network as 10.0.0.0/8 or fd00::/8");
-        let (address, prefix) = text.trim().split_once('/').map_or((text.trim(), None), |(a, p)| (a, Some(p)));
+        let bad =
+            || format!("{text:?} is no network: give an address, or a network as 10.0.0.0/8 or fd00::/8");
+        let (address, prefix) =
+            text.trim().split_once('/').map_or((text.trim(), None), |(a, p)| (a, Some(p)));
         let first: IpAddr = address.parse().map_err(|_| bad())?;
         let most = if first.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
@@ -158,7 +160,9 @@ impl Guard {
         let setting = "SYNCFLEET_WEBHOOK_ALLOW does not name its network";
         match forbidden(address) {
             Some(why) => Err(Blocked(format!("{address} must not be called: it is {why}, and {setting}"))),
-            None if self.plain => Err(Blocked(format!("{address} must not be called without TLS: use https; {setting}"))),
+            None if self.plain => {
+                Err(Blocked(format!("{address} must not be called without TLS: use https; {setting}")))
+            }
             None => Ok(()),
         }
     }
@@ -186,7 +190,9 @@ pub(super) fn check_url(url: &Url, allow: &Allow) -> Result<(), Blocked> {
         other => return Err(Blocked(format!("a webhook's URL begins with https://, not {other}:"))),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Blocked("a webhook's URL has no user or password: messages are signed instead".to_owned()));
+        return Err(Blocked(
+            "a webhook's URL has no user or password: messages are signed instead".to_owned(),
+        ));
     }
     let guard = Guard::new(allow.clone(), plain);
     match url.host() {
@@ -241,19 +247,71 @@ mod tests {
     #[test]
     fn what_is_not_public_is_forbidden() {
         for address in [
-            "0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1",
-            "127.255.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1",
-            "192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1",
-            "239.255.255.255", "240.0.0.1", "255.255.255.255", "::", "::1", "::7f00:1", "::ffff:127.0.0.1",
-            "::ffff:8.8.8.8", "64:ff9b::7f00:1", "64:ff9b:1::1", "100::1", "2001::1", "2001:10::1", "2001:db8::1",
-            "2002:7f00:1::1", "3fff::1", "5f00::1", "fc00::1", "fd12:3456::1", "fe80::1", "fec0::1", "ff02::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "10.255.255.255",
+            "100.64.0.1",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.255.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::7f00:1",
+            "::ffff:127.0.0.1",
+            "::ffff:8.8.8.8",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:10::1",
+            "2001:db8::1",
+            "2002:7f00:1::1",
+            "3fff::1",
+            "5f00::1",
+            "fc00::1",
+            "fd12:3456::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
         ] {
             assert!(forbidden(address.parse().unwrap()).is_some(), "{address}");
         }
         for address in [
-            "1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.0.0.1",
-            "128.0.0.1", "169.253.0.1", "172.15.255.255", "172.32.0.0", "192.0.1.1", "192.167.0.1", "198.17.0.1",
-            "198.20.0.0", "223.255.255.255", "2606:4700::1111", "2a00:1450:4001::1", "2001:4860:4860::8888",
+            "1.1.1.1",
+            "8.8.8.8",
+            "9.255.255.255",
+            "11.0.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "126.0.0.1",
+            "128.0.0.1",
+            "169.253.0.1",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.0.1.1",
+            "192.167.0.1",
+            "198.17.0.1",
+            "198.20.0.0",
+            "223.255.255.255",
+            "2606:4700::1111",
+            "2a00:1450:4001::1",
+            "2001:4860:4860::8888",
         ] {
             assert_eq!(forbidden(address.parse().unwrap()), None, "{address}");
         }
@@ -281,11 +339,18 @@ mod tests {
     #[test]
     fn a_url_is_https_unless_its_network_is_allowed() {
         let (none, local) = (Allow::default(), Allow::new(&["127.0.0.0/8".parse().unwrap()]));
-        let check = |url: &str, allow| check_url(&url.parse().unwrap(), allow).map_err(|blocked| blocked.to_string());
+        let check =
+            |url: &str, allow| check_url(&url.parse().unwrap(), allow).map_err(|blocked| blocked.to_string());
         assert_eq!(check("https://a.example/x?y=z", &none), Ok(()));
         assert_eq!(check("http://127.0.0.1:8080/", &local), Ok(()));
         // The numbers that a URL may write an address with.
-        for local in ["https://127.0.0.1", "https://2130706433/", "https://0x7f.1/", "https://[::ffff:7f00:1]/", "https://[::1]/"] {
+        for local in [
+            "https://127.0.0.1",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://[::ffff:7f00:1]/",
+            "https://[::1]/",
+        ] {
             assert!(check(local, &none).unwrap_err().contains("must not be called"), "{local}");
         }
         for (url, why) in [
@@ -302,7 +367,8 @@ mod tests {
     #[test]
     fn of_a_names_addresses_only_those_are_called_that_may_be() {
         let guard = Guard::new(Allow::default(), false);
-        let addresses: Vec<IpAddr> = ["127.0.0.1", "8.8.8.8", "::1", "1.1.1.1"].map(|a| a.parse().unwrap()).into();
+        let addresses: Vec<IpAddr> =
+            ["127.0.0.1", "8.8.8.8", "::1", "1.1.1.1"].map(|a| a.parse().unwrap()).into();
         let open = guard.those_of("a.example", &addresses).unwrap();
         assert_eq!(open, ["8.8.8.8", "1.1.1.1"].map(|a| a.parse::<IpAddr>().unwrap()));
         let why = guard.those_of("a.example", &addresses[..1]).unwrap_err().to_string();

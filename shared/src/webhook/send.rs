@@ -121,7 +121,12 @@ impl Sender {
     }
 
     /// Sends a message once. Any status of 200 to 299 is an acknowledgement.
-    pub async fn send(&self, url: &Url, secret: &SigningSecret, message: Message<'_>) -> Result<u16, SendError> {
+    pub async fn send(
+        &self,
+        url: &Url,
+        secret: &SigningSecret,
+        message: Message<'_>,
+    ) -> Result<u16, SendError> {
         self.check(url)?;
         let client = if url.scheme() == "https" { &self.tls } else { &self.plain };
         let request = client
@@ -142,7 +147,9 @@ impl Sender {
             return Err(SendError::Gone);
         }
         let answer = quoted(&read(response).await);
-        if status.is_server_error() || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
+        if status.is_server_error()
+            || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status)
+        {
             let what = format!("the endpoint answered {}{answer}", status.as_u16());
             return Err(SendError::Failed { what, after });
         }

@@ -10,7 +10,9 @@ const PREFIX: &str = "whsec_";
 
 /// A secret is no good for signing. It is not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a signing secret: it is whsec_ and the base64 of 24 to 64 random bytes, as from: echo \"whsec_$(head -c 32 /dev/urandom | base64)\"")]
+#[error(
+    "not a signing secret: it is whsec_ and the base64 of 24 to 64 random bytes, as from: echo \"whsec_$(head -c 32 /dev/urandom | base64)\""
+)]
 pub struct BadSecret;
 
 /// The secret that sender and receiver of a webhook share.
@@ -41,7 +43,11 @@ impl SigningSecret {
     fn key(&self) -> Result<hmac::Key, BadSecret> {
         let encoded = self.0.expose_secret().strip_prefix(PREFIX).ok_or(BadSecret)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| BadSecret)?;
-        if (24..=64).contains(&bytes.len()) { Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes)) } else { Err(BadSecret) }
+        if (24..=64).contains(&bytes.len()) {
+            Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+        } else {
+            Err(BadSecret)
+        }
     }
 
     /// The header `webhook-signature` of a message; `timestamp` in seconds since 1970.
@@ -76,7 +82,9 @@ mod tests {
     fn what_is_no_secret_is_refused_and_not_repeated() {
         let short = format!("whsec_{}", STANDARD.encode([7; 23]));
         let long = format!("whsec_{}", STANDARD.encode([7; 65]));
-        for bad in ["", "hunter2", "whsec_", "whsec_hunter2!", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &short, &long] {
+        for bad in
+            ["", "hunter2", "whsec_", "whsec_hunter2!", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &short, &long]
+        {
             let error = SigningSecret::parse(&bad.into()).unwrap_err().to_string();
             assert!(error.contains("24 to 64") && !error.contains("hunter2"), "{bad}: {error}");
         }

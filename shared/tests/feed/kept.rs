@@ -39,7 +39,8 @@ async fn what_was_dropped_is_told_to_those_who_missed_it_and_to_nobody_else(db: 
         assert!(read(&db, &of, old[0].id, 10).await.gone);
         assert!(!read(&db, &of, old[1].id, 10).await.gone, "who has read all misses nothing");
         assert!(!read(&db, &quiet, start, 10).await.gone, "nothing of theirs was dropped");
-        let oldest = changes::begin(&mut db.acquire().await.unwrap(), of.tenant, After::Oldest).await.unwrap();
+        let oldest =
+            changes::begin(&mut db.acquire().await.unwrap(), of.tenant, After::Oldest).await.unwrap();
         assert_eq!(keys(&until(&db, &of, oldest, 1).await), ["new"]);
         assert_eq!(keys(&until(&db, &of, old[1].id, 1).await), ["new"]);
         // Nothing is left to do.
@@ -70,7 +71,8 @@ async fn a_filter_passes_over_what_is_not_asked_for_and_goes_on(db: PgPool) {
     write(&mut db.acquire().await.unwrap(), first, &["a"]).await;
     write(&mut db.acquire().await.unwrap(), second, &["b"]).await;
     let all = until(&db, &of, Position::START, 2).await;
-    let only = |account, resources: &[Resource]| Subject { account, resources: resources.to_vec(), ..of.clone() };
+    let only =
+        |account, resources: &[Resource]| Subject { account, resources: resources.to_vec(), ..of.clone() };
     for (subject, found) in [
         (only(Some(second), &[]), vec!["b"]),
         (only(None, &[Resource::Event]), vec!["a", "b"]),

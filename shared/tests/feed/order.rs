@@ -48,7 +48,8 @@ async fn writer(db: PgPool, account: i64, number: u64) -> Vec<String> {
         let mut tx = db.begin().await.unwrap();
         let mut told = Vec::new();
         for part in 0..rng.random_range(1..4) {
-            let some: Vec<String> = (0..rng.random_range(1..6)).map(|n| format!("{number}/{round}/{part}/{n}")).collect();
+            let some: Vec<String> =
+                (0..rng.random_range(1..6)).map(|n| format!("{number}/{round}/{part}/{n}")).collect();
             write(&mut tx, account, &some.iter().map(String::as_str).collect::<Vec<_>>()).await;
             told.extend(some);
             // Others overtake it.
@@ -80,7 +81,10 @@ async fn reader(db: PgPool, of: shared::store::changes::Subject, seed: u64) -> V
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn readers_see_each_change_of_many_writers_once_and_in_one_order(_: PgPoolOptions, database: PgConnectOptions) {
+async fn readers_see_each_change_of_many_writers_once_and_in_one_order(
+    _: PgPoolOptions,
+    database: PgConnectOptions,
+) {
     let db = PgPoolOptions::new().max_connections(12).connect_with(database).await.unwrap();
     let ((of, first), (other, foreign)) = (account(&db, "acme").await, account(&db, "other").await);
     let mut readers = JoinSet::new();

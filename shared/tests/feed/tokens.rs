@@ -14,7 +14,8 @@ async fn a_token_opens_its_tenants_feed_until_it_is_removed(db: PgPool) {
     let mut conn = db.acquire().await.unwrap();
     let token = made.token.expose_secret().to_owned();
     assert_eq!(feed_tokens::check(&mut conn, &made.token).await.unwrap(), Some((acme.tenant, made.id)));
-    let hash: Vec<u8> = sqlx::query_scalar("select hash from feed_tokens").fetch_one(&mut *conn).await.unwrap();
+    let hash: Vec<u8> =
+        sqlx::query_scalar("select hash from feed_tokens").fetch_one(&mut *conn).await.unwrap();
     assert!(!token.as_bytes().windows(8).any(|part| hash.windows(8).any(|stored| stored == part)));
 
     let other = feed::add_token(&db, &actor, "other", "crm").await.unwrap();
@@ -23,7 +24,9 @@ async fn a_token_opens_its_tenants_feed_until_it_is_removed(db: PgPool) {
     cut.pop();
     let last = if changed.pop() == Some('A') { 'B' } else { 'A' };
     changed.push(last);
-    for bad in ["", "sft_1_", "sft_99_x", &cut, &changed, &swapped, &token.to_uppercase(), &format!("{token}=")] {
+    for bad in
+        ["", "sft_1_", "sft_99_x", &cut, &changed, &swapped, &token.to_uppercase(), &format!("{token}=")]
+    {
         let checked = feed_tokens::check(&mut conn, &SecretString::from(bad)).await.unwrap();
         assert_eq!(checked, None, "{bad}");
     }

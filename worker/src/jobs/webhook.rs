@@ -65,7 +65,10 @@ const ALL: i64 = 10_000;
 const RESULTS: [&str; 5] = ["delivered", "gone", "refused", "blocked", "failed"];
 
 pub(crate) fn describe_metrics() {
-    describe_counter!("syncfleet_webhook_deliveries_total", "Messages sent to webhooks, by what came of them");
+    describe_counter!(
+        "syncfleet_webhook_deliveries_total",
+        "Messages sent to webhooks, by what came of them"
+    );
     for result in RESULTS {
         counter!("syncfleet_webhook_deliveries_total", "result" => result).absolute(0);
     }
@@ -112,7 +115,11 @@ async fn one_batch(context: &Context, run: &Run) -> StepResult {
             counter!("syncfleet_webhook_deliveries_total", "result" => "delivered").increment(1);
             let mut tx = context.db.begin().await?;
             webhooks::advance(&mut tx, &webhook, end, true).await?;
-            let verdict = if read.more || until.is_some() { Verdict::Continue { lane: None } } else { Verdict::Complete };
+            let verdict = if read.more || until.is_some() {
+                Verdict::Continue { lane: None }
+            } else {
+                Verdict::Complete
+            };
             Ok(Step::wrote(verdict, tx, 0))
         }
         Err(error) => failed::step(context, &webhook, error).await,

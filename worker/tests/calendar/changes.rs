@@ -64,7 +64,9 @@ async fn only_what_changed_is_told(db: PgPool) -> anyhow::Result<()> {
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_series_goes_with_its_exceptions_and_an_account_with_all_that_is_its(db: PgPool) -> anyhow::Result<()> {
+async fn a_series_goes_with_its_exceptions_and_an_account_with_all_that_is_its(
+    db: PgPool,
+) -> anyhow::Result<()> {
     let (rig, job) = Rig::anna(db, 100).await?;
     let master = rig.fake.world().put_event(ANNA, series("daily")?)?;
     let single = rig.fake.world().put_event(ANNA, draft("single")?)?;

@@ -187,7 +187,12 @@ impl Fleet {
             name: "test".to_owned(),
             database_url: rig.db.connect_options().to_url_lossy().to_string().into(),
         };
-        let context = Context { db: rig.db.clone(), google: Some(process(rig, limits)?), public_url: None, webhooks: None };
+        let context = Context {
+            db: rig.db.clone(),
+            google: Some(process(rig, limits)?),
+            public_url: None,
+            webhooks: None,
+        };
         let (tasks, bell) = (Tasks::new(), Arc::new(Bell::in_memory()));
         let (_, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks)?;
         Ok(Self { bell, tasks, heart })

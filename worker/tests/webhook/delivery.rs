@@ -35,15 +35,22 @@ async fn changes_arrive_signed_in_order_and_once(_: PgPoolOptions, database: PgC
     assert!(is_signed(first, rig.secret.expose_secret()));
     let tampered = Request { body: first.body.replace("\"a\"", "\"x\""), ..first.clone() };
     assert!(!is_signed(&tampered, rig.secret.expose_secret()));
-    let now: i64 = sqlx::query_scalar("select extract(epoch from clock())::bigint").fetch_one(&rig.db).await.unwrap();
+    let now: i64 =
+        sqlx::query_scalar("select extract(epoch from clock())::bigint").fetch_one(&rig.db).await.unwrap();
     let age = now - first.headers["webhook-timestamp"].parse::<i64>().unwrap();
     assert!((0..300).contains(&age), "{age} s old");
-    assert_eq!((first.path.as_str(), first.headers["content-type"].as_str()), ("/hook?x=1", "application/json"));
+    assert_eq!(
+        (first.path.as_str(), first.headers["content-type"].as_str()),
+        ("/hook?x=1", "application/json")
+    );
     assert!(first.headers["user-agent"].starts_with("syncfleet/"));
     let json = first.json();
     assert_eq!(json["type"], "changes");
     let change = &json["data"]["changes"][0];
-    assert_eq!((&change["resource"], &change["what"], &change["parent"]), (&"event".into(), &"updated".into(), &1.into()));
+    assert_eq!(
+        (&change["resource"], &change["what"], &change["parent"]),
+        (&"event".into(), &"updated".into(), &1.into())
+    );
     rig.until_done().await;
 
     let many: Vec<String> = (0..230).map(|n| format!("m{n}")).collect();
@@ -94,7 +101,8 @@ async fn a_step_that_loses_its_lease_after_the_sending_is_done_again_under_the_s
     let reaped = Arc::new(move || {
         let db = db.clone();
         async move {
-            let reaped = "update job_state set phase = 'idle', lease = null, claimed_by = null, run_at = clock()
+            let reaped =
+                "update job_state set phase = 'idle', lease = null, claimed_by = null, run_at = clock()
                 where job_id = $1 and phase = 'running'";
             assert_eq!(sqlx::query(reaped).bind(job).execute(&db).await.unwrap().rows_affected(), 1);
         }
@@ -111,7 +119,10 @@ async fn a_step_that_loses_its_lease_after_the_sending_is_done_again_under_the_s
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_paused_webhook_gets_nothing_and_goes_on_where_it_was(_: PgPoolOptions, database: PgConnectOptions) {
+async fn a_paused_webhook_gets_nothing_and_goes_on_where_it_was(
+    _: PgPoolOptions,
+    database: PgConnectOptions,
+) {
     let rig = Rig::start(database).await;
     let actor = Actor::new("test");
     assert!(webhook::pause(&rig.db, &actor, rig.webhook).await.unwrap().changed);
@@ -126,7 +137,10 @@ async fn a_paused_webhook_gets_nothing_and_goes_on_where_it_was(_: PgPoolOptions
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_receiver_is_told_what_was_dropped_before_it_was_sent(_: PgPoolOptions, database: PgConnectOptions) {
+async fn a_receiver_is_told_what_was_dropped_before_it_was_sent(
+    _: PgPoolOptions,
+    database: PgConnectOptions,
+) {
     let rig = Rig::start(database).await;
     rig.change(&["dropped"]).await;
     rig.change(&["kept"]).await;
@@ -136,7 +150,10 @@ async fn a_receiver_is_told_what_was_dropped_before_it_was_sent(_: PgPoolOptions
         .unwrap();
     changes::retain(&rig.db, Duration::from_hours(7 * 24)).await.unwrap();
     let requests = rig.until_asked(1).await;
-    assert_eq!((requests[0].keys(), &requests[0].json()["data"]["lost"]), (vec!["kept".to_owned()], &true.into()));
+    assert_eq!(
+        (requests[0].keys(), &requests[0].json()["data"]["lost"]),
+        (vec!["kept".to_owned()], &true.into())
+    );
     rig.until_done().await;
     rig.change(&["next"]).await;
     let requests = rig.until_asked(2).await;

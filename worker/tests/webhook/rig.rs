@@ -37,7 +37,6 @@ const LIMIT: Duration = Duration::from_mins(1);
 pub struct Rig {
     pub db: PgPool,
     pub endpoint: Endpoint,
-    pub sender: Sender,
     pub webhook: WebhookId,
     pub secret: SecretString,
     pub job: JobId,
@@ -80,16 +79,18 @@ impl Rig {
             name: "test".to_owned(),
             database_url: url,
         };
-        let context = Context { db: db.clone(), google: None, public_url: None, webhooks: Some(sender.clone()) };
+        let context =
+            Context { db: db.clone(), google: None, public_url: None, webhooks: Some(sender.clone()) };
         let (_, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks).unwrap();
 
         let url = format!("http://{}/hook?x=1", endpoint.address);
-        let new = New { tenant: "acme", url: &url, account: None, resources: &[], after: After::Now, secret: None };
+        let new =
+            New { tenant: "acme", url: &url, account: None, resources: &[], after: After::Now, secret: None };
         let added = webhook::add(&db, &Actor::new("test"), &sender, &jobs::policies(), &new).await.unwrap();
         let job = added.bell[0].job;
         let secret = added.secret.unwrap();
         assert!(secret.expose_secret().starts_with("whsec_"));
-        let rig = Self { db, endpoint, sender, webhook: added.id, secret, job, account, bell, tasks, heart };
+        let rig = Self { db, endpoint, webhook: added.id, secret, job, account, bell, tasks, heart };
         rig.until_done().await;
         rig
     }

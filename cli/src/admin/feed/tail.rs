@@ -57,7 +57,8 @@ pub async fn tail(access: &Access, tail: &Tail) -> anyhow::Result<Exit> {
     let db = access.open().await?;
     let (subject, at) = {
         let mut conn = db.acquire().await?;
-        let subject = feed::subject(&mut conn, tail.tenant.as_deref(), tail.account.as_ref(), &tail.resources).await?;
+        let subject =
+            feed::subject(&mut conn, tail.tenant.as_deref(), tail.account.as_ref(), &tail.resources).await?;
         let at = changes::begin(&mut conn, subject.tenant, tail.after).await?;
         (subject, at)
     };

@@ -41,7 +41,10 @@ pub async fn run(access: &Access, verb: &Verb, out: Output) -> anyhow::Result<Ex
         Verb::Add { tenant, name } => {
             let made = feed::add_token(&db, &access.actor(), tenant, name).await?;
             if out.is_table() {
-                say(&format!("feed token {} ({name}) opens the feed of {tenant}; it is not shown again:", made.id))?;
+                say(&format!(
+                    "feed token {} ({name}) opens the feed of {tenant}; it is not shown again:",
+                    made.id
+                ))?;
                 line(made.token.expose_secret())?;
             } else {
                 let token = made.token.expose_secret();

@@ -111,7 +111,8 @@ async fn follow(
         .map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, why))?;
     let seat = feed.readers.seat(tenant).ok_or_else(|| {
         let most = feed.readers.most();
-        let why = format!("the tenant has {most} readers here already, as many as are allowed: close one of them");
+        let why =
+            format!("the tenant has {most} readers here already, as many as are allowed: close one of them");
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, why)
     })?;
     let subject = Subject { tenant, account: asked.account, resources: asked.resources };
@@ -128,8 +129,10 @@ async fn follow(
 
 /// Whose feed is asked for, and by which token.
 async fn admitted(feed: &Feed, headers: &HeaderMap) -> Result<(TenantId, i64), Refusal> {
-    let unknown = || Refusal::new(StatusCode::UNAUTHORIZED, "a feed token is needed: Authorization: Bearer sft_…");
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
+    let unknown =
+        || Refusal::new(StatusCode::UNAUTHORIZED, "a feed token is needed: Authorization: Bearer sft_…");
+    let given =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
     let (scheme, token) = given.split_once(' ').ok_or_else(unknown)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(unknown());

@@ -23,7 +23,9 @@ pub async fn listen(db: PgPool, soft: CancellationToken, heard: impl Fn(TenantId
             loop {
                 let Err(error) = hear(&db, &heard, &mut failing).await;
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!("cannot listen for changes; readers look by themselves meanwhile: {error}");
+                    tracing::warn!(
+                        "cannot listen for changes; readers look by themselves meanwhile: {error}"
+                    );
                 }
                 let pause = Duration::from_secs(2).mul_f64(rand::rng().random_range(0.5..1.5));
                 tokio::time::sleep(pause).await;

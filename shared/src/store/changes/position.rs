@@ -31,7 +31,9 @@ impl serde::Serialize for Position {
 
 /// The text is no position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no position in the feed: give the id of a change, as 29921168-7421-88, or `oldest` or `now`")]
+#[error(
+    "{0:?} is no position in the feed: give the id of a change, as 29921168-7421-88, or `oldest` or `now`"
+)]
 pub struct NotAPosition(String);
 
 impl FromStr for Position {
@@ -82,7 +84,8 @@ mod tests {
     #[test]
     fn positions_read_back_what_they_print_and_keep_their_order() {
         let mut last = Position::START;
-        for text in ["1-1-0", "1-1-1", "1-1-10", "1-2-0", "1-10-0", "2-0-0", "29921168-9223372036854775807-1"] {
+        for text in ["1-1-0", "1-1-1", "1-1-10", "1-2-0", "1-10-0", "2-0-0", "29921168-9223372036854775807-1"]
+        {
             let position: Position = text.parse().unwrap();
             assert_eq!(position.to_string(), text);
             assert!(last < position, "{text}");
@@ -95,7 +98,19 @@ mod tests {
 
     #[test]
     fn what_is_no_position_is_refused() {
-        for text in ["", "1", "1-2", "1-2-", "1--2", "-1-2-3", "1-2-3-4", "a-b-c", "1-+2-3", "2147483648-1-1", "latest"] {
+        for text in [
+            "",
+            "1",
+            "1-2",
+            "1-2-",
+            "1--2",
+            "-1-2-3",
+            "1-2-3-4",
+            "a-b-c",
+            "1-+2-3",
+            "2147483648-1-1",
+            "latest",
+        ] {
             let error = text.parse::<After>().unwrap_err().to_string();
             assert!(error.contains("no position in the feed"), "{text}: {error}");
         }

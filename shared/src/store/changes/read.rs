@@ -141,11 +141,7 @@ pub async fn now(conn: &mut PgConnection) -> Result<Position, sqlx::Error> {
 }
 
 /// The position where a reader of the tenant begins that begins so.
-pub async fn begin(
-    conn: &mut PgConnection,
-    tenant: TenantId,
-    after: After,
-) -> Result<Position, sqlx::Error> {
+pub async fn begin(conn: &mut PgConnection, tenant: TenantId, after: After) -> Result<Position, sqlx::Error> {
     match after {
         After::Position(position) => Ok(position),
         After::Now => now(conn).await,
@@ -157,7 +153,11 @@ pub async fn begin(
             )
             .fetch_optional(conn)
             .await?;
-            Ok(dropped.map_or(Position::START, |last| Position { epoch: last.epoch, xid: last.xid, id: last.id }))
+            Ok(dropped.map_or(Position::START, |last| Position {
+                epoch: last.epoch,
+                xid: last.xid,
+                id: last.id,
+            }))
         }
     }
 }

@@ -31,7 +31,9 @@ impl Asked {
                         asked.resources.push(resource.parse().map_err(|bad| format!("resource: {bad}"))?);
                     }
                 }
-                other => return Err(format!("unknown parameter {other:?}: there are after, account and resource")),
+                other => {
+                    return Err(format!("unknown parameter {other:?}: there are after, account and resource"));
+                }
             }
         }
         if let Some(last) = last.filter(|last| !last.trim().is_empty()) {
@@ -49,7 +51,8 @@ mod tests {
 
     #[test]
     fn a_query_is_read_and_the_header_is_newer() {
-        let asked = Asked::read("account=7&resource=event,file&resource=calendar&after=1-2-3", Some("1-2-4")).unwrap();
+        let asked = Asked::read("account=7&resource=event,file&resource=calendar&after=1-2-3", Some("1-2-4"))
+            .unwrap();
         assert_eq!(asked.after, After::Position(Position { epoch: 1, xid: 2, id: 4 }));
         assert_eq!((asked.account, asked.resources.len()), (Some(7), 3));
         assert_eq!(Asked::read("", Some(" ")).unwrap().after, After::Now);
