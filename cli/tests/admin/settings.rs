@@ -72,6 +72,9 @@ async fn settings_are_shown_with_their_source_and_checked(db: PgPool) {
         ("SYNCFLEET_ADMIN_ADDR", json!("127.0.0.1:1234"), "flag"),
         ("SYNCFLEET_PUBLIC_ADDR", json!("127.0.0.1:8080"), "default"),
         ("SYNCFLEET_RUNS_KEEP", json!("7days"), "environment"),
+        ("SYNCFLEET_CHANGES_KEEP", json!("7days"), "default"),
+        ("SYNCFLEET_WEBHOOK_ALLOW", json!(null), "unset"),
+        ("SYNCFLEET_FEED_READERS", json!("20"), "default"),
         ("SYNCFLEET_KEYS", json!(null), "unset"),
     ] {
         let setting = setting(&report, name);
@@ -120,6 +123,9 @@ fn a_wrong_value_names_its_variable() {
     for (name, value, why) in [
         ("SYNCFLEET_ADMIN_ADDR", "9090", "invalid socket address"),
         ("SYNCFLEET_RUNS_KEEP", "1h", "from 1day to 3650days"),
+        ("SYNCFLEET_CHANGES_KEEP", "1h", "from 1day to 3650days"),
+        ("SYNCFLEET_WEBHOOK_ALLOW", "10.0.0.0/33", "no network"),
+        ("SYNCFLEET_FEED_READERS", "0", "from 1 to 1000"),
         ("SYNCFLEET_DATABASE_CONNECTIONS", "0", "from 1 to 1000"),
         ("SYNCFLEET_GOOGLE_CALENDAR_PER_MINUTE", "0", "from 10 to 100000000"),
         ("SYNCFLEET_GOOGLE_CALENDAR_PER_USER_PER_MINUTE", "600/min", "from 10 to 100000000"),
@@ -149,6 +155,8 @@ fn help_shows_examples_and_exit_codes_and_shells_complete() {
         "account",
         "calendar",
         "event",
+        "feed",
+        "webhook",
         "audit",
         "config",
         "completions",

@@ -3,6 +3,7 @@
 
 mod bell;
 mod crash;
+mod feed;
 mod keys;
 mod metrics;
 mod outage;

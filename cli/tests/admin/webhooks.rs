@@ -1,0 +1,148 @@
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
+
+use secrecy::ExposeSecret;
+use serde_json::json;
+use shared::{secrets::generate_key, store::PgPool};
+
+use crate::program::Program;
+
+fn key(id: &str) -> String {
+    generate_key(id).unwrap().expose_secret().to_owned()
+}
+
+const OWN: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_webhooks_life(db: PgPool) {
+    let (old, new) = (key("old"), key("new"));
+    let program = Program::with(&db).env("SYNCFLEET_KEYS", &old);
+    program.ok(&["tenant", "add", "acme"]);
+    let add = ["webhook", "add", "--tenant", "acme", "--url", "https://hooks.example/x"];
+    let made = program.run(&add);
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(made.stdout.starts_with("whsec_") && made.stderr.contains("not shown again"), "{made:?}");
+    let own = program.fed(&[&add[..], &["--secret-file", "-", "--resource", "event"]].concat(), OWN);
+    assert_eq!((own.code, own.stdout.as_str()), (0, "webhook 2 is added, with your secret\n"), "{own:?}");
+    let listed = program.json(&["webhook", "ls", "--tenant", "acme"]);
+    assert_eq!((&listed[0]["state"], &listed[0]["resources"]), (&json!("active"), &json!(null)));
+    assert_eq!(listed[1]["resources"], json!(["event"]));
+    assert!(!listed.to_string().contains("whsec_"));
+    let shown = program.ok(&["webhook", "ls"]);
+    assert!(shown.contains("https://hooks.example/x") && shown.contains("active"), "{shown}");
+
+    assert_eq!(program.json(&["webhook", "pause", "1"])["changed"], true);
+    assert_eq!(program.json(&["webhook", "pause", "1"])["changed"], false);
+    assert_eq!(program.json(&["webhook", "ls"])[0]["state"], "paused");
+    assert!(program.ok(&["webhook", "resume", "1"]).contains("goes on from where it was"));
+
+    // The secrets are sealed anew with all others.
+    let both = Program::with(&db).env("SYNCFLEET_KEYS", &format!("{new},{old}"));
+    assert_eq!(both.json(&["keys", "rotate"])["resealed"], 2);
+    assert_eq!(both.json(&["keys", "ls"])[0]["secrets"], 2);
+
+    program.refused(&["webhook", "rm", "1"], 2, &["give --yes"]);
+    program.ok(&["webhook", "rm", "1", "--yes"]);
+    let left: (i64, i64) = sqlx::query_as(
+        "select (select count(*) from secrets), (select count(*) from jobs where kind = 'webhook')",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert_eq!(left, (1, 1));
+    program.ok(&["tenant", "rm", "acme", "--yes"]);
+    let left: i64 = sqlx::query_scalar("select count(*) from secrets").fetch_one(&db).await.unwrap();
+    assert_eq!(left, 0, "a tenant's webhooks leave no secret behind");
+    let audit = both.json(&["audit", "ls"]).to_string();
+    assert!(
+        audit.contains("webhook.rm") && audit.contains("webhook.pause") && !audit.contains("whsec_"),
+        "{audit}"
+    );
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_makes_no_sense_is_refused_and_nothing_is_left(db: PgPool) {
+    let program = Program::with(&db).env("SYNCFLEET_KEYS", &key("k"));
+    program.ok(&["tenant", "add", "acme"]);
+    let url = |url: &'static str| vec!["webhook", "add", "--tenant", "acme", "--url", url];
+    let good = url("https://hooks.example/");
+    for (args, code, words) in [
+        (url("nonsense"), 1, "is not a URL"),
+        (url("http://hooks.example/"), 1, "begins with https://"),
+        (url("ftp://hooks.example/"), 1, "not ftp:"),
+        (url("https://127.0.0.1/"), 1, "it is loopback, and SYNCFLEET_WEBHOOK_ALLOW"),
+        (url("https://[fe80::1]/"), 1, "must not be called"),
+        (url("https://169.254.169.254/latest"), 1, "link-local"),
+        (url("https://u:hunter2@hooks.example/"), 1, "no user or password"),
+        ([&good[..], &["--account", "9"]].concat(), 3, "there is no account 9"),
+        ([&good[..], &["--resource", "mail"]].concat(), 2, "the resources are"),
+        ([&good[..], &["--after", "soon"]].concat(), 2, "no position in the feed"),
+        ([&good[..], &["--secret-file", "/nowhere"]].concat(), 1, "cannot read /nowhere"),
+        ([&good[..], &["--webhook-allow", "10.0.0.0/40"]].concat(), 2, "no network"),
+        (
+            vec!["webhook", "add", "--tenant", "nobody", "--url", "https://a.example"],
+            3,
+            "there is no tenant nobody",
+        ),
+        (vec!["webhook", "test", "9"], 3, "there is no webhook 9"),
+        (vec!["webhook", "pause", "9"], 3, "there is no webhook 9"),
+        (vec!["webhook", "resume", "9"], 3, "there is no webhook 9"),
+        (vec!["webhook", "rm", "9", "--yes"], 3, "there is no webhook 9"),
+        (vec!["webhook", "pause", "x"], 2, "invalid value"),
+    ] {
+        let ended = program.refused(&args, code, &[words]);
+        assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
+    }
+    let bad = program.fed(&[&good[..], &["--secret-file", "-"]].concat(), "hunter2");
+    bad.is_refusal(1, &["24 to 64 random bytes"]);
+    assert!(!bad.stderr.contains("hunter2"), "{}", bad.stderr);
+    Program::with(&db).refused(&good, 2, &["SYNCFLEET_KEYS"]);
+    let left: (i64, i64, i64) = sqlx::query_as(
+        "select (select count(*) from webhooks), (select count(*) from secrets), (select count(*) from jobs)",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert_eq!(left, (0, 0, 0), "nothing was half-done");
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_test_message_is_sent_and_its_answer_told(db: PgPool) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let program =
+        Program::with(&db).env("SYNCFLEET_KEYS", &key("k")).env("SYNCFLEET_WEBHOOK_ALLOW", "127.0.0.0/8");
+    program.ok(&["tenant", "add", "acme"]);
+    program.ok(&["webhook", "add", "--tenant", "acme", "--url", &url]);
+    let server = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for status in ["204 No Content", "500 Oops"] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = [0; 8192];
+            let mut text = String::new();
+            while !text.contains("}}") {
+                let n = stream.read(&mut bytes).unwrap();
+                text.push_str(&String::from_utf8_lossy(&bytes[..n]));
+            }
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+            asked.push(text);
+        }
+        asked
+    });
+    assert!(program.ok(&["webhook", "test", "1"]).contains("the endpoint answered 204"));
+    let failed = program.run(&["webhook", "test", "1"]);
+    assert_eq!(failed.code, 1);
+    assert!(failed.stdout.contains("the endpoint answered 500"), "{failed:?}");
+    let asked = server.join().unwrap();
+    assert!(
+        asked[0].contains("webhook-signature: v1,") && asked[0].contains(r#""type":"test""#),
+        "{}",
+        asked[0]
+    );
+    // Whoever does not allow it does not send it.
+    let strict = Program::with(&db).env("SYNCFLEET_KEYS", &key("k"));
+    assert_eq!(strict.run(&["webhook", "test", "1"]).code, 1);
+}

@@ -1,0 +1,76 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use scheduler::listen::public::{self, Ingress};
+use secrecy::ExposeSecret;
+use shared::{
+    admin::{Actor, feed},
+    bell::Bell,
+    job::AccountId,
+    shutdown::Tasks,
+    store::{
+        PgPool,
+        changes::{self, Change, Resource, What},
+        tenants,
+    },
+};
+use tokio::net::TcpListener;
+
+/// The public listener, and two tenants with an account and a token each.
+pub struct Rig {
+    pub db: PgPool,
+    pub address: SocketAddr,
+    pub tasks: Tasks,
+    pub acme: Tenant,
+    pub other: Tenant,
+}
+
+pub struct Tenant {
+    pub account: AccountId,
+    pub token: String,
+    pub token_id: i64,
+}
+
+async fn tenant(db: &PgPool, name: &str) -> Tenant {
+    let id = tenants::ensure(&mut db.acquire().await.unwrap(), name).await.unwrap();
+    let account = sqlx::query_scalar(
+        "insert into accounts (tenant_id, provider, email) values ($1, 'google', 'a@example.com') returning id",
+    );
+    let account = account.bind(id).fetch_one(db).await.unwrap();
+    let made = feed::add_token(db, &Actor::new("test"), name, "test").await.unwrap();
+    Tenant { account, token: made.token.expose_secret().to_owned(), token_id: made.id }
+}
+
+impl Rig {
+    pub async fn start(db: PgPool, feed_readers: u32) -> Self {
+        let (acme, other) = (tenant(&db, "acme").await, tenant(&db, "other").await);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, tasks) = (listener.local_addr().unwrap(), Tasks::new());
+        let ingress = Ingress {
+            db: db.clone(),
+            bell: Arc::new(Bell::in_memory()),
+            google: None,
+            public_url: None,
+            policies: [].into(),
+            feed_readers,
+        };
+        public::serve(listener, ingress, &tasks);
+        Self { db, address, tasks, acme, other }
+    }
+
+    pub async fn change(&self, tenant: &Tenant, keys: &[&str]) {
+        let change = |key: &&str| Change {
+            account: tenant.account,
+            resource: Resource::Event,
+            parent: Some(7),
+            key: (*key).to_owned(),
+            what: What::Created,
+        };
+        let told: Vec<Change> = keys.iter().map(change).collect();
+        changes::write(&mut self.db.acquire().await.unwrap(), &told).await.unwrap();
+    }
+
+    /// The end, as at a signal: everything must go within the grace.
+    pub async fn end(self) {
+        assert!(self.tasks.finish(Duration::from_secs(10)).await, "it does not end in time");
+    }
+}

@@ -1,0 +1,162 @@
+//! What arrives, and how often.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::FutureExt;
+use ring::hmac;
+use secrecy::ExposeSecret;
+use shared::{
+    admin::{Actor, webhook},
+    store::changes,
+};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::{
+    endpoint::{Answer, Request},
+    rig::Rig,
+};
+
+/// As a receiver checks a message: <https://www.standardwebhooks.com>.
+fn is_signed(request: &Request, secret: &str) -> bool {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    let signed = format!("{}.{}.{}", request.id(), request.headers["webhook-timestamp"], request.body);
+    let given = request.headers["webhook-signature"].strip_prefix("v1,").unwrap();
+    let given = STANDARD.decode(given).unwrap();
+    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, &key), signed.as_bytes(), &given).is_ok()
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn changes_arrive_signed_in_order_and_once(_: PgPoolOptions, database: PgConnectOptions) {
+    let rig = Rig::start(database).await;
+    assert!(rig.endpoint.requests().is_empty(), "nothing has changed");
+    rig.change(&["a", "b"]).await;
+    let [first] = &rig.until_asked(1).await[..] else { panic!() };
+    assert!(is_signed(first, rig.secret.expose_secret()));
+    let tampered = Request { body: first.body.replace("\"a\"", "\"x\""), ..first.clone() };
+    assert!(!is_signed(&tampered, rig.secret.expose_secret()));
+    let now: i64 =
+        sqlx::query_scalar("select extract(epoch from clock())::bigint").fetch_one(&rig.db).await.unwrap();
+    let age = now - first.headers["webhook-timestamp"].parse::<i64>().unwrap();
+    assert!((0..300).contains(&age), "{age} s old");
+    assert_eq!(
+        (first.path.as_str(), first.headers["content-type"].as_str()),
+        ("/hook?x=1", "application/json")
+    );
+    assert!(first.headers["user-agent"].starts_with("syncfleet/"));
+    let json = first.json();
+    assert_eq!(json["type"], "changes");
+    let change = &json["data"]["changes"][0];
+    assert_eq!(
+        (&change["resource"], &change["what"], &change["parent"]),
+        (&"event".into(), &"updated".into(), &1.into())
+    );
+    rig.until_done().await;
+
+    let many: Vec<String> = (0..230).map(|n| format!("m{n}")).collect();
+    rig.change(&many.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let requests = rig.until_asked(4).await;
+    rig.until_done().await;
+    rig.want().await;
+    rig.until_done().await;
+    assert_eq!(rig.endpoint.requests().len(), 4, "nothing is sent twice");
+    let keys: Vec<String> = requests.iter().flat_map(Request::keys).collect();
+    let expected: Vec<String> = ["a".to_owned(), "b".to_owned()].into_iter().chain(many).collect();
+    assert_eq!(keys, expected);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_is_sent_again_is_the_same(_: PgPoolOptions, database: PgConnectOptions) {
+    let rig = Rig::start(database).await;
+    rig.endpoint.answer([Answer::status("500 Oops"), Answer::status("503 Away")]);
+    rig.change(&["a"]).await;
+    rig.until_asked(1).await;
+    let row = rig.until_failed(1).await;
+    assert!(row.note.contains("the endpoint answered 500"), "{row:?}");
+    // What comes meanwhile waits for the next message.
+    rig.change(&["b"]).await;
+    rig.retry().await;
+    rig.until_asked(2).await;
+    rig.until("waiting again", |row| row.phase == "idle").await;
+    rig.retry().await;
+    let requests = rig.until_asked(4).await;
+    for again in &requests[1..3] {
+        assert_eq!((again.id(), &again.body), (requests[0].id(), &requests[0].body));
+        assert!(is_signed(again, rig.secret.expose_secret()));
+    }
+    assert_eq!(requests[3].keys(), ["b"]);
+    assert_ne!(requests[3].id(), requests[0].id());
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_step_that_loses_its_lease_after_the_sending_is_done_again_under_the_same_id(
+    _: PgPoolOptions,
+    database: PgConnectOptions,
+) {
+    let rig = Rig::start(database).await;
+    let (db, job) = (rig.db.clone(), rig.job);
+    // As when its worker is taken for dead: the message has arrived, the commit is refused.
+    let reaped = Arc::new(move || {
+        let db = db.clone();
+        async move {
+            let reaped =
+                "update job_state set phase = 'idle', lease = null, claimed_by = null, run_at = clock()
+                where job_id = $1 and phase = 'running'";
+            assert_eq!(sqlx::query(reaped).bind(job).execute(&db).await.unwrap().rows_affected(), 1);
+        }
+        .boxed()
+    });
+    rig.endpoint.answer([Answer::After(reaped)]);
+    rig.change(&["a"]).await;
+    rig.until_asked(1).await;
+    rig.change(&["b"]).await;
+    let requests = rig.until_asked(3).await;
+    assert_eq!((requests[1].id(), &requests[1].body), (requests[0].id(), &requests[0].body));
+    assert_eq!(requests[2].keys(), ["b"]);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_paused_webhook_gets_nothing_and_goes_on_where_it_was(
+    _: PgPoolOptions,
+    database: PgConnectOptions,
+) {
+    let rig = Rig::start(database).await;
+    let actor = Actor::new("test");
+    assert!(webhook::pause(&rig.db, &actor, rig.webhook).await.unwrap().changed);
+    assert!(!webhook::pause(&rig.db, &actor, rig.webhook).await.unwrap().changed);
+    rig.change(&["a"]).await;
+    rig.want().await;
+    rig.until_done().await;
+    assert!(rig.endpoint.requests().is_empty());
+    webhook::resume(&rig.db, &actor, &worker::jobs::policies(), rig.webhook).await.unwrap();
+    assert_eq!(rig.until_asked(1).await[0].keys(), ["a"]);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_receiver_is_told_what_was_dropped_before_it_was_sent(
+    _: PgPoolOptions,
+    database: PgConnectOptions,
+) {
+    let rig = Rig::start(database).await;
+    rig.change(&["dropped"]).await;
+    rig.change(&["kept"]).await;
+    sqlx::query("update changes set at = clock() - interval '10 days' where key = 'dropped'")
+        .execute(&rig.db)
+        .await
+        .unwrap();
+    changes::retain(&rig.db, Duration::from_hours(7 * 24)).await.unwrap();
+    let requests = rig.until_asked(1).await;
+    assert_eq!(
+        (requests[0].keys(), &requests[0].json()["data"]["lost"]),
+        (vec!["kept".to_owned()], &true.into())
+    );
+    rig.until_done().await;
+    rig.change(&["next"]).await;
+    let requests = rig.until_asked(2).await;
+    assert_eq!(requests[1].json()["data"].get("lost"), None, "it is told once");
+    rig.end().await;
+}

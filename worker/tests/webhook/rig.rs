@@ -1,0 +1,179 @@
+//! A tenant with an account, a worker, an endpoint and a webhook that leads to it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use shared::{
+    admin::{
+        Actor,
+        webhook::{self, New},
+    },
+    bell::Bell,
+    job::{AccountId, JobId, Lane, Lanes},
+    secrets::{KeyRing, generate_key},
+    shutdown::Tasks,
+    store::{
+        PgPool,
+        changes::{self, After, Change, Resource, What},
+        job_state, tenants,
+        webhooks::WebhookId,
+    },
+    webhook::{Allow, Sender, system},
+};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use worker::{
+    Settings,
+    heartbeat::Heart,
+    jobs::{self, Context},
+};
+
+use crate::endpoint::{Endpoint, Request};
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+pub struct Rig {
+    pub db: PgPool,
+    pub endpoint: Endpoint,
+    pub webhook: WebhookId,
+    pub secret: SecretString,
+    pub job: JobId,
+    pub account: AccountId,
+    bell: Arc<Bell>,
+    tasks: Tasks,
+    heart: Heart,
+}
+
+/// How a job stands.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Row {
+    pub phase: String,
+    pub parked: Option<String>,
+    pub attempt: i32,
+    pub open: i64,
+    pub note: String,
+}
+
+impl Rig {
+    pub async fn start(database: PgConnectOptions) -> Self {
+        let url: SecretString = sqlx::ConnectOptions::to_url_lossy(&database).to_string().into();
+        let db = PgPoolOptions::new().max_connections(8).connect_with(database).await.unwrap();
+        let keys = KeyRing::parse(&generate_key("test").unwrap()).unwrap();
+        let allow = Allow::new(&["127.0.0.1".parse().unwrap()]);
+        let sender = Sender::new(keys, allow, system()).unwrap();
+        let endpoint = Endpoint::start().await;
+        let mut conn = db.acquire().await.unwrap();
+        let tenant = tenants::ensure(&mut conn, "acme").await.unwrap();
+        let account = sqlx::query_scalar(
+            "insert into accounts (tenant_id, provider, email) values ($1, 'google', 'a@example.com') returning id",
+        );
+        let account = account.bind(tenant).fetch_one(&mut *conn).await.unwrap();
+        drop(conn);
+
+        let (tasks, bell) = (Tasks::new(), Arc::new(Bell::in_memory()));
+        let settings = Settings {
+            kinds: jobs::KINDS,
+            lanes: Lanes { interactive: 1, normal: 4, bulk: 0 },
+            name: "test".to_owned(),
+            database_url: url,
+        };
+        let context =
+            Context { db: db.clone(), google: None, public_url: None, webhooks: Some(sender.clone()) };
+        let (_, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks).unwrap();
+
+        let url = format!("http://{}/hook?x=1", endpoint.address);
+        let new =
+            New { tenant: "acme", url: &url, account: None, resources: &[], after: After::Now, secret: None };
+        let added = webhook::add(&db, &Actor::new("test"), &sender, &jobs::policies(), &new).await.unwrap();
+        let job = added.bell[0].job;
+        let secret = added.secret.unwrap();
+        assert!(secret.expose_secret().starts_with("whsec_"));
+        let rig = Self { db, endpoint, webhook: added.id, secret, job, account, bell, tasks, heart };
+        rig.until_done().await;
+        rig
+    }
+
+    /// Something changes, and nobody wants the job for it.
+    pub async fn change(&self, keys: &[&str]) {
+        let change = |key: &&str| Change {
+            account: self.account,
+            resource: Resource::Event,
+            parent: Some(1),
+            key: (*key).to_owned(),
+            what: What::Updated,
+        };
+        let told: Vec<Change> = keys.iter().map(change).collect();
+        changes::write(&mut self.db.acquire().await.unwrap(), &told).await.unwrap();
+    }
+
+    pub async fn want(&self) {
+        let mut conn = self.db.acquire().await.unwrap();
+        let wanted = job_state::want(&mut conn, &[self.job], None, None).await.unwrap();
+        self.bell.offer(wanted.iter().filter_map(job_state::Wanted::ring), Instant::now()).await;
+    }
+
+    /// As an operator's retry does.
+    pub async fn retry(&self) {
+        job_state::release(&mut self.db.acquire().await.unwrap(), &[self.job]).await.unwrap();
+        self.bell.ring(Lane::Normal, &[self.job]).await.unwrap();
+    }
+
+    /// As the scheduler does it when something has changed, again and again: other tests hold the feed back at times.
+    pub async fn until_asked(&self, times: usize) -> Vec<Request> {
+        let began = Instant::now();
+        loop {
+            let requests = self.endpoint.requests();
+            if requests.len() >= times {
+                return requests;
+            }
+            assert!(began.elapsed() < LIMIT, "{} of {times}: {:?}", requests.len(), self.row().await);
+            let row = self.row().await;
+            if row.phase == "idle" && row.open == 0 {
+                self.want().await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn row(&self) -> Row {
+        sqlx::query_as(
+            "select phase::text, parked, attempt, wanted - done as open, coalesce(note, '') as note
+            from job_state join jobs on id = job_id where job_id = $1",
+        )
+        .bind(self.job)
+        .fetch_one(&self.db)
+        .await
+        .unwrap()
+    }
+
+    pub async fn until(&self, what: &str, is: impl Fn(&Row) -> bool) -> Row {
+        let began = Instant::now();
+        loop {
+            let row = self.row().await;
+            if is(&row) {
+                return row;
+            }
+            assert!(began.elapsed() < LIMIT, "not {what}: {row:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub async fn until_done(&self) -> Row {
+        self.until("done", |row| row.phase == "idle" && row.open == 0).await
+    }
+
+    pub async fn until_failed(&self, attempt: i32) -> Row {
+        self.until("failed", |row| row.phase == "idle" && row.attempt == attempt).await
+    }
+
+    pub async fn until_parked(&self) -> Row {
+        self.until("parked", |row| row.phase == "parked").await
+    }
+
+    pub async fn end(self) {
+        assert!(self.tasks.finish(Duration::from_secs(20)).await, "it ends in time");
+        self.heart.stop().await;
+    }
+}
