@@ -122,6 +122,11 @@ async fn serve(
 
     let bell = role::bell(&args.redis)?;
     #[cfg(feature = "demo")]
+    if args.demo && args.public_url.public_url.is_none() {
+        // So that people can sign in at the demo's fake Google.
+        args.public_url.public_url = Some(format!("http://{}", public.local_addr()?));
+    }
+    #[cfg(feature = "demo")]
     let demo =
         if args.demo { Some(demo::start(&role, &bell, &mut args.google, &args.keys).await?) } else { None };
     let google = role::google(&args.keys, &args.google)?;

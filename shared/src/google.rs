@@ -8,6 +8,7 @@ mod execute;
 mod item;
 pub mod quota;
 pub mod scopes;
+pub mod sign_in;
 mod transport;
 
 use std::sync::Arc;

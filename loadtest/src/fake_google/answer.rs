@@ -16,9 +16,10 @@ use super::{
     connection::Connection,
     events,
     faults::{self, Api, FaultBody, FaultKind},
-    lock, oauth,
+    id_token, lock, oauth,
     query::Params,
     refusal::Refusal,
+    sign_in,
     stats::{Call, ListKind},
 };
 
@@ -28,22 +29,50 @@ type QueryPairs = Query<Vec<(String, String)>>;
 /// `POST /token`.
 pub(super) async fn token(State(shared): State<Shared>, caller: Caller, uri: Uri, body: Bytes) -> Response {
     let form = Params(form(&body));
-    let account = form.get("refresh_token").and_then(|token| {
+    let account = {
         let world = lock(&shared.world);
-        world.by_refresh_token.get(token).map(|index| world.accounts[*index].email.clone())
-    });
+        let of_code = || form.get("code").and_then(|code| world.codes.get(code)).map(|code| code.account);
+        let index = form.get("refresh_token").and_then(|token| world.by_token(token)).or_else(of_code);
+        index.map(|index| world.accounts[index].email.clone())
+    };
     let call = Call { api: Api::Token, path: uri.path().to_owned(), account, calendar: None, list: None };
     answer(&shared, &caller.0, call, |_| {
         let mut world = lock(&shared.world);
-        let (account, answer) = oauth::refresh(&mut world, &form, shared.options.access_token_lifetime)?;
+        let (account, answer) = oauth::token(&mut world, &form, shared.options.access_token_lifetime)?;
         shared.counters.refreshed(&world.accounts[account].email);
         Ok(answer)
     })
     .await
 }
 
+/// `POST /revoke`.
+pub(super) async fn revoke(State(shared): State<Shared>, caller: Caller, uri: Uri, body: Bytes) -> Response {
+    let form = Params(form(&body));
+    let account = {
+        let world = lock(&shared.world);
+        let index = form.get("token").and_then(|token| world.by_token(token));
+        index.map(|index| world.accounts[index].email.clone())
+    };
+    let call = Call { api: Api::Revoke, path: uri.path().to_owned(), account, calendar: None, list: None };
+    answer(&shared, &caller.0, call, |_| sign_in::revoke(&mut lock(&shared.world), &form)).await
+}
+
+/// `GET /.well-known/openid-configuration`.
+pub(super) async fn discovery(State(shared): State<Shared>, caller: Caller, uri: Uri) -> Response {
+    let call =
+        Call { api: Api::Discovery, path: uri.path().to_owned(), account: None, calendar: None, list: None };
+    answer(&shared, &caller.0, call, |_| Ok(sign_in::discovery(&lock(&shared.world).issuer))).await
+}
+
+/// `GET /oauth2/v3/certs`.
+pub(super) async fn certs(State(shared): State<Shared>, caller: Caller, uri: Uri) -> Response {
+    let call =
+        Call { api: Api::Certs, path: uri.path().to_owned(), account: None, calendar: None, list: None };
+    answer(&shared, &caller.0, call, |_| id_token::keys()).await
+}
+
 /// Reads an `application/x-www-form-urlencoded` body, which has the syntax of a query.
-fn form(body: &[u8]) -> Vec<(String, String)> {
+pub(super) fn form(body: &[u8]) -> Vec<(String, String)> {
     let uri = std::str::from_utf8(body).ok().and_then(|text| format!("/?{text}").parse().ok());
     uri.and_then(|uri| Query::try_from_uri(&uri).ok()).map(|Query(pairs)| pairs).unwrap_or_default()
 }
@@ -175,6 +204,14 @@ async fn answer(
             let mut result = work(if is_empty { 0 } else { shared.options.page_size_cap });
             if let Ok(answer) = &mut result {
                 shared.faults.spoil(&call, answer);
+            }
+            if let (Ok(Value::Object(fields)), Some(FaultKind::NoRefreshToken)) = (&mut result, &fault) {
+                fields.remove("refresh_token");
+            }
+            if let (Ok(answer), Some(FaultKind::IdToken { wrong })) = (&mut result, &fault)
+                && let Err(refusal) = id_token::spoil(answer, *wrong)
+            {
+                result = Err(refusal);
             }
             let (status, body) = match result {
                 Ok(answer) => (StatusCode::OK, answer),

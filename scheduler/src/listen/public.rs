@@ -1,6 +1,8 @@
 //! The public listener: what the outside calls. One file per caller, each with its own routes; an address that is not known is
 //! answered with 404.
 
+mod oauth2;
+
 use std::sync::Arc;
 
 use axum::{Router, routing::get};
@@ -25,6 +27,7 @@ pub struct Ingress {
 
 /// Serves the listener until the soft word.
 pub fn serve(listener: TcpListener, ingress: Ingress, tasks: &Tasks) {
-    let routes = Router::new().route("/healthz", get(async || "ok\n")).with_state(ingress);
+    let routes =
+        Router::new().route("/healthz", get(async || "ok\n")).merge(oauth2::routes()).with_state(ingress);
     super::serve(listener, routes, tasks, "public");
 }

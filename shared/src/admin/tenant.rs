@@ -8,7 +8,7 @@ use sqlx::{PgConnection, PgPool};
 use super::{Actor, AdminError, Switched, gate};
 use crate::{
     job::TenantId,
-    store::{audit, gates},
+    store::{audit, gates, tenants},
 };
 
 /// A tenant and how much is its.
@@ -162,6 +162,7 @@ pub async fn rm(db: &PgPool, actor: &Actor, name: &str) -> Result<Holdings, Admi
         let mut tx = db.begin().await?;
         super::remove::unhurried(&mut tx).await?;
         let id = find(&mut tx, name).await?;
+        tenants::lock(&mut tx, id).await?;
         let held = count(&mut tx, id).await?;
         super::remove::leases(&mut tx, Some(id), None).await?;
         super::remove::strays(&mut tx, Some(id), None).await?;

@@ -36,6 +36,11 @@ impl PublicUrl {
         }
         Ok(Some(url))
     }
+
+    /// The address, for those who cannot do without. `why` says what for.
+    pub fn required(&self, why: &str) -> Result<Url, Invalid> {
+        self.url()?.ok_or_else(|| Invalid::new(PUBLIC_URL, format_args!("not set: {why}")))
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 
 mod check;
 mod error;
+pub(super) mod exchange;
 mod id_token;
 mod refresh;
 
@@ -25,6 +26,7 @@ use metrics::counter;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgPool, types::Uuid};
 
+pub(super) use self::refresh::broken;
 use self::refresh::{Answer, Grant};
 pub use self::{
     check::{CheckError, Checked},
