@@ -16,7 +16,7 @@ use crate::{
 
 /// Answer the calls from outside, on the public listener
 ///
-/// For now it tells its health only: `/healthz`. Reads DATABASE_URL and REDIS_URL.
+/// Signing in with Google, below /oauth2/; and its health, /healthz. Reads DATABASE_URL and REDIS_URL.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -180,6 +180,7 @@ fn tell(args: &Args, environment: &Path) -> anyhow::Result<()> {
     syncfleet job ls
     syncfleet job explain 1
     syncfleet run ls
+    syncfleet account connect --tenant NAME
 
   Metrics: http://{admin}/metrics   health: http://{admin}/readyz
 ",

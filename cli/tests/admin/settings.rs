@@ -72,6 +72,7 @@ async fn settings_are_shown_with_their_source_and_checked(db: PgPool) {
         ("SYNCFLEET_ADMIN_ADDR", json!("127.0.0.1:1234"), "flag"),
         ("SYNCFLEET_PUBLIC_ADDR", json!("127.0.0.1:8080"), "default"),
         ("SYNCFLEET_RUNS_KEEP", json!("7days"), "environment"),
+        ("SYNCFLEET_GOOGLE_ISSUER", json!("https://accounts.google.com"), "default"),
         ("SYNCFLEET_KEYS", json!(null), "unset"),
     ] {
         let setting = setting(&report, name);

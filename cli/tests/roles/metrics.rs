@@ -90,7 +90,11 @@ async fn all_metrics_are_told(db: PgPool) {
     // Before the fleet: jobs are counted at its start, and a minute later.
     work::add(&db, 0, 20).await;
     let program = Program::with(&db);
-    let mut fleet = [program.start(&["scheduler"]).await, program.start(&["worker"]).await];
+    let roles = ["scheduler", "worker", "ingress"];
+    let mut fleet = Vec::new();
+    for role in roles {
+        fleet.push(program.start(&[role]).await);
+    }
     for process in &mut fleet {
         process.ready().await;
     }

@@ -12,3 +12,4 @@ mod mirror;
 mod oauth;
 mod scenario;
 mod series;
+mod sign_in;
