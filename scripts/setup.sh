@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs by package name what is missing of: postgresql redis python kubectl shellcheck cargo-deny (its arguments).
+# Installs by package name what is missing of: postgresql redis chromium python kubectl shellcheck
+# cargo-deny (its arguments).
 set -euo pipefail
 
 postgres_there() {
@@ -12,6 +13,10 @@ for want in "$@"; do
   case "$want" in
     postgresql) postgres_there || packages+=(postgresql) ;;
     redis) command -v redis-server >/dev/null || packages+=(redis-server) ;;
+    chromium)
+      command -v chromium >/dev/null || packages+=(chromium)
+      command -v chromedriver >/dev/null || packages+=(chromium-driver)
+      ;;
     python) python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv) ;;
     kubectl) command -v kubectl >/dev/null || packages+=(kubernetes-client) ;;
     shellcheck) command -v shellcheck >/dev/null || packages+=(shellcheck) ;;

@@ -82,7 +82,13 @@ fn code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<AdminError>() {
         Some(AdminError::NotFound { .. }) => return 3,
         Some(AdminError::UnknownKind { .. }) => return 2,
-        Some(AdminError::Refused(_) | AdminError::Database(_)) | None => {}
+        Some(
+            AdminError::Refused(_)
+            | AdminError::OtherAccount { .. }
+            | AdminError::NoRefreshToken
+            | AdminError::Database(_),
+        )
+        | None => {}
     }
     if error.is::<Invalid>() || error.is::<Usage>() { 2 } else { 1 }
 }

@@ -191,6 +191,7 @@ fn tell(args: &Args, environment: &Path) -> anyhow::Result<()> {
     syncfleet job explain 1
     syncfleet run ls
     syncfleet feed tail --account 1
+    syncfleet account connect --tenant NAME
 
   Metrics: http://{admin}/metrics   health: http://{admin}/readyz
 ",

@@ -1,4 +1,4 @@
-//! A Google of its own: token endpoint and Calendar API on loopback, strict where Google is strict.
+//! A Google of its own: sign-in, token endpoint and Calendar API on loopback, strict where Google is strict.
 //!
 //! A test changes its [`World`], sets faults, and compares what was mirrored with its truth. Another process does the
 //! same over HTTP, under `/control/`. Point google-calendar3 at [`FakeGoogle::calendar_url`].
@@ -14,6 +14,7 @@ mod cursor;
 mod event;
 mod events;
 mod faults;
+mod id_token;
 mod list;
 mod oauth;
 mod push;
@@ -22,6 +23,7 @@ mod quota;
 mod refusal;
 mod scenario;
 mod seed;
+mod sign_in;
 mod stats;
 mod truth;
 mod world;
@@ -46,6 +48,7 @@ pub use self::{
     control::Operation,
     event::{EventDraft, When},
     faults::{Api, FaultBody, FaultKind, FaultRule},
+    id_token::Wrong,
     push::{PushChannel, PushCounts, PushFaults, PushState},
     quota::{QuotaCounts, QuotaLimits},
     scenario::Scenario,
@@ -148,7 +151,8 @@ impl FakeGoogle {
             .await
             .with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
         let address = listener.local_addr().context("cannot read the address that was bound")?;
-        let world = World::new(options.seed, options.now, &options.client_id, &options.client_secret);
+        let mut world = World::new(options.seed, options.now, &options.client_id, &options.client_secret);
+        world.issuer = format!("http://{address}");
         let shared = Shared(Arc::new(Inner {
             world: Mutex::new(world),
             faults: faults::Faults::new(options.seed),
@@ -160,7 +164,11 @@ impl FakeGoogle {
             options,
         }));
         let app = Router::new()
+            .route("/.well-known/openid-configuration", get(answer::discovery))
+            .route("/oauth2/v3/certs", get(answer::certs))
+            .route(sign_in::PATH, get(sign_in::page).post(sign_in::decide))
             .route("/token", post(answer::token))
+            .route("/revoke", post(answer::revoke))
             .route("/calendar/v3/users/me/calendarList", get(answer::calendar_list))
             .route("/calendar/v3/users/me/calendarList/primary", get(answer::primary_calendar))
             .route("/calendar/v3/calendars/{calendar}/events", get(answer::events))

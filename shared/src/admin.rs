@@ -53,6 +53,19 @@ pub enum AdminError {
     /// The request makes no sense as things stand.
     #[error("{0}")]
     Refused(String),
+    /// A sign-in is another Google account's than the one that is asked for. Nothing was stored.
+    #[error("{why}: nothing was stored")]
+    OtherAccount {
+        /// What was found, for operators.
+        why: String,
+        /// The address that is asked for.
+        expected: String,
+        /// The address that came.
+        came: String,
+    },
+    /// Google gave no refresh token, and there is none that could be kept. Nothing was stored.
+    #[error("Google gave no refresh token, and there is none that is still good: nothing was stored")]
+    NoRefreshToken,
     /// The database did not answer, or not as expected.
     #[error("the database refused: {0}")]
     Database(#[from] sqlx::Error),

@@ -9,6 +9,7 @@ mod execute;
 mod item;
 pub mod quota;
 pub mod scopes;
+pub mod sign_in;
 mod transport;
 pub mod workspace;
 

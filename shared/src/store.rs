@@ -21,6 +21,8 @@ pub mod quotas;
 pub mod runs;
 pub mod schema;
 pub mod secrets;
+pub mod sign_in_links;
+pub mod sign_ins;
 pub mod tenants;
 pub mod webhooks;
 pub mod workers;

@@ -1,6 +1,8 @@
 //! `account`: whose data is mirrored.
 
 mod add;
+mod connect;
+mod disconnect;
 mod show;
 
 use clap::Subcommand;
@@ -14,7 +16,7 @@ use shared::{
     store::PgPool,
 };
 
-use self::{add::Add, show::facts};
+use self::{add::Add, connect::Connect, disconnect::Disconnect, show::facts};
 use super::{Access, channel::stopped, confirm::confirm, limit, print_switched, tenant::told};
 use crate::{
     exit::Exit,
@@ -25,12 +27,16 @@ use crate::{
 /// Whose data is mirrored
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "An account is named by its number, or by its address. The refresh token is read from stdin, from a
+    after_help = "An account is named by its number, or by its address. Its owner signs in by a link (`connect`), or
+you bring a refresh token (`add`). The refresh token is read from stdin, from a
 file, or typed without being shown; never given as an argument. Adding an account that is there already replaces its
 token, and jobs that waited for that go on. Google is asked once whether the token is good and whose it is: a token of
 another account is refused.
 
 Examples:
+  syncfleet account connect --tenant acme
+  syncfleet account connect --tenant acme --account ada@example.com --valid 2days
+  syncfleet account disconnect --account ada@example.com --delete-data
   syncfleet account add --tenant acme --email ada@example.com < token
   syncfleet account add --tenant acme --email ada@example.com --token-file token --wait
   syncfleet account show ada@example.com
@@ -46,6 +52,10 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Make a link by which somebody signs in with Google on a page
+    Connect(Box<Connect>),
+    /// Give an account's access back to Google, and forget its tokens
+    Disconnect(Box<Disconnect>),
     /// Add an account, or give one a new refresh token
     Add(Box<Add>),
     /// List accounts in the order of their numbers
@@ -97,6 +107,8 @@ enum Verb {
 pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
     let db = args.access.open().await?;
     match &args.verb {
+        Verb::Connect(wanted) => connect::connect(&args.access, &db, wanted, out).await?,
+        Verb::Disconnect(wanted) => disconnect::disconnect(&args.access, &db, wanted, out).await?,
         Verb::Add(new) => return add::add(&args.access, &db, new, out).await,
         Verb::Ls { tenant, after, limit } => {
             let filter = Filter { tenant: tenant.clone(), after: *after, limit: *limit };
@@ -138,23 +150,28 @@ async fn ls(db: &PgPool, filter: &Filter, out: Output) -> anyhow::Result<()> {
     let accounts = account::ls(&mut conn, filter).await?;
     let now = admin::now(&mut conn).await?;
     let columns = ["ID", "TENANT", "PROVIDER", "EMAIL", "CALENDARS", "JOBS", "PARKED", "GATE", "ADDED"];
-    out.list(&accounts, "no accounts; `syncfleet account add` adds one", &columns, |account| {
-        vec![
-            account.id.to_string(),
-            account.tenant.clone(),
-            if account.workspace {
-                format!("{} workspace", account.provider)
-            } else {
-                account.provider.clone()
-            },
-            account.email.clone(),
-            account.calendars.to_string(),
-            account.jobs.to_string(),
-            account.parked.to_string(),
-            gates(account),
-            when(Some(account.created_at), now),
-        ]
-    })?;
+    out.list(
+        &accounts,
+        "no accounts; `syncfleet account connect` makes a link to sign in by",
+        &columns,
+        |account| {
+            vec![
+                account.id.to_string(),
+                account.tenant.clone(),
+                if account.workspace {
+                    format!("{} workspace", account.provider)
+                } else {
+                    account.provider.clone()
+                },
+                account.email.clone(),
+                account.calendars.to_string(),
+                account.jobs.to_string(),
+                account.parked.to_string(),
+                gates(account),
+                when(Some(account.created_at), now),
+            ]
+        },
+    )?;
     super::more(accounts.len(), filter.limit, accounts.last().map(|account| account.id))
 }
 

@@ -121,7 +121,7 @@ async fn checks(settings: &Settings) -> Vec<Check> {
 fn public_url(public_url: &config::PublicUrl) -> Result<String, String> {
     match public_url.url() {
         Ok(Some(url)) => Ok(format!("the outside calls {url}")),
-        Ok(None) => Ok("not set: nothing is pushed, all is polled".to_owned()),
+        Ok(None) => Ok("not set: nobody can sign in on a page; nothing is pushed, all is polled".to_owned()),
         Err(invalid) => Err(invalid.why),
     }
 }
@@ -137,7 +137,7 @@ fn keys(keys: &config::Keys) -> Result<String, String> {
 
 fn google(google: &config::Google) -> Result<String, String> {
     match google.config() {
-        Ok(Some(_)) => Ok("complete".to_owned()),
+        Ok(Some(google)) => Ok(format!("complete; accounts sign in at {}", google.issuer)),
         Ok(None) => Ok("not set: Google accounts are not synced".to_owned()),
         Err(error) => Err(format!("{error:#}")),
     }

@@ -52,6 +52,7 @@ pub async fn start(
     google.client_id = Some(options.client_id.clone());
     google.client_secret = Some(options.client_secret.clone().into());
     google.token_url = fake.token_url();
+    google.issuer = fake.base_url();
     google.calendar_url = fake.calendar_url();
 
     // What listens on all addresses is there on loopback, too.

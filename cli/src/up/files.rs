@@ -56,10 +56,12 @@ impl Files {
             ("DATABASE_URL", Some(database_url.expose_secret().to_owned())),
             ("SYNCFLEET_KEYS_FILE", keys),
             ("REDIS_URL", redis),
+            ("SYNCFLEET_PUBLIC_URL", args.public_url.url()?.map(String::from)),
             ("SYNCFLEET_GOOGLE_CLIENT_ID", client.cloned()),
             ("SYNCFLEET_GOOGLE_CLIENT_SECRET", secret),
             ("SYNCFLEET_PUBLIC_URL", args.public_url.url()?.map(String::from)),
             ("SYNCFLEET_GOOGLE_TOKEN_URL", client.map(|_| google.token_url.clone())),
+            ("SYNCFLEET_GOOGLE_ISSUER", client.map(|_| google.issuer.clone())),
             ("SYNCFLEET_GOOGLE_CALENDAR_URL", client.map(|_| google.calendar_url.clone())),
             ("SYNCFLEET_WEBHOOK_ALLOW", args.webhooks.text()),
         ];

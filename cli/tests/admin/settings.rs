@@ -75,6 +75,7 @@ async fn settings_are_shown_with_their_source_and_checked(db: PgPool) {
         ("SYNCFLEET_CHANGES_KEEP", json!("7days"), "default"),
         ("SYNCFLEET_WEBHOOK_ALLOW", json!(null), "unset"),
         ("SYNCFLEET_FEED_READERS", json!("20"), "default"),
+        ("SYNCFLEET_GOOGLE_ISSUER", json!("https://accounts.google.com"), "default"),
         ("SYNCFLEET_KEYS", json!(null), "unset"),
     ] {
         let setting = setting(&report, name);

@@ -16,9 +16,10 @@ use super::{
     connection::Connection,
     events,
     faults::{self, Api, FaultBody, FaultKind},
-    lock, oauth,
+    id_token, lock, oauth,
     query::Params,
     refusal::Refusal,
+    sign_in,
     stats::{Call, ListKind},
 };
 
@@ -28,12 +29,15 @@ type QueryPairs = Query<Vec<(String, String)>>;
 /// `POST /token`.
 pub(super) async fn token(State(shared): State<Shared>, caller: Caller, uri: Uri, body: Bytes) -> Response {
     let form = Params(form(&body));
-    let by_token = form.get("refresh_token").and_then(|token| {
-        let world = lock(&shared.world);
-        world.by_refresh_token.get(token).map(|index| world.accounts[*index].email.clone())
-    });
     let is_assertion = form.get("grant_type") == Some(assertion::GRANT);
-    let account = if is_assertion { assertion::user(&form) } else { by_token };
+    let account = if is_assertion {
+        assertion::user(&form)
+    } else {
+        let world = lock(&shared.world);
+        let of_code = || form.get("code").and_then(|code| world.codes.get(code)).map(|code| code.account);
+        let index = form.get("refresh_token").and_then(|token| world.by_token(token)).or_else(of_code);
+        index.map(|index| world.accounts[index].email.clone())
+    };
     let call = Call { api: Api::Token, path: uri.path().to_owned(), account, calendar: None, list: None };
     answer(&shared, &caller.0, call, |_| {
         let mut world = lock(&shared.world);
@@ -41,7 +45,7 @@ pub(super) async fn token(State(shared): State<Shared>, caller: Caller, uri: Uri
         let (account, answer) = if is_assertion {
             assertion::exchange(&mut world, &form, &shared.token_url(), lifetime)?
         } else {
-            oauth::refresh(&mut world, &form, lifetime)?
+            oauth::token(&mut world, &form, lifetime)?
         };
         shared.counters.refreshed(&world.accounts[account].email);
         Ok(answer)
@@ -49,8 +53,34 @@ pub(super) async fn token(State(shared): State<Shared>, caller: Caller, uri: Uri
     .await
 }
 
+/// `POST /revoke`.
+pub(super) async fn revoke(State(shared): State<Shared>, caller: Caller, uri: Uri, body: Bytes) -> Response {
+    let form = Params(form(&body));
+    let account = {
+        let world = lock(&shared.world);
+        let index = form.get("token").and_then(|token| world.by_token(token));
+        index.map(|index| world.accounts[index].email.clone())
+    };
+    let call = Call { api: Api::Revoke, path: uri.path().to_owned(), account, calendar: None, list: None };
+    answer(&shared, &caller.0, call, |_| sign_in::revoke(&mut lock(&shared.world), &form)).await
+}
+
+/// `GET /.well-known/openid-configuration`.
+pub(super) async fn discovery(State(shared): State<Shared>, caller: Caller, uri: Uri) -> Response {
+    let call =
+        Call { api: Api::Discovery, path: uri.path().to_owned(), account: None, calendar: None, list: None };
+    answer(&shared, &caller.0, call, |_| Ok(sign_in::discovery(&lock(&shared.world).issuer))).await
+}
+
+/// `GET /oauth2/v3/certs`.
+pub(super) async fn certs(State(shared): State<Shared>, caller: Caller, uri: Uri) -> Response {
+    let call =
+        Call { api: Api::Certs, path: uri.path().to_owned(), account: None, calendar: None, list: None };
+    answer(&shared, &caller.0, call, |_| id_token::keys()).await
+}
+
 /// Reads an `application/x-www-form-urlencoded` body, which has the syntax of a query.
-fn form(body: &[u8]) -> Vec<(String, String)> {
+pub(super) fn form(body: &[u8]) -> Vec<(String, String)> {
     let uri = std::str::from_utf8(body).ok().and_then(|text| format!("/?{text}").parse().ok());
     uri.and_then(|uri| Query::try_from_uri(&uri).ok()).map(|Query(pairs)| pairs).unwrap_or_default()
 }
@@ -191,6 +221,14 @@ pub(super) async fn answer(
             }
             if let Ok(answer) = &mut result {
                 shared.faults.spoil(&call, answer);
+            }
+            if let (Ok(Value::Object(fields)), Some(FaultKind::NoRefreshToken)) = (&mut result, &fault) {
+                fields.remove("refresh_token");
+            }
+            if let (Ok(answer), Some(FaultKind::IdToken { wrong })) = (&mut result, &fault)
+                && let Err(refusal) = id_token::spoil(answer, *wrong)
+            {
+                result = Err(refusal);
             }
             let (status, body) = match result {
                 Ok(Value::Null) => (StatusCode::NO_CONTENT, Value::Null),

@@ -36,6 +36,14 @@ pub enum Operation {
         refresh_token: String,
         client: Option<String>,
     },
+    AddPerson {
+        email: String,
+    },
+    SetRedirectUris {
+        client: String,
+        uris: Vec<String>,
+    },
+    ExpireCodes {},
     AddCalendar {
         owner: String,
         id: Option<String>,
@@ -145,6 +153,12 @@ impl World {
             }
             Op::AddAccount { email, refresh_token, client } => {
                 nothing(self.add_account(&email, &refresh_token, client.as_deref())?)
+            }
+            Op::AddPerson { email } => nothing(self.add_person(&email)?),
+            Op::SetRedirectUris { client, uris } => nothing(self.set_redirect_uris(&client, &uris)?),
+            Op::ExpireCodes {} => {
+                self.expire_codes();
+                json!({})
             }
             Op::AddCalendar { owner, id: wanted, summary } => {
                 id(self.add_calendar(&owner, wanted.as_deref(), &summary)?)

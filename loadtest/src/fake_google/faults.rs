@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{lock, refusal::Refusal, stats::Call};
+use super::{id_token::Wrong, lock, refusal::Refusal, stats::Call};
 
 /// The parts of Google that are played here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,6 +25,12 @@ pub enum Api {
     Watch,
     /// `channels.stop`.
     StopChannel,
+    /// `POST /revoke`.
+    Revoke,
+    /// The discovery document.
+    Discovery,
+    /// The keys of ID tokens.
+    Certs,
 }
 
 /// The body that goes with a faulty status.
@@ -62,6 +68,13 @@ pub enum FaultKind {
     },
     /// `invalid_grant` from the token endpoint; the grant itself stays good. Elsewhere 401.
     InvalidGrant,
+    /// The token endpoint gives an ID token that is not good.
+    IdToken {
+        /// What is wrong with it.
+        wrong: Wrong,
+    },
+    /// The token endpoint gives no refresh token, whatever was asked for.
+    NoRefreshToken,
     /// The connection ends in the middle of the answer's body.
     Truncated,
     /// A list gets one more item, which has no usable id and an impossible date. Lists without items stay whole.

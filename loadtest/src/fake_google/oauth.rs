@@ -4,33 +4,36 @@
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode, header};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::{
-    faults::Api,
-    query::Params,
-    refusal::Refusal,
-    world::{World, subject},
-};
+use super::{faults::Api, id_token, query::Params, refusal::Refusal, sign_in, world::World};
 
-/// Answers a `grant_type=refresh_token` request: the account's index and the response.
-pub(super) fn refresh(
-    world: &mut World,
-    form: &Params,
-    lifetime: Duration,
-) -> Result<(usize, Value), Refusal> {
+/// Answers a request to the token endpoint: the account's index and the response.
+pub(super) fn token(world: &mut World, form: &Params, lifetime: Duration) -> Result<(usize, Value), Refusal> {
     let bad = |error: &str, text: &str| Refusal::oauth(StatusCode::BAD_REQUEST, error, text);
+    client(world, form)?;
+    match form.get("grant_type") {
+        Some("refresh_token") => refresh(world, form, lifetime),
+        Some("authorization_code") => sign_in::exchange(world, form, lifetime),
+        Some(_) => Err(bad("unsupported_grant_type", "Invalid grant_type.")),
+        None => Err(bad("invalid_request", "Required parameter is missing: grant_type")),
+    }
+}
+
+/// The OAuth client of a request, if it knows its secret.
+pub(super) fn client<'a>(world: &World, form: &'a Params) -> Result<&'a str, Refusal> {
     let client = form.get("client_id").unwrap_or_default();
     if world.clients.get(client).is_none_or(|secret| form.get("client_secret") != Some(secret)) {
         let text = "The OAuth client was not found or its secret is wrong.";
         return Err(Refusal::oauth(StatusCode::UNAUTHORIZED, "invalid_client", text));
     }
-    match form.get("grant_type") {
-        Some("refresh_token") => {}
-        Some(_) => return Err(bad("unsupported_grant_type", "Invalid grant_type.")),
-        None => return Err(bad("invalid_request", "Required parameter is missing: grant_type")),
-    }
+    Ok(client)
+}
+
+/// Answers a `grant_type=refresh_token` request: the account's index and the response.
+fn refresh(world: &mut World, form: &Params, lifetime: Duration) -> Result<(usize, Value), Refusal> {
+    let bad = |error: &str, text: &str| Refusal::oauth(StatusCode::BAD_REQUEST, error, text);
+    let client = client(world, form)?;
     let Some(token) = form.get("refresh_token") else {
         return Err(bad("invalid_request", "Missing required parameter: refresh_token"));
     };
@@ -50,7 +53,8 @@ pub(super) fn refresh(
         "token_type": "Bearer",
     });
     if consent.has("openid") {
-        answer["id_token"] = json!(id_token(world, account));
+        let claims = id_token::claims(world, account, None);
+        answer["id_token"] = json!(id_token::signed(&claims)?);
     }
     if consent.rotates {
         answer["refresh_token"] = json!(world.rotate(account, token));
@@ -61,25 +65,6 @@ pub(super) fn refresh(
     Ok((account, answer))
 }
 
-/// An unsigned ID token: who takes it from the token endpoint itself need not look at the signature.
-fn id_token(world: &World, account: usize) -> String {
-    let account_of = &world.accounts[account];
-    let now = world.now().timestamp();
-    let mut claims = json!({
-        "iss": "https://accounts.google.com",
-        "aud": account_of.client,
-        "sub": subject(account),
-        "iat": now,
-        "exp": now + 3600,
-    });
-    if account_of.consent.has("email") {
-        claims["email"] = json!(account_of.email);
-        claims["email_verified"] = json!(true);
-    }
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}.{}", part(&json!({"alg": "RS256", "typ": "JWT"})), part(&claims), "bm90LXNpZ25lZA")
-}
-
 /// Refuses a call that the account has not granted.
 pub(super) fn permit(world: &World, account: usize, api: Api) -> Result<(), Refusal> {
     let names: &[&str] = match api {
@@ -87,7 +72,7 @@ pub(super) fn permit(world: &World, account: usize, api: Api) -> Result<(), Refu
             &["calendar.calendarlist.readonly", "calendar.calendarlist"]
         }
         Api::Events => &["calendar.events.readonly", "calendar.events"],
-        Api::Token | Api::Watch | Api::StopChannel => return Ok(()),
+        Api::Token | Api::Watch | Api::StopChannel | Api::Revoke | Api::Discovery | Api::Certs => return Ok(()),
     };
     let mut enough = names.iter().chain(&["calendar.readonly", "calendar"]);
     let consent = &world.accounts[account].consent;

@@ -4,6 +4,7 @@ mod delegation;
 mod events;
 mod grants;
 mod lists;
+mod sign_ins;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -17,7 +18,10 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::sync::Notify;
 
 pub use self::grants::Consent;
-pub(super) use self::grants::subject;
+pub(super) use self::{
+    grants::subject,
+    sign_ins::{Code, Request},
+};
 use super::calendar::{Calendar, Role, Stamp};
 
 /// How many access tokens an account may have at once; older ones stop working.
@@ -28,6 +32,12 @@ const TOKENS_PER_ACCOUNT: usize = 50;
 pub struct World {
     /// Client secret by client id.
     pub(super) clients: HashMap<String, String>,
+    /// Where a client may have codes sent to, by client id.
+    pub(super) redirect_uris: HashMap<String, Vec<String>>,
+    /// Codes that were handed out.
+    pub(super) codes: HashMap<String, Code>,
+    /// As which ID tokens are signed.
+    pub(super) issuer: String,
     pub(super) accounts: Vec<Account>,
     pub(super) by_email: HashMap<String, usize>,
     pub(super) by_refresh_token: HashMap<String, usize>,
@@ -87,6 +97,9 @@ impl World {
     pub(super) fn new(seed: u64, start: DateTime<Utc>, client_id: &str, client_secret: &str) -> Self {
         Self {
             clients: HashMap::from([(client_id.to_owned(), client_secret.to_owned())]),
+            redirect_uris: HashMap::new(),
+            codes: HashMap::new(),
+            issuer: String::new(),
             accounts: Vec::new(),
             by_email: HashMap::new(),
             by_refresh_token: HashMap::new(),
@@ -151,20 +164,35 @@ impl World {
         ensure!(self.clients.contains_key(&client), "no client {client}: add it first");
         ensure!(!self.by_email.contains_key(email), "account {email} exists already");
         ensure!(!self.by_refresh_token.contains_key(refresh_token), "the refresh token of {email} is in use");
-        self.by_email.insert(email.to_owned(), self.accounts.len());
-        self.by_refresh_token.insert(refresh_token.to_owned(), self.accounts.len());
+        let index = self.put_account(email, client);
+        self.by_refresh_token.insert(refresh_token.to_owned(), index);
+        self.accounts[index].refresh_tokens.push_back(refresh_token.to_owned());
+        self.accounts[index].consent = Consent::default();
+        Ok(())
+    }
+
+    /// An account that has granted nothing yet.
+    fn put_account(&mut self, email: &str, client: String) -> usize {
+        let index = self.accounts.len();
+        self.by_email.insert(email.to_owned(), index);
         self.accounts.push(Account {
             email: email.to_owned(),
             client,
-            refresh_tokens: VecDeque::from([refresh_token.to_owned()]),
-            consent: Consent::default(),
+            refresh_tokens: VecDeque::new(),
+            consent: Consent::to(&[]),
             revoked: false,
             tokens: VecDeque::new(),
             list: BTreeMap::new(),
             version: 0,
             epoch: 0,
         });
-        Ok(())
+        index
+    }
+
+    /// The account that a refresh or access token belongs to.
+    pub(super) fn by_token(&self, token: &str) -> Option<usize> {
+        let access = || self.access.get(token).map(|access| access.account);
+        self.by_refresh_token.get(token).copied().or_else(access)
     }
 
     /// Takes back an account's grant: its refresh token and all its access tokens stop working.

@@ -109,6 +109,7 @@ impl Google {
             ("SYNCFLEET_GOOGLE_CLIENT_ID", options.client_id),
             ("SYNCFLEET_GOOGLE_CLIENT_SECRET", options.client_secret),
             ("SYNCFLEET_GOOGLE_TOKEN_URL", format!("{}/token", self.url)),
+            ("SYNCFLEET_GOOGLE_ISSUER", self.url.clone()),
             ("SYNCFLEET_GOOGLE_CALENDAR_URL", format!("{}/calendar/v3/", self.url)),
             ("SYNCFLEET_GOOGLE_CALENDAR_PER_MINUTE", most.to_owned()),
             ("SYNCFLEET_GOOGLE_CALENDAR_PER_USER_PER_MINUTE", most.to_owned()),

@@ -13,3 +13,4 @@ mod oauth;
 mod push;
 mod scenario;
 mod series;
+mod sign_in;

@@ -3,6 +3,7 @@
 
 mod feed;
 mod google;
+mod oauth2;
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub fn serve(listener: TcpListener, ingress: Ingress, tasks: &Tasks) {
         tracing::info!("SYNCFLEET_PUBLIC_URL is not set: nothing is pushed to this fleet, all is polled");
     }
     let (feed, webhooks) = (feed::routes(&ingress, tasks), google::routes(&ingress, tasks));
-    let health = Router::new().route("/healthz", get(async || "ok\n")).with_state(ingress);
-    let routes = health.merge(feed).merge(webhooks);
+    let pages = Router::new().route("/healthz", get(async || "ok\n")).merge(oauth2::routes()).with_state(ingress);
+    let routes = pages.merge(feed).merge(webhooks);
     super::serve(listener, routes, tasks, "public");
 }

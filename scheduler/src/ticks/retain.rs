@@ -1,8 +1,9 @@
-//! Keeps the partitions of the history and the change feed ready and drops the old ones; forgets budgets that are not in use.
+//! Keeps the partitions of the history and the change feed ready and drops the old ones; forgets budgets that are not in use, and
+//! links and sign-ins whose time is over.
 
 use std::time::Duration;
 
-use shared::store::{changes, quotas, runs};
+use shared::store::{changes, quotas, runs, sign_in_links, sign_ins};
 use tokio_util::sync::CancellationToken;
 
 use super::{Pace, Scheduler};
@@ -21,6 +22,9 @@ async fn tick(scheduler: &Scheduler) -> anyhow::Result<Duration> {
     if !retained.dropped.is_empty() {
         tracing::info!(partitions = retained.dropped.join(", "), "dropped old changes");
     }
-    quotas::forget_idle(&mut *scheduler.db.acquire().await?).await?;
+    let mut connection = scheduler.db.acquire().await?;
+    quotas::forget_idle(&mut connection).await?;
+    sign_ins::forget_old(&mut connection).await?;
+    sign_in_links::forget_old(&mut connection).await?;
     Ok(Duration::from_mins(10))
 }

@@ -1,8 +1,11 @@
 //! `account`: whose data is mirrored.
 
 pub(in crate::admin) mod add;
+mod connect;
+mod disconnect;
 mod find;
 mod first_sync;
+pub mod sign_in;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -11,6 +14,8 @@ use sqlx::{PgConnection, PgPool};
 
 pub use self::{
     add::{Added, New, add, is_address, may_add},
+    connect::{Connect, Link, connect},
+    disconnect::{DisconnectError, Disconnected, disconnect},
     find::AccountRef,
     first_sync::{FirstSync, first_sync, under_way},
 };
@@ -215,6 +220,7 @@ pub async fn rm(
     let held = remove::retried(async || {
         let mut tx = db.begin().await?;
         remove::unhurried(&mut tx).await?;
+        accounts::lock(&mut tx, id).await?;
         let account = get(&mut tx, id).await?;
         let held = holdings(&mut tx, id).await?;
         remove::leases(&mut tx, None, Some(id)).await?;

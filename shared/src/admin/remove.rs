@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How often a removal is tried that meets a worker's commit in a deadlock.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 
 /// How long ending push channels may take before the rows go.
 const FAREWELL: Duration = Duration::from_secs(20);
@@ -39,14 +39,15 @@ pub(super) async fn retried<T>(
     let mut attempt = 1;
     loop {
         match once().await {
-            Err(AdminError::Database(sqlx::Error::Database(error)))
-                if attempt < ATTEMPTS && error.code().as_deref() == Some("40P01") =>
-            {
-                attempt += 1;
-            }
+            Err(error) if attempt < ATTEMPTS && is_deadlock(&error) => attempt += 1,
             result => return result,
         }
     }
+}
+
+/// Whether the transaction was chosen to end a deadlock.
+pub(super) fn is_deadlock(error: &AdminError) -> bool {
+    matches!(error, AdminError::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40P01"))
 }
 
 /// Lets the transaction take its time: a tenant may have a million jobs.

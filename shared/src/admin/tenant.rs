@@ -9,7 +9,7 @@ use super::{Actor, AdminError, Switched, gate};
 use crate::{
     google::{Google, channels::Stopped},
     job::TenantId,
-    store::{audit, gates},
+    store::{audit, gates, tenants},
 };
 
 /// A tenant and how much is its.
@@ -180,6 +180,7 @@ pub async fn rm(
         let mut tx = db.begin().await?;
         super::remove::unhurried(&mut tx).await?;
         let id = find(&mut tx, name).await?;
+        tenants::lock(&mut tx, id).await?;
         let held = count(&mut tx, id).await?;
         super::remove::leases(&mut tx, Some(id), None).await?;
         super::remove::strays(&mut tx, Some(id), None).await?;

@@ -10,6 +10,7 @@ const CLIENT_ID: &str = "SYNCFLEET_GOOGLE_CLIENT_ID";
 const CLIENT_SECRET: &str = "SYNCFLEET_GOOGLE_CLIENT_SECRET";
 const TOKEN_URL: &str = "SYNCFLEET_GOOGLE_TOKEN_URL";
 const CALENDAR_URL: &str = "SYNCFLEET_GOOGLE_CALENDAR_URL";
+const ISSUER: &str = "SYNCFLEET_GOOGLE_ISSUER";
 
 /// The OAuth client and the addresses.
 #[derive(Debug, Clone, Args)]
@@ -41,6 +42,15 @@ pub struct Google {
         default_value = "https://oauth2.googleapis.com/token"
     )]
     pub token_url: String,
+    /// Who signs accounts in; below it the discovery document says where that is done, and where access is revoked
+    #[arg(
+        id = "google_issuer",
+        long = "google-issuer",
+        env = ISSUER,
+        value_name = "URL",
+        default_value = "https://accounts.google.com"
+    )]
+    pub issuer: String,
     /// The root of the Calendar API
     #[arg(
         id = "google_calendar_url",
@@ -117,6 +127,8 @@ pub struct GoogleConfig {
     pub client_secret: SecretString,
     /// The token endpoint.
     pub token_url: Url,
+    /// Who signs accounts in, as it calls itself in ID tokens; without a slash at its end.
+    pub issuer: String,
     /// The root of the Calendar API; ends with a slash.
     pub calendar_url: Url,
     /// What Google allows of the Calendar API.
@@ -138,6 +150,8 @@ impl Google {
     /// Checks the configuration; none if no OAuth client is configured.
     pub fn config(&self) -> Result<Option<GoogleConfig>, Invalid> {
         let token_url = address(TOKEN_URL, &self.token_url)?;
+        let issuer = self.issuer.trim().trim_end_matches('/').to_owned();
+        address(ISSUER, &issuer)?;
         let mut calendar_url = address(CALENDAR_URL, &self.calendar_url)?;
         if !calendar_url.path().ends_with('/') {
             calendar_url.set_path(&format!("{}/", calendar_url.path()));
@@ -155,7 +169,7 @@ impl Google {
         };
         let client_secret = client_secret.into();
         let calendar_limits = self.calendar_limits();
-        Ok(Some(GoogleConfig { client_id, client_secret, token_url, calendar_url, calendar_limits }))
+        Ok(Some(GoogleConfig { client_id, client_secret, token_url, issuer, calendar_url, calendar_limits }))
     }
 
     /// What Google allows of the Calendar API.
@@ -174,11 +188,16 @@ impl Google {
     }
 }
 
+/// Whether what is sent there travels encrypted, or does not leave the machine.
+pub(crate) fn keeps_secrets(url: &Url) -> bool {
+    url.scheme() == "https" || url.scheme() == "http" && local(url)
+}
+
 /// Tokens go to these addresses, so they travel encrypted or do not leave the machine.
 fn address(name: &'static str, text: &str) -> Result<Url, Invalid> {
     let url: Url =
         text.parse().map_err(|error| Invalid::new(name, format_args!("{text:?} is not a URL: {error}")))?;
-    if url.scheme() != "https" && !(url.scheme() == "http" && local(&url)) {
+    if !keeps_secrets(&url) {
         let why = "is not allowed: https, or http to a loopback address";
         return Err(Invalid::new(name, format_args!("{text:?} {why}")));
     }
@@ -197,6 +216,7 @@ mod tests {
             client_id: Some("id".to_owned()),
             client_secret: Some("secret".into()),
             token_url: "http://127.0.0.1:1/token".to_owned(),
+            issuer: "http://127.0.0.1:1/".to_owned(),
             calendar_url: "https://www.googleapis.com/calendar/v3".to_owned(),
             calendar_per_minute: 10_000,
             calendar_per_user_per_minute: 600,
@@ -243,6 +263,7 @@ mod tests {
     fn a_missing_slash_is_added() {
         let config = args().config().unwrap().unwrap();
         assert_eq!(config.calendar_url.as_str(), "https://www.googleapis.com/calendar/v3/");
+        assert_eq!(config.issuer, "http://127.0.0.1:1", "an issuer has none");
     }
 
     #[test]
@@ -259,6 +280,10 @@ mod tests {
             let args = Google { token_url: bad.to_owned(), ..args() };
             let error = args.config().unwrap_err().to_string();
             assert!(error.starts_with("SYNCFLEET_GOOGLE_TOKEN_URL: "), "{bad}: {error}");
+            let other =
+                Google { issuer: bad.to_owned(), token_url: "http://127.0.0.1:1/".to_owned(), ..args };
+            let error = other.config().unwrap_err().to_string();
+            assert!(error.starts_with("SYNCFLEET_GOOGLE_ISSUER: "), "{bad}: {error}");
         }
     }
 }

@@ -9,7 +9,7 @@ const PUBLIC_URL: &str = "SYNCFLEET_PUBLIC_URL";
 /// The public address.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PublicUrl {
-    /// Where the outside reaches the public listener, as https://sync.example.com; without it nothing is pushed, all is polled
+    /// Where the outside reaches the public listener, as https://sync.example.com; without it nobody signs in on a page, and all is polled
     #[arg(long = "public-url", env = PUBLIC_URL, value_name = "URL", help_heading = "Settings")]
     pub public_url: Option<String>,
 }
@@ -35,6 +35,11 @@ impl PublicUrl {
             url.set_path(&format!("{}/", url.path()));
         }
         Ok(Some(url))
+    }
+
+    /// The address, for those who cannot do without. `why` says what for.
+    pub fn required(&self, why: &str) -> Result<Url, Invalid> {
+        self.url()?.ok_or_else(|| Invalid::new(PUBLIC_URL, format_args!("not set: {why}")))
     }
 }
 

@@ -21,6 +21,7 @@
 mod check;
 mod delegation;
 mod error;
+pub(super) mod exchange;
 mod id_token;
 mod refresh;
 
@@ -33,7 +34,7 @@ use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgPool, types::Uuid};
 
-pub(super) use self::refresh::failed as count_failure;
+pub(super) use self::refresh::{broken, failed as count_failure};
 use self::refresh::{Answer, Grant};
 pub use self::{
     check::{CheckError, Checked},

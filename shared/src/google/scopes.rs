@@ -43,6 +43,12 @@ pub fn missing(granted: &[String]) -> impl Iterator<Item = &'static Need> {
     NEEDS.iter().filter(|need| !need.scopes.iter().any(|scope| granted.iter().any(|had| had == scope)))
 }
 
+/// What a sign-in asks for: the narrowest scope of each need, once.
+pub fn requested() -> impl Iterator<Item = &'static str> {
+    let first = |place: usize| NEEDS[place].scopes[0];
+    (0..NEEDS.len()).filter(move |&place| (0..place).all(|before| first(before) != first(place))).map(first)
+}
+
 /// What to do about a method that was refused for want of a scope.
 pub(super) fn advice(method: &str) -> String {
     NEEDS.iter().find(|need| need.method == method).map_or_else(String::new, |need| {
@@ -68,6 +74,15 @@ mod tests {
         let events = "https://www.googleapis.com/auth/calendar.events.readonly";
         assert_eq!(what(&["openid", events]), ["the list of calendars"]);
         assert_eq!(what(&["openid"]), ["the list of calendars", "the events of calendars"]);
+    }
+
+    #[test]
+    fn a_sign_in_asks_for_enough_and_for_nothing_twice() {
+        let asked: Vec<_> = requested().collect();
+        assert_eq!(what(&asked), [""; 0]);
+        let different: std::collections::BTreeSet<_> = asked.iter().collect();
+        assert_eq!(different.len(), asked.len());
+        assert!(asked.iter().all(|scope| scope.ends_with(".readonly")), "{asked:?}");
     }
 
     #[test]

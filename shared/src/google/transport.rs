@@ -33,7 +33,8 @@ pub(super) fn tls(config: &GoogleConfig) -> anyhow::Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .context("no TLS version is left to speak")?;
-    let encrypted = [&config.token_url, &config.calendar_url].iter().any(|url| url.scheme() == "https");
+    let encrypted = config.issuer.starts_with("https:")
+        || [&config.token_url, &config.calendar_url].iter().any(|url| url.scheme() == "https");
     let builder = if encrypted {
         builder
             .with_native_roots()

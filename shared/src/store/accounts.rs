@@ -227,3 +227,42 @@ pub async fn remove(conn: &mut PgConnection, id: AccountId) -> Result<bool, sqlx
     .await
     .map(|done| done.rows_affected() > 0)
 }
+
+/// Keeps an account from being removed until the transaction ends. False: it is gone.
+pub async fn keep(conn: &mut PgConnection, id: AccountId) -> Result<bool, sqlx::Error> {
+    sqlx::query!("-- accounts::keep\nselect id from accounts where id = $1 for key share", id)
+        .fetch_optional(conn)
+        .await
+        .map(|row| row.is_some())
+}
+
+/// Waits for those who keep the account, and has those wait who want to.
+pub async fn lock(conn: &mut PgConnection, id: AccountId) -> Result<(), sqlx::Error> {
+    sqlx::query!("-- accounts::lock\nselect id from accounts where id = $1 for update", id)
+        .fetch_optional(conn)
+        .await
+        .map(drop)
+}
+
+/// Removes all that hangs on the account: what is mirrored, jobs, links. The account stays, as if it had just been added.
+pub async fn empty(conn: &mut PgConnection, account: &AccountRow) -> Result<(), sqlx::Error> {
+    // Whatever refers to an account does so with `on delete cascade`.
+    sqlx::query!("-- accounts::empty (1)\ndelete from accounts where id = $1", account.id)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!(
+        "-- accounts::empty (2)
+        insert into accounts (id, tenant_id, provider, subject, email, created_at)
+        overriding system value
+        values ($1, $2, $3, $4, $5, $6)",
+        account.id,
+        account.tenant,
+        account.provider,
+        account.subject,
+        account.email,
+        account.created_at,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}

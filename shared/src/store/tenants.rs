@@ -17,3 +17,19 @@ pub async fn ensure(conn: &mut PgConnection, name: &str) -> Result<TenantId, sql
     .fetch_one(conn)
     .await
 }
+
+/// Keeps a tenant from being removed until the transaction ends. False: it is gone.
+pub async fn keep(conn: &mut PgConnection, id: TenantId) -> Result<bool, sqlx::Error> {
+    sqlx::query!("-- tenants::keep\nselect id from tenants where id = $1 for key share", id)
+        .fetch_optional(conn)
+        .await
+        .map(|row| row.is_some())
+}
+
+/// Waits for those who keep the tenant, and has those wait who want to.
+pub async fn lock(conn: &mut PgConnection, id: TenantId) -> Result<(), sqlx::Error> {
+    sqlx::query!("-- tenants::lock\nselect id from tenants where id = $1 for update", id)
+        .fetch_optional(conn)
+        .await
+        .map(drop)
+}

@@ -177,8 +177,13 @@ async fn a_sign_in_during_a_refresh_is_what_stays(db: PgPool) -> anyhow::Result<
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
         let token = "refresh-anna-2".into();
-        let new =
-            New { tenant: "acme", provider: "google", email: ANNA, refresh_token: &token, checked: None };
+        let new = New {
+            tenant: "acme",
+            provider: "google",
+            email: ANNA,
+            refresh_token: Some(&token),
+            checked: None,
+        };
         Ok(account::add(&rig.db, &Actor::new("test"), &rig.keys, &policies(), &new).await?)
     };
     let (stepped, added): (_, anyhow::Result<_>) = tokio::join!(rig.step(job), refreshing);

@@ -246,6 +246,7 @@ pub fn config(fake: &FakeGoogle) -> anyhow::Result<GoogleConfig> {
         client_id: fake.options().client_id.clone(),
         client_secret: fake.options().client_secret.clone().into(),
         token_url: fake.token_url().parse()?,
+        issuer: fake.base_url(),
         calendar_url: fake.calendar_url().parse()?,
         calendar_limits: PLENTY,
     })

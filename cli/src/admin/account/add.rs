@@ -67,7 +67,7 @@ pub async fn add(access: &Access, db: &PgPool, add: &Add, out: Output) -> anyhow
         tenant: &add.tenant,
         provider: &add.provider,
         email: add.email.trim(),
-        refresh_token: &refresh_token,
+        refresh_token: Some(&refresh_token),
         checked: None,
     };
     account::may_add(&mut *db.acquire().await?, &new).await?;

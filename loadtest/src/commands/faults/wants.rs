@@ -32,6 +32,7 @@ pub fn settings(google: &FakeGoogle) -> Vec<(String, String)> {
         ("SYNCFLEET_GOOGLE_CLIENT_ID", options.client_id.clone()),
         ("SYNCFLEET_GOOGLE_CLIENT_SECRET", options.client_secret.clone()),
         ("SYNCFLEET_GOOGLE_TOKEN_URL", google.token_url()),
+        ("SYNCFLEET_GOOGLE_ISSUER", google.base_url()),
         ("SYNCFLEET_GOOGLE_CALENDAR_URL", google.calendar_url()),
     ]
     .map(|(name, value)| (name.to_owned(), value))

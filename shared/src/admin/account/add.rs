@@ -12,12 +12,13 @@ use crate::{
     job::{AccountId, JobId, Lane, Policy, TenantId},
     secrets::{KeyRing, Owner},
     store::{
-        accounts::{self, NewAccount},
+        accounts::{self, AccountRow, NewAccount},
         audit,
         gates::{self, Reason},
         job_state::{self, Wanted},
         jobs::{self, NewJob},
         secrets::{self, SecretError},
+        tenants,
     },
 };
 
@@ -30,9 +31,9 @@ pub struct New<'a> {
     pub provider: &'a str,
     /// Its address.
     pub email: &'a str,
-    /// What the provider gave for lasting access.
-    pub refresh_token: &'a SecretString,
-    /// What the provider says of that token; none: it was not asked.
+    /// What the provider gave for lasting access; none: what came with `checked`, or else the one that is stored stays.
+    pub refresh_token: Option<&'a SecretString>,
+    /// What the provider says of the grant; none: it was not asked.
     pub checked: Option<&'a Checked>,
 }
 
@@ -63,84 +64,118 @@ pub async fn add(
 ) -> Result<Added, AdminError> {
     check(new)?;
     let mut tx = db.begin().await?;
-    let tenant = tenant::find(&mut tx, new.tenant).await?;
+    let added = put(&mut tx, actor, keys, policies, new).await?;
+    tx.commit().await?;
+    Ok(added)
+}
+
+/// The same within a transaction. Whoever removes the tenant or the account at the same time waits for it, or comes first.
+pub(super) async fn put(
+    conn: &mut PgConnection,
+    actor: &Actor,
+    keys: &KeyRing,
+    policies: &[Policy],
+    new: &New<'_>,
+) -> Result<Added, AdminError> {
+    let tenant = tenant::find(&mut *conn, new.tenant).await?;
+    if !tenants::keep(&mut *conn, tenant).await? {
+        return Err(AdminError::not_found("tenant", new.tenant, ""));
+    }
+    let there = accounts::find(&mut *conn, Some(tenant), new.email).await?;
+    let there = there.into_iter().find(|account| account.provider == new.provider);
     if let Some(checked) = new.checked {
-        same_address(new, checked)?;
-        same_subject(&mut tx, tenant, new, checked).await?;
+        same_address(new, checked, there.as_ref())?;
+        same_subject(&mut *conn, tenant, new, checked, there.as_ref()).await?;
     }
     let row = NewAccount { tenant, provider: new.provider, subject: None, email: new.email };
-    let (id, is_new) = match accounts::insert(&mut tx, &row).await? {
+    let (id, is_new) = match accounts::insert(&mut *conn, &row).await? {
         Some(id) => (id, true),
-        None => (existing(&mut tx, tenant, new).await?, false),
+        None => (existing(&mut *conn, tenant, new).await?, false),
     };
-    store(&mut tx, keys, id, new).await?;
-    let mut touched = make_jobs(&mut tx, policies, new.provider, tenant, id).await?;
-    touched.extend(signed_in(&mut tx, id).await?);
+    if !accounts::keep(&mut *conn, id).await? {
+        return Err(AdminError::not_found("account", new.email, ""));
+    }
+    store(&mut *conn, keys, id, new).await?;
+    let mut touched = make_jobs(&mut *conn, policies, new.provider, tenant, id).await?;
+    touched.extend(signed_in(&mut *conn, id).await?);
     let action = if is_new { "account.add" } else { "account.sign_in" };
     let target = format!("{}/{}", new.tenant, new.email);
     let detail = json!({ "id": id, "provider": new.provider, "checked": new.checked.is_some() });
-    audit::write(&mut tx, actor.as_str(), action, &target, &detail).await?;
-    let bell = bell_of(&mut tx, tenant, &touched).await?;
-    let account = get(&mut tx, id).await?;
-    tx.commit().await?;
+    audit::write(&mut *conn, actor.as_str(), action, &target, &detail).await?;
+    let bell = bell_of(&mut *conn, tenant, &touched).await?;
+    let account = get(conn, id).await?;
     Ok(Added { account, new: is_new, checked: new.checked.is_some(), bell })
 }
 
-/// Refuses a token whose owner has another address.
-fn same_address(new: &New<'_>, checked: &Checked) -> Result<(), AdminError> {
+/// Refuses a grant whose owner has another address. Where the account's subject is known, that tells, not the address: people
+/// may change theirs.
+fn same_address(new: &New<'_>, checked: &Checked, there: Option<&AccountRow>) -> Result<(), AdminError> {
+    let known = there.and_then(|account| account.subject.as_ref());
     match &checked.email {
-        Some(email) if !email.eq_ignore_ascii_case(new.email) => Err(AdminError::Refused(format!(
-            "the refresh token belongs to {email}, not to {}: nothing was stored",
-            new.email
-        ))),
+        Some(email) if !email.eq_ignore_ascii_case(new.email) => {
+            if known.is_some() && known == checked.subject.as_ref() {
+                return Ok(());
+            }
+            let why = format!("the refresh token belongs to {email}, not to {}", new.email);
+            Err(other_account(new, checked, why))
+        }
         _ => Ok(()),
     }
 }
 
-/// Refuses a token of another subject than the account's, and a subject that another account of the tenant has.
+fn other_account(new: &New<'_>, checked: &Checked, why: String) -> AdminError {
+    let came = checked.email.clone().unwrap_or_else(|| new.email.to_owned());
+    AdminError::OtherAccount { why, expected: new.email.to_owned(), came }
+}
+
+/// Refuses a grant of another subject than the account's, and a subject that another account of the tenant has.
 async fn same_subject(
     conn: &mut PgConnection,
     tenant: TenantId,
     new: &New<'_>,
     checked: &Checked,
+    there: Option<&AccountRow>,
 ) -> Result<(), AdminError> {
     let Some(subject) = checked.subject.as_deref() else { return Ok(()) };
-    let refused = |text: String| Err(AdminError::Refused(format!("{text}: nothing was stored")));
-    let there = accounts::find(&mut *conn, Some(tenant), new.email).await?;
-    let there = there.into_iter().find(|account| account.provider == new.provider);
-    if let Some(known) = there.as_ref().and_then(|account| account.subject.as_deref())
+    if let Some(known) = there.and_then(|account| account.subject.as_deref())
         && known != subject
     {
-        return refused(format!(
+        let why = format!(
             "the refresh token belongs to another Google account (subject {subject}) than {} (subject {known})",
             new.email
-        ));
+        );
+        return Err(other_account(new, checked, why));
     }
     match accounts::of_subject(conn, tenant, new.provider, subject).await? {
-        Some(other) if there.is_none_or(|account| account.id != other.id) => refused(format!(
-            "the refresh token belongs to the Google account that is here as account {}, {}",
-            other.id, other.email
-        )),
+        Some(other) if there.is_none_or(|account| account.id != other.id) => {
+            let why = format!(
+                "the refresh token belongs to the Google account that is here as account {}, {}",
+                other.id, other.email
+            );
+            Err(other_account(new, checked, why))
+        }
         _ => Ok(()),
     }
 }
 
-/// Seals the token, and what else came with it. What is left of an older grant goes.
+/// Seals the tokens that came. With a new refresh token, what is left of an older grant goes.
 async fn store(
     conn: &mut PgConnection,
     keys: &KeyRing,
     id: AccountId,
     new: &New<'_>,
 ) -> Result<(), AdminError> {
-    secrets::remove(&mut *conn, "account", id).await?;
-    accounts::end_delegation(&mut *conn, id).await?;
     let checked = new.checked;
-    let refresh_token =
-        checked.and_then(|checked| checked.refresh_token.as_ref()).unwrap_or(new.refresh_token);
+    let refresh_token = checked.and_then(|checked| checked.refresh_token.as_ref()).or(new.refresh_token);
     let lifetime = checked.and_then(|checked| checked.refresh_token_lifetime);
-    secrets::put(&mut *conn, keys, Owner::account(id, REFRESH_TOKEN), refresh_token, lifetime)
-        .await
-        .map_err(unsealed)?;
+    let owner = Owner::account(id, REFRESH_TOKEN);
+    if let Some(refresh_token) = refresh_token {
+        secrets::remove(&mut *conn, "account", id).await?;
+        accounts::end_delegation(&mut *conn, id).await?;
+        secrets::put(&mut *conn, keys, owner, refresh_token, lifetime).await.map_err(unsealed)?;
+    } else {
+        keep_refresh_token(&mut *conn, id).await?;
+    }
     if let Some(checked) = checked {
         let owner = Owner::account(id, ACCESS_TOKEN);
         secrets::put(&mut *conn, keys, owner, &checked.access_token, Some(checked.lifetime))
@@ -161,6 +196,18 @@ pub(in crate::admin) fn unsealed(error: SecretError) -> AdminError {
     }
 }
 
+/// Refuses to go on with the refresh token that is stored if there is none, or if it was refused.
+async fn keep_refresh_token(conn: &mut PgConnection, id: AccountId) -> Result<(), AdminError> {
+    let there = secrets::of_owner(&mut *conn, "account", id).await?;
+    let closed = gates::closed(conn, Some("account")).await?;
+    let refused =
+        closed.iter().any(|gate| gate.target == id.to_string() && gate.reason == Reason::SignIn.as_str());
+    if refused || !there.iter().any(|secret| secret.name == REFRESH_TOKEN) {
+        return Err(AdminError::NoRefreshToken);
+    }
+    Ok(())
+}
+
 /// Whether the account may be added as far as its words go, before the provider is asked.
 pub async fn may_add(conn: &mut PgConnection, new: &New<'_>) -> Result<(), AdminError> {
     check(new)?;
@@ -171,7 +218,8 @@ fn check(new: &New<'_>) -> Result<(), AdminError> {
     if !is_address(new.email) {
         return Err(AdminError::Refused(format!("{:?} is not an e-mail address", new.email)));
     }
-    let token = new.refresh_token.expose_secret();
+    let Some(token) = new.refresh_token else { return Ok(()) };
+    let token = token.expose_secret();
     if token.is_empty() || token.len() > 16_384 || !is_one_word(token) {
         return Err(AdminError::Refused(
             "that is not a refresh token: it is one word, without spaces or line breaks".to_owned(),

@@ -62,7 +62,15 @@ impl Google {
             Answer::Granted(grant) => grant,
             Answer::InvalidGrant(why) => return Err(CheckError::Refused(why)),
         };
-        let Grant { access_token, lifetime, refresh_token, refresh_token_lifetime, scopes, claims } = grant;
+        let Grant {
+            access_token,
+            lifetime,
+            refresh_token,
+            refresh_token_lifetime,
+            scopes,
+            claims,
+            id_token: _,
+        } = grant;
         let (subject, email) = claims.map_or((None, None), |claims| (Some(claims.sub), claims.email));
         let email = match email {
             Some(email) => Some(email),

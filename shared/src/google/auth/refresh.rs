@@ -32,6 +32,15 @@ pub(super) struct Grant {
     pub(super) scopes: Option<Vec<String>>,
     /// Whose it is; none: the grant does not have the scope `openid`.
     pub(super) claims: Option<Claims>,
+    /// The ID token that says so, not looked at any further.
+    pub(super) id_token: Option<SecretString>,
+}
+
+/// The endpoint did not grant or refuse a grant.
+pub(super) struct Trouble {
+    /// The word in metrics.
+    pub(super) reason: &'static str,
+    pub(super) error: AuthError,
 }
 
 #[derive(Deserialize)]
@@ -68,25 +77,29 @@ impl Refusal {
 
 /// Asks for an access token. The client's time limit holds.
 pub(super) async fn request(google: &Inner, refresh_token: &SecretString) -> Result<Answer, AuthError> {
-    let form = [
-        ("grant_type", "refresh_token"),
-        ("client_id", &google.config.client_id),
+    let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
+    ask(google, &form).await.map_err(|Trouble { reason, error }| {
+        failed(reason);
+        error
+    })
+}
+
+/// Asks the endpoint in the name of the OAuth client. The client's time limit holds.
+pub(super) async fn ask(google: &Inner, form: &[(&str, &str)]) -> Result<Answer, Trouble> {
+    let client = [
+        ("client_id", google.config.client_id.as_str()),
         ("client_secret", google.config.client_secret.expose_secret()),
-        ("refresh_token", refresh_token.expose_secret()),
     ];
+    let form = [form, &client].concat();
     let sent = google.oauth.post(google.config.token_url.clone()).form(&form).send().await;
     let response = sent.map_err(|error| unreachable_endpoint(&error))?;
     let status = response.status().as_u16();
     let body = response.bytes().await.map_err(|error| unreachable_endpoint(&error))?;
     if status == 200 {
         let granted: Granted = serde_json::from_slice(&body).map_err(|error| {
-            failed("unreadable");
             // Only where, not what: the text may hold a token.
-            AuthError::Endpoint(format!(
-                "its answer is no token (line {}, column {})",
-                error.line(),
-                error.column()
-            ))
+            let what = format!("its answer is no token (line {}, column {})", error.line(), error.column());
+            Trouble { reason: "unreadable", error: AuthError::Endpoint(what) }
         })?;
         let scopes = granted.scope.map(|scopes| scopes.split_ascii_whitespace().map(str::to_owned).collect());
         return Ok(Answer::Granted(Grant {
@@ -96,6 +109,7 @@ pub(super) async fn request(google: &Inner, refresh_token: &SecretString) -> Res
             refresh_token_lifetime: granted.refresh_token_expires_in.map(Duration::from_secs),
             scopes,
             claims: granted.id_token.as_deref().and_then(id_token::claims),
+            id_token: granted.id_token.map(SecretString::from),
         }));
     }
     let refusal: Option<Refusal> = serde_json::from_slice(&body).ok();
@@ -104,23 +118,22 @@ pub(super) async fn request(google: &Inner, refresh_token: &SecretString) -> Res
             Ok(Answer::InvalidGrant(refusal.words()))
         }
         Some(refusal) if (400..500).contains(&status) && status != 429 => {
-            failed("refused");
-            Err(AuthError::Refused { status, error: refusal.words() })
+            let error = AuthError::Refused { status, error: refusal.words() };
+            Err(Trouble { reason: "refused", error })
         }
         _ => {
-            failed("unreachable");
-            Err(AuthError::Endpoint(format!("it answered {status}")))
+            let error = AuthError::Endpoint(format!("it answered {status}"));
+            Err(Trouble { reason: "unreachable", error })
         }
     }
 }
 
-fn unreachable_endpoint(error: &reqwest::Error) -> AuthError {
-    failed("unreachable");
-    AuthError::Endpoint(broken(error))
+fn unreachable_endpoint(error: &reqwest::Error) -> Trouble {
+    Trouble { reason: "unreachable", error: AuthError::Endpoint(broken(error)) }
 }
 
 /// What went wrong with a request. The error's own text names no form field; its address is left out all the same.
-pub(super) fn broken(error: &reqwest::Error) -> String {
+pub(in crate::google) fn broken(error: &reqwest::Error) -> String {
     let what = if error.is_timeout() { "no answer in time" } else { "no connection, or it broke off" };
     let cause = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
     cause.map_or_else(|| what.to_owned(), |cause| format!("{what} ({cause})"))

@@ -107,12 +107,12 @@ fn cause(reason: Option<Parked>) -> &'static str {
 fn remedy(reason: Option<Parked>, job: i64) -> String {
     match reason {
         Some(Parked::SignIn) => {
-            "`syncfleet account add` with a new refresh token takes it up again, or `syncfleet tenant connect-workspace` if the \
-             account is of a workspace"
+            "`syncfleet account connect` makes a link to do that by; `syncfleet account add` takes a new refresh token; `syncfleet \
+             tenant connect-workspace` is for accounts of a workspace"
                 .to_owned()
         }
         Some(Parked::Scope) => {
-            "`syncfleet account add` with a refresh token of that scope takes it up again".to_owned()
+            "a sign-in that grants it takes it up again (`syncfleet account connect`)".to_owned()
         }
         Some(Parked::Gone) => format!("if it is back, `syncfleet job retry {job}`"),
         Some(Parked::Crashed) => {
@@ -136,8 +136,8 @@ fn gate(gate: &Gate, job: &Job, now: DateTime<Utc>) -> String {
     let note = if gate.note.is_empty() { String::new() } else { format!(" ({})", gate.note) };
     let remedy = match (gate.reason.as_str(), gate.scope.as_str()) {
         ("paused", scope) => format!("; `syncfleet {scope} resume {name}` opens it"),
-        ("sign_in", _) => "; `syncfleet account add` with a new refresh token opens it, or `syncfleet tenant connect-workspace` \
-                           if the account is of a workspace"
+        ("sign_in", _) => "; a new sign-in opens it (`syncfleet account connect`), or `syncfleet tenant connect-workspace` if the \
+                           account is of a workspace"
             .to_owned(),
         _ => String::new(),
     };

@@ -1,0 +1,348 @@
+//! The pages that people see when they sign in: plain HTML, no script, nothing from elsewhere.
+
+use std::{fmt::Write as _, sync::LazyLock};
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::digest;
+use shared::{
+    admin::{AdminError, account::Account, account::sign_in::Refused},
+    google::{scopes, sign_in::SignInError},
+    store::sign_in_links::LinkRow,
+};
+
+use super::Failed;
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #566273; --paper: #f4f6f9; --card: #fff; --line: #d9dfe7;
+  --act: #1a56c4; --on-act: #fff; --good: #0f7a3d; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e9edf3; --soft: #a5b1c2; --paper: #11161d; --card: #1a212b;
+  --line: #333e4d; --act: #8ab4ff; --on-act: #0b1526; --good: #6fd694; --bad: #ff9a90; } }
+* { box-sizing: border-box; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--paper);
+  color: var(--ink); font: 1rem/1.55 system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif; }
+main { width: 100%; max-width: 33rem; padding: 2rem 2.25rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: 14px; }
+.brand { margin: 0 0 1.25rem; color: var(--soft); font-size: .875rem; font-weight: 600; letter-spacing: .04em; }
+h1 { margin: 0 0 .75rem; font-size: 1.5rem; line-height: 1.25; }
+.good h1 { color: var(--good); }
+.bad h1 { color: var(--bad); }
+p { margin: 0 0 1rem; overflow-wrap: anywhere; }
+ul { margin: 0 0 1.25rem; padding: 0; list-style: none; border: 1px solid var(--line); border-radius: 10px; }
+li { display: flex; gap: .75rem; padding: .65rem .9rem; }
+li + li { border-top: 1px solid var(--line); }
+li b { flex: 1; font-weight: 500; }
+li span { color: var(--soft); }
+li .yes { color: var(--good); font-weight: 600; }
+li .no { color: var(--bad); font-weight: 600; }
+button { width: 100%; padding: .8rem 1rem; border: 0; border-radius: 10px; background: var(--act); color: var(--on-act);
+  font: inherit; font-weight: 600; cursor: pointer; }
+button:hover { filter: brightness(1.08); }
+button:focus-visible { outline: 3px solid var(--act); outline-offset: 3px; }
+.note { margin: 1.25rem 0 0; color: var(--soft); font-size: .875rem; }
+";
+
+/// The hash by which the policy knows the style sheet: <https://www.w3.org/TR/CSP3/#match-element-to-source-list>.
+static STYLE_HASH: LazyLock<String> =
+    LazyLock::new(|| STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes())));
+
+/// A page.
+pub(super) struct Page {
+    status: StatusCode,
+    /// The class of the page: good, bad or none.
+    class: &'static str,
+    title: String,
+    /// HTML.
+    body: String,
+}
+
+/// What goes with every answer: nothing of it is kept, framed, or told to where a link leads. `form_to`: where else than here
+/// the page's form may lead.
+pub(super) fn headers(form_to: &str) -> [(HeaderName, HeaderValue); 6] {
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; form-action 'self' {form_to}; frame-ancestors 'none'; base-uri 'none'",
+        *STYLE_HASH
+    );
+    let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
+    ]
+}
+
+impl Page {
+    /// The answer with this page.
+    pub(super) fn response(self, form_to: &str) -> Response {
+        let Self { status, class, title, body } = self;
+        let title = escaped(&title);
+        let html = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+            <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+            <title>{title} - syncfleet</title>\n<style>{STYLE}</style>\n</head>\n\
+            <body>\n<main class=\"{class}\">\n<p class=\"brand\">syncfleet</p>\n<h1>{title}</h1>\n{body}</main>\n</body>\n</html>\n"
+        );
+        let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+        (status, headers(form_to), kind, html).into_response()
+    }
+}
+
+/// Text as HTML.
+fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c if c.is_control() => html.push(' '),
+            c => html.push(c),
+        }
+    }
+    html
+}
+
+/// A paragraph of text.
+fn paragraph(text: &str) -> String {
+    format!("<p>{}</p>\n", escaped(text))
+}
+
+/// Each thing that can be mirrored, with a word on it.
+fn features(word: impl Fn(&scopes::Need) -> (&'static str, &'static str)) -> String {
+    let mut html = "<ul>\n".to_owned();
+    for need in &scopes::NEEDS {
+        let (class, word) = word(need);
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            html,
+            "<li><b>{}</b><span class=\"{class}\">{word}</span></li>",
+            escaped(&sentence(need.what))
+        );
+    }
+    html + "</ul>\n"
+}
+
+/// With a capital letter.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// What a link asks for, with the button that leads to Google. `secret`: the link's.
+pub(super) fn invitation(link: &LinkRow, secret: &str) -> Page {
+    let tenant = &link.tenant_name;
+    let (title, asks) = match &link.email {
+        Some(email) => (
+            "Sign in again".to_owned(),
+            format!("{tenant} asks you to sign in again as {email}, so that this account is kept in step."),
+        ),
+        None => (
+            format!("Connect your Google account with {tenant}"),
+            format!(
+                "{tenant} asks for leave to read the following of your Google account, and to keep its copy up to date."
+            ),
+        ),
+    };
+    let body = format!(
+        "{}{}<form method=\"post\" action=\"start\">\n<input type=\"hidden\" name=\"link\" value=\"{}\">\n\
+        <button type=\"submit\">Sign in with Google</button>\n</form>\n<p class=\"note\">{}</p>\n",
+        paragraph(&asks),
+        features(|_| ("", "read only")),
+        escaped(secret),
+        escaped(
+            "Google asks you to confirm, and you may leave out what you do not want to share. Nothing of your account is \
+            changed. If you did not expect this page, close it."
+        ),
+    );
+    Page { status: StatusCode::OK, class: "", title, body }
+}
+
+/// The end of a sign-in that was stored.
+pub(super) fn signed_in(account: &Account, is_new: bool) -> Page {
+    let lacks = |need: &scopes::Need| account.not_granted.contains(&need.what);
+    let title = if is_new { "Your account is connected" } else { "You are signed in again" };
+    let mut body = paragraph(&format!(
+        "{} is connected with {}. The first copy is on its way; you need not wait for it.",
+        account.email, account.tenant
+    ));
+    if !is_new {
+        body = paragraph(&format!(
+            "{} is connected with {} and is kept in step again.",
+            account.email, account.tenant
+        ));
+    }
+    body += &features(|need| if lacks(need) { ("no", "not shared") } else { ("yes", "shared") });
+    if !account.not_granted.is_empty() {
+        body += &paragraph(
+            "What you did not share is not read. To share it after all, ask for a new link and tick it at Google.",
+        );
+    }
+    body += "<p class=\"note\">You may close this page. Access can be taken back at any time, at \
+        myaccount.google.com/connections.</p>\n";
+    Page { status: StatusCode::OK, class: "good", title: title.to_owned(), body }
+}
+
+/// Why it does not go on, and what to do.
+pub(super) fn failed(failed: &Failed) -> Page {
+    const AGAIN: &str = "Open your link again to start anew.";
+    const NEW_LINK: &str = "Ask whoever sent it for a new one.";
+    let (status, title, text) = match failed {
+        Failed::NotSetUp => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Signing in is not possible here",
+            "This service is not set up for signing in. Tell whoever runs it.".to_owned(),
+        ),
+        Failed::Foreign => (
+            StatusCode::FORBIDDEN,
+            "This came from another site",
+            "A sign-in begins on the page that your link opens. Open your link, and go on from there."
+                .to_owned(),
+        ),
+        Failed::Denied => (
+            StatusCode::OK,
+            "Nothing was shared",
+            format!(
+                "You did not allow access, so nothing was connected and nothing was stored. If you change your mind: {AGAIN}"
+            ),
+        ),
+        Failed::Provider(what) => (
+            StatusCode::BAD_GATEWAY,
+            "Google did not sign you in",
+            format!(
+                "Google says: {}. Nothing was stored. {AGAIN} If it happens again, tell whoever sent you the link.",
+                short(what)
+            ),
+        ),
+        Failed::Refused(refused) => return refusal(refused, AGAIN, NEW_LINK),
+        Failed::Google(SignInError::CodeRefused(_)) => (
+            StatusCode::BAD_REQUEST,
+            "This sign-in is over",
+            format!(
+                "Google does not take its answer any more: it was used before, or is too old. Nothing was stored. {AGAIN}"
+            ),
+        ),
+        Failed::Google(SignInError::NoAddress) => (
+            StatusCode::BAD_REQUEST,
+            "Your e-mail address is missing",
+            format!(
+                "Google did not tell a verified e-mail address of your account, without which it cannot be connected. Nothing was stored. {AGAIN}"
+            ),
+        ),
+        Failed::Google(SignInError::IdToken(_)) => (
+            StatusCode::BAD_GATEWAY,
+            "Google did not sign you in",
+            format!(
+                "What came from Google does not prove who you are. Nothing was stored. {AGAIN} If it happens again, tell whoever sent you the link."
+            ),
+        ),
+        Failed::Google(_) => (
+            StatusCode::BAD_GATEWAY,
+            "Google cannot be reached",
+            format!("Nothing was stored. Try it again in a few minutes: {AGAIN}"),
+        ),
+    };
+    told(status, title, &text)
+}
+
+fn refusal(refused: &Refused, again: &str, new_link: &str) -> Page {
+    let (status, title, text) = match refused {
+        Refused::LinkUnknown => (
+            StatusCode::NOT_FOUND,
+            "This link is not known",
+            format!("Was it cut off when it was copied? It may also have been withdrawn. {new_link}"),
+        ),
+        Refused::LinkExpired => {
+            (StatusCode::GONE, "This link has expired", format!("Its time is over. {new_link}"))
+        }
+        Refused::LinkUsed => (
+            StatusCode::GONE,
+            "This link was used already",
+            format!("A link is good for one sign-in. If that was yours, all is done. If not: {new_link}"),
+        ),
+        Refused::TooMany => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many attempts",
+            "This link was begun with many times without an end. Wait ten minutes, and open it again."
+                .to_owned(),
+        ),
+        Refused::OtherBrowser => (
+            StatusCode::BAD_REQUEST,
+            "Another browser began this",
+            format!(
+                "A sign-in ends in the browser that it was begun in, with its cookies. Go on there, or start anew here. {again}"
+            ),
+        ),
+        Refused::NotUnderWay => (
+            StatusCode::BAD_REQUEST,
+            "This sign-in is over",
+            format!(
+                "It was completed before, or never begun. If you have just signed in, all is done. If not: {again}"
+            ),
+        ),
+        Refused::TooLate => (
+            StatusCode::BAD_REQUEST,
+            "That took too long",
+            format!("A sign-in has to be completed within ten minutes. Nothing was stored. {again}"),
+        ),
+        Refused::NothingGranted => (
+            StatusCode::OK,
+            "Nothing was shared",
+            format!(
+                "You signed in, but ticked nothing of what is asked for, so nothing was connected and nothing was stored. {again} At Google, tick what you want to share."
+            ),
+        ),
+        Refused::Admin(AdminError::OtherAccount { expected, came, .. })
+            if expected.eq_ignore_ascii_case(came) =>
+        {
+            (
+                StatusCode::CONFLICT,
+                "That is another account",
+                format!(
+                    "{came} belongs to another Google account now than the one that is connected here under this address. Nothing was stored. Tell whoever sent you the link."
+                ),
+            )
+        }
+        Refused::Admin(AdminError::OtherAccount { expected, came, .. }) => (
+            StatusCode::CONFLICT,
+            "That is another account",
+            format!(
+                "{expected} was expected, and you signed in as {came}. Nothing was stored. {again} At Google, choose {expected}."
+            ),
+        ),
+        Refused::Admin(AdminError::NoRefreshToken) => (
+            StatusCode::CONFLICT,
+            "Google gave no lasting access",
+            format!(
+                "Without it your account cannot be kept in step, and nothing was stored. Take away this app's access at myaccount.google.com/connections. Then: {again}"
+            ),
+        ),
+        Refused::Admin(AdminError::NotFound { .. }) => {
+            (StatusCode::NOT_FOUND, "This link is not known", format!("What it was for is gone. {new_link}"))
+        }
+        Refused::Admin(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "It could not be stored",
+            format!(
+                "Something went wrong on our side, and nothing was stored. Try it again in a few minutes: {again}"
+            ),
+        ),
+    };
+    told(status, title, &text)
+}
+
+fn told(status: StatusCode, title: &str, text: &str) -> Page {
+    Page { status, class: "bad", title: title.to_owned(), body: paragraph(text) }
+}
+
+/// As much of a foreign text as a page can bear.
+fn short(text: &str) -> String {
+    text.chars().take(100).collect()
+}
