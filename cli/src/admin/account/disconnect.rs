@@ -6,7 +6,7 @@ use shared::{
 };
 
 use crate::{
-    admin::{Access, confirm::confirm, tenant::told},
+    admin::{Access, channel::stopped, confirm::confirm, tenant::told},
     output::Output,
 };
 
