@@ -83,9 +83,14 @@ impl Executor {
             self.step(kind, &run, &stop).await
         };
         match step {
-            Outcome::Step(Step { verdict: Verdict::Complete, tx: None, changed, wanted, next, told_at: None })
-                if wanted.is_empty() =>
-            {
+            Outcome::Step(Step {
+                verdict: Verdict::Complete,
+                tx: None,
+                changed,
+                wanted,
+                next,
+                told_at: None,
+            }) if wanted.is_empty() => {
                 let next = next.or_else(|| kind.policy.next(&mut rng(&run)));
                 self.quiet.push(Quiet { run, policy: &kind.policy, next, changed, slot }).await;
             }

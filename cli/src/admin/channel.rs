@@ -89,7 +89,9 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
             let filter =
                 Filter { account: account.clone(), tenant: tenant.clone(), all: *all, limit: *limit };
             if public_url.url()?.is_none() {
-                say("note: SYNCFLEET_PUBLIC_URL is not set here; a worker without it makes no channels and polls")?;
+                say(
+                    "note: SYNCFLEET_PUBLIC_URL is not set here; a worker without it makes no channels and polls",
+                )?;
             }
             let mut conn = db.acquire().await?;
             let channels = channel::ls(&mut conn, &filter).await?;
@@ -109,8 +111,7 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
 }
 
 fn print(channels: &[Channel], now: chrono::DateTime<chrono::Utc>, out: Output) -> anyhow::Result<()> {
-    let columns =
-        ["CHANNEL", "ACCOUNT", "JOB", "WATCHES", "STATE", "UNTIL", "HEARD", "MISSED", "NOTE"];
+    let columns = ["CHANNEL", "ACCOUNT", "JOB", "WATCHES", "STATE", "UNTIL", "HEARD", "MISSED", "NOTE"];
     out.list(channels, "no channels: all is polled", &columns, |channel| {
         vec![
             or_dash(channel.id.as_ref()),
@@ -130,7 +131,9 @@ fn sentence(changed: &Changed, done: &str) -> String {
     let count = words::count(i64::try_from(changed.jobs.len()).unwrap_or(i64::MAX), "job");
     match changed.by {
         Some(by) => format!("the channels of {count} are {done} by job {by}"),
-        None => format!("the channels of {count} are {done} when a worker looks at account {}", changed.account),
+        None => {
+            format!("the channels of {count} are {done} when a worker looks at account {}", changed.account)
+        }
     }
 }
 

@@ -9,7 +9,9 @@ use shared::{secrets::generate_key, store::PgPool};
 use crate::process::{LIMIT, Program, free, until};
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn a_change_at_google_is_mirrored_by_a_push_and_an_account_that_goes_takes_its_channels_along(db: PgPool) {
+async fn a_change_at_google_is_mirrored_by_a_push_and_an_account_that_goes_takes_its_channels_along(
+    db: PgPool,
+) {
     let fake = FakeGoogle::start(Options { http_callbacks: true, ..Options::default() }).await.unwrap();
     let people = fake.seed_world(1, 2, 5).unwrap();
     let public = free().await;

@@ -75,8 +75,7 @@ async fn measure(stage: &Stage, args: &Args) -> anyhow::Result<Report> {
     let keys = secrets::KeyRing::parse(&key)?;
     let time = Duration::from_secs(args.seconds);
     let channels = accept::channels(&stage.db, &keys, args.calendars, args.place.seed).await?;
-    let ingress =
-        accept::ingress(stage, &settings, &channels, args.connections as usize, time).await?;
+    let ingress = accept::ingress(stage, &settings, &channels, args.connections as usize, time).await?;
     tracing::info!("ingress: {:.0} notifications/s", ingress.per_second);
     let insert = accept::insert(stage, &channels, &key, args.connections as usize, time).await?;
     tracing::info!("one INSERT each: {:.0} notifications/s", insert.per_second);

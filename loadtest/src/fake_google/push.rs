@@ -16,12 +16,12 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
+pub use self::faults::PushFaults;
+use self::{channel::Channel, deliver::Client};
 pub(super) use self::{
     channel::{stop, watch_events, watch_list},
     control::routes,
 };
-pub use self::faults::PushFaults;
-use self::{channel::Channel, deliver::Client};
 use super::{FakeGoogle, Shared, lock};
 
 /// All channels, and how they are served.

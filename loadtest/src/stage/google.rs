@@ -130,7 +130,11 @@ async fn answer<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> anyhow
     let answer = request.send().await.context("the fake Google does not answer")?;
     let status = answer.status();
     let body = answer.bytes().await?;
-    ensure!(status.is_success(), "the fake Google answers {status}: {}", String::from_utf8_lossy(&body).trim());
+    ensure!(
+        status.is_success(),
+        "the fake Google answers {status}: {}",
+        String::from_utf8_lossy(&body).trim()
+    );
     serde_json::from_slice(&body).context("the fake Google's answer is another one")
 }
 

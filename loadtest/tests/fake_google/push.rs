@@ -85,7 +85,10 @@ async fn case_53_a_channel_says_first_that_it_delivers_and_then_tells_of_each_ch
     let (fake, hook) = (fake().await, hook(&[]).await);
     let (status, made) = fake.watch(&channel("one", &hook.address)).await;
     assert_eq!(status, 200, "{made}");
-    assert_eq!((&made["kind"], &made["id"], &made["token"]), (&json!("api#channel"), &json!("one"), &json!("t")));
+    assert_eq!(
+        (&made["kind"], &made["id"], &made["token"]),
+        (&json!("api#channel"), &json!("one"), &json!("t"))
+    );
     let first = hook.next().await;
     assert_eq!((text(&first, "resource-state"), text(&first, "message-number")), ("sync", "1"));
     fake.put("news");
@@ -233,9 +236,8 @@ async fn case_54_messages_are_lost_sent_twice_and_numbered_with_gaps() {
     let mut gaps = 0;
     for change in 0..8 {
         fake.put(&format!("change {change}"));
-        let numbers = [hook.next().await, hook.next().await].map(|headers| -> u64 {
-            text(&headers, "message-number").parse().unwrap()
-        });
+        let numbers = [hook.next().await, hook.next().await]
+            .map(|headers| -> u64 { text(&headers, "message-number").parse().unwrap() });
         assert_eq!(numbers[0], numbers[1]);
         assert!(numbers[0] > last);
         gaps += u64::from(numbers[0] > last + 1);

@@ -238,7 +238,8 @@ pub async fn stop_all(
             jobs::remove(&mut conn, KEEPER, &[account.to_string()]).await?;
             channels::of_account(&mut conn, *account).await?
         };
-        let live = live.iter().filter(|one| one.state != channels::State::Stopped && one.expires_at > now).count();
+        let live =
+            live.iter().filter(|one| one.state != channels::State::Stopped && one.expires_at > now).count();
         let left = u64::try_from(live).unwrap_or(u64::MAX);
         let time = limit.saturating_sub(began.elapsed());
         let stopped = match google {

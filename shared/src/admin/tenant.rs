@@ -168,9 +168,12 @@ pub async fn rm(
     let accounts = {
         let mut conn = db.acquire().await?;
         let id = find(&mut conn, name).await?;
-        sqlx::query_scalar!("-- admin::tenant::rm (accounts)\nselect id from accounts where tenant_id = $1 order by id", id)
-            .fetch_all(&mut *conn)
-            .await?
+        sqlx::query_scalar!(
+            "-- admin::tenant::rm (accounts)\nselect id from accounts where tenant_id = $1 order by id",
+            id
+        )
+        .fetch_all(&mut *conn)
+        .await?
     };
     let stopped = super::remove::channels(db, google, &accounts).await?;
     let held = super::remove::retried(async || {

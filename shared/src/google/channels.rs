@@ -146,14 +146,20 @@ impl Google {
 
     /// Ends all channels of an account as far as that goes within `limit`, for an account that is about to go: afterwards
     /// nobody can end them. Says how many were ended, and how many are left to run out by themselves.
-    pub async fn stop_channels(&self, db: &PgPool, account: AccountId, limit: Duration) -> Result<Stopped, sqlx::Error> {
+    pub async fn stop_channels(
+        &self,
+        db: &PgPool,
+        account: AccountId,
+        limit: Duration,
+    ) -> Result<Stopped, sqlx::Error> {
         let until = tokio::time::Instant::now() + limit;
         let (all, now) = {
             let mut conn = db.acquire().await?;
             channels::of_account(&mut conn, account).await?
         };
         let mut count = Stopped::default();
-        for channel in all.iter().filter(|one| one.state != channels::State::Stopped && one.expires_at > now) {
+        for channel in all.iter().filter(|one| one.state != channels::State::Stopped && one.expires_at > now)
+        {
             let known = |one: &&channels::Channel| one.job == channel.job && one.resource_id.is_some();
             let sibling = || all.iter().find(known).and_then(|one| one.resource_id.as_ref());
             let Some(resource_id) = channel.resource_id.as_ref().or_else(sibling) else {

@@ -52,10 +52,7 @@ async fn one_page(context: &Context, run: &Run) -> StepResult {
     let id = super::row_of(run)?;
     let (found, standing) = {
         let mut connection = context.db.acquire().await?;
-        (
-            calendars::get(&mut connection, id).await?,
-            safety::standing(context, &mut connection, run).await?,
-        )
+        (calendars::get(&mut connection, id).await?, safety::standing(context, &mut connection, run).await?)
     };
     let Some(calendar) = found.filter(|calendar| calendar.readable) else {
         let why = "the calendar is not in the account's list, or not readable".to_owned();

@@ -146,7 +146,9 @@ impl Pushed {
     pub async fn heard(&self, channels: usize) -> anyhow::Result<()> {
         for _ in 0..2000 {
             let rows = self.rows().await?;
-            if rows.iter().filter(|row| row.state == State::Live && row.heard_at.is_some()).count() >= channels {
+            if rows.iter().filter(|row| row.state == State::Live && row.heard_at.is_some()).count()
+                >= channels
+            {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -175,7 +177,10 @@ impl Pushed {
 
     /// Lets the safety poll look now: the job is due, and nobody has wanted it.
     pub async fn poll(&self) -> anyhow::Result<()> {
-        self.sql("update job_state set run_at = clock() where job_id = $1 and phase = 'idle' and wanted = done").await?;
+        self.sql(
+            "update job_state set run_at = clock() where job_id = $1 and phase = 'idle' and wanted = done",
+        )
+        .await?;
         self.rig.complete(self.events).await.map(drop)
     }
 

@@ -49,7 +49,10 @@ pub async fn send(
                     .header("x-goog-message-number", number)
                     .header("x-goog-resource-id", &channel.resource_id)
                     .header("x-goog-resource-state", "exists")
-                    .header("x-goog-resource-uri", "https://www.googleapis.com/calendar/v3/calendars/a/events?alt=json")
+                    .header(
+                        "x-goog-resource-uri",
+                        "https://www.googleapis.com/calendar/v3/calendars/a/events?alt=json",
+                    )
                     .send()
                     .await
                     .context("a notification was not answered")?;

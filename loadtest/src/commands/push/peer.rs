@@ -63,7 +63,8 @@ pub async fn start(database_url: &str, keys: &str) -> anyhow::Result<Peer> {
         .spawn()
         .context("cannot start the peer")?;
     let mut lines = BufReader::new(child.stdout.take().context("the peer has no output")?).lines();
-    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.context("the peer does not start")??;
+    let line =
+        tokio::time::timeout(PATIENCE, lines.next_line()).await.context("the peer does not start")??;
     Ok(Peer { url: line.context("the peer has ended")?, _child: child })
 }
 

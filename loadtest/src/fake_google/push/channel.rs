@@ -181,12 +181,16 @@ fn make(
     body: &[u8],
     insecure: bool,
 ) -> Result<Channel, Refusal> {
-    let asked: Asked = serde_json::from_slice(body).map_err(|error| Refusal::bad_request(&error.to_string()))?;
+    let asked: Asked =
+        serde_json::from_slice(body).map_err(|error| Refusal::bad_request(&error.to_string()))?;
     let required = |name: &str| Refusal::api(StatusCode::BAD_REQUEST, "global", "required", name);
     let id = asked.id.ok_or_else(|| required("entity.channel.id"))?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+/=".contains(&byte);
     if !(1..=64).contains(&id.len()) || !id.bytes().all(plain) {
-        return Err(bad("channelIdInvalid", "Channel id must match the pattern [A-Za-z0-9\\-_\\+/=]+ and be at most 64 characters"));
+        return Err(bad(
+            "channelIdInvalid",
+            "Channel id must match the pattern [A-Za-z0-9\\-_\\+/=]+ and be at most 64 characters",
+        ));
     }
     if asked.kind_of.as_deref() != Some("web_hook") {
         return Err(bad("push.channelTypeNotSupported", "Channel type not supported"));
@@ -303,7 +307,8 @@ pub(in crate::fake_google) async fn stop(
 ) -> Response {
     let token = oauth::bearer(&headers);
     let account = account_of(&shared, token);
-    let call = Call { api: Api::StopChannel, path: uri.path().to_owned(), account, calendar: None, list: None };
+    let call =
+        Call { api: Api::StopChannel, path: uri.path().to_owned(), account, calendar: None, list: None };
     answer(&shared, &caller.0, call, |_| {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;

@@ -6,9 +6,7 @@ use anyhow::{bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fake_google::{
-    Operation, PushFaults, Shared, control::fault_rule, faults::FaultRule, lock, push,
-};
+use crate::fake_google::{Operation, PushFaults, Shared, control::fault_rule, faults::FaultRule, lock, push};
 
 /// The longest time that a trouble is planned ahead.
 const LONGEST_S: f64 = 86_400.0;

@@ -211,6 +211,7 @@ impl Webhooks {
 
 fn describe_metrics() {
     describe_counter!("syncfleet_webhook_requests_total", "Notifications, by what they came to");
+    describe_counter!("syncfleet_jobs_enqueued_total", "Jobs that were wanted, by who wanted them");
     describe_histogram!(
         "syncfleet_webhook_duration_seconds",
         Unit::Seconds,

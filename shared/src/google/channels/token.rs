@@ -70,7 +70,8 @@ impl Tokens {
 
     /// What a token says, if it was made for this channel. The comparison takes the same time whatever is wrong.
     pub fn check(&self, channel: &str, token: &str) -> Result<Named, TokenError> {
-        let rest = token.strip_prefix(VERSION).and_then(|rest| rest.strip_prefix('.')).ok_or(TokenError::Form)?;
+        let rest =
+            token.strip_prefix(VERSION).and_then(|rest| rest.strip_prefix('.')).ok_or(TokenError::Form)?;
         let mut parts = rest.rsplitn(4, '.');
         let (Some(mac), Some(job), Some(account), Some(id)) =
             (parts.next(), parts.next(), parts.next(), parts.next())

@@ -105,7 +105,9 @@ pub(in crate::google) fn classify(answer: &Answer, with_token: bool) -> Class {
         // to do with the account.
         (_, Some("channelIdNotUnique")) => Class::ChannelIdTaken,
         (_, Some("pushNotSupportedForRequestedResource")) => Class::PushUnsupported,
-        (_, Some(reason)) if reason.starts_with("push.") || reason.starts_with("webhookUrl") => Class::Permanent,
+        (_, Some(reason)) if reason.starts_with("push.") || reason.starts_with("webhookUrl") => {
+            Class::Permanent
+        }
         (401, _) => Class::Unauthorized,
         (_, Some("dailyLimitExceeded")) => project(60 * MINUTE),
         (_, Some("quotaExceeded" | "calendarUsageLimitsExceeded" | "sharingRateLimitExceeded")) => {

@@ -53,7 +53,8 @@ pub struct Notified {
 /// is news, when it was silent for a minute, when it had missed something, and when the pass that follows is to know that
 /// a notification has caused it.
 pub async fn notify(conn: &mut PgConnection, heard: &[Heard]) -> Result<Notified, sqlx::Error> {
-    let column = |of: fn(&Heard) -> &str| -> Vec<String> { heard.iter().map(|one| of(one).to_owned()).collect() };
+    let column =
+        |of: fn(&Heard) -> &str| -> Vec<String> { heard.iter().map(|one| of(one).to_owned()).collect() };
     let accounts: Vec<AccountId> = heard.iter().map(|one| one.account).collect();
     let jobs: Vec<JobId> = heard.iter().map(|one| one.job).collect();
     let syncs: Vec<bool> = heard.iter().map(|one| one.sync).collect();

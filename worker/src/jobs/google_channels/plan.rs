@@ -205,9 +205,17 @@ mod tests {
     #[test]
     fn what_has_no_channel_gets_one_and_is_left_alone_then() {
         assert_eq!(act(0, &[target(1)], &[]), Act::Tidy(ask(1)));
-        let asked = Channel { state: State::Asked, resource_id: None, renew_at: None, heard_at: None, ..live("a", 1, 0) };
+        let asked = Channel {
+            state: State::Asked,
+            resource_id: None,
+            renew_at: None,
+            heard_at: None,
+            ..live("a", 1, 0)
+        };
         assert_eq!(act(0, &[target(1)], std::slice::from_ref(&asked)), Act::Watch(vec![asked]));
-        let Act::Rest(rest) = act(6, &[target(1)], &[live("a", 1, 0)]) else { panic!("it is not left alone") };
+        let Act::Rest(rest) = act(6, &[target(1)], &[live("a", 1, 0)]) else {
+            panic!("it is not left alone")
+        };
         assert_eq!(rest, Duration::from_mins(5_000 - 6));
     }
 

@@ -183,7 +183,9 @@ async fn live(
 
 fn has_other(all: &[Channel], job: JobId, now: DateTime<Utc>) -> bool {
     all.iter().any(|other| {
-        other.job == job && matches!(other.state, State::Live | State::Stopping) && other.expires_at > now
+        other.job == job
+            && matches!(other.state, State::Live | State::Stopping)
+            && other.expires_at > now
             && other.heard_at.is_some()
     })
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use loadtest::fake_google::PushFaults;
 use shared::store::PgPool;
 
-use super::{Pushed, super::rig::{ANNA, draft}};
+use super::{
+    super::rig::{ANNA, draft},
+    Pushed,
+};
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn the_poll_is_seldom_while_push_is_alive(db: PgPool) -> anyhow::Result<()> {
@@ -24,7 +27,9 @@ async fn the_poll_is_seldom_while_push_is_alive(db: PgPool) -> anyhow::Result<()
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn case_55_a_lost_message_is_healed_by_the_poll_and_a_deaf_channel_replaced(db: PgPool) -> anyhow::Result<()> {
+async fn case_55_a_lost_message_is_healed_by_the_poll_and_a_deaf_channel_replaced(
+    db: PgPool,
+) -> anyhow::Result<()> {
     let pushed = Pushed::new(db).await?;
     let old = pushed.live().await?.id;
     pushed.fake().push_faults(PushFaults { lost: 1.0, ..PushFaults::default() })?;

@@ -8,7 +8,10 @@ use shared::{
     store::{PgPool, channels::State},
 };
 
-use super::{Pushed, super::rig::{ANNA, draft}};
+use super::{
+    super::rig::{ANNA, draft},
+    Pushed,
+};
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn what_changes_at_google_is_pushed_and_mirrored(db: PgPool) -> anyhow::Result<()> {
@@ -128,8 +131,9 @@ async fn an_address_that_google_may_not_call_is_told_and_not_tried_hotly(db: PgP
     let stats = pushed.fake().stats();
     assert_eq!(stats.requests[&Api::Watch].values().sum::<u64>(), 2, "{stats:?}");
     assert_eq!(stats.refreshes[ANNA], 1, "a refusal of the address has nothing to do with the token");
-    let notes: Vec<String> =
-        sqlx::query_scalar("select note from channel_refusals where reason = 'refused'").fetch_all(&pushed.rig.db).await?;
+    let notes: Vec<String> = sqlx::query_scalar("select note from channel_refusals where reason = 'refused'")
+        .fetch_all(&pushed.rig.db)
+        .await?;
     assert!(notes.len() == 2 && notes[0].contains("Unauthorized WebHook callback"), "{notes:?}");
     Ok(())
 }

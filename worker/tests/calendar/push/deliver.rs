@@ -8,7 +8,10 @@ use shared::{
     store::{PgPool, job_state},
 };
 
-use super::{Pushed, super::rig::{ANNA, draft}};
+use super::{
+    super::rig::{ANNA, draft},
+    Pushed,
+};
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn case_54_messages_twice_overtaken_with_gaps_and_late(db: PgPool) -> anyhow::Result<()> {

@@ -6,10 +6,12 @@ use shared::store::{
     channels::{self, State},
 };
 
-use super::{Pushed, headers, super::rig::ANNA};
+use super::{super::rig::ANNA, Pushed, headers};
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn case_56_a_message_of_a_stopped_channel_is_taken_and_changes_nothing(db: PgPool) -> anyhow::Result<()> {
+async fn case_56_a_message_of_a_stopped_channel_is_taken_and_changes_nothing(
+    db: PgPool,
+) -> anyhow::Result<()> {
     let pushed = Pushed::new(db).await?;
     let before = pushed.fake().push().counts.sent;
     let channel = pushed.live().await?.id;
@@ -54,7 +56,8 @@ async fn case_56_a_channel_of_an_account_that_is_gone_is_taken_and_left(db: PgPo
 async fn case_57_a_wrong_token_or_resource_is_refused(db: PgPool) -> anyhow::Result<()> {
     let pushed = Pushed::new(db).await?;
     let all = pushed.fake().push().channels;
-    let of = |calendar: Option<&str>| all.iter().find(|one| one.calendar.as_deref() == calendar).unwrap().clone();
+    let of =
+        |calendar: Option<&str>| all.iter().find(|one| one.calendar.as_deref() == calendar).unwrap().clone();
     let (list, events) = (of(None), of(Some(ANNA)));
     let token = events.token.clone().unwrap();
     let with = |change: &dyn Fn(&mut PushChannel)| {

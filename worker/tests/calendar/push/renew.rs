@@ -6,7 +6,10 @@ use shared::{
     store::{PgPool, channels::State},
 };
 
-use super::{Pushed, super::rig::{ANNA, draft}};
+use super::{
+    super::rig::{ANNA, draft},
+    Pushed,
+};
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn case_60_a_renewal_overlaps_and_does_no_work_twice(db: PgPool) -> anyhow::Result<()> {
@@ -33,7 +36,9 @@ async fn case_60_a_renewal_overlaps_and_does_no_work_twice(db: PgPool) -> anyhow
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
-async fn case_60_an_old_channel_that_google_has_forgotten_is_stopped_all_the_same(db: PgPool) -> anyhow::Result<()> {
+async fn case_60_an_old_channel_that_google_has_forgotten_is_stopped_all_the_same(
+    db: PgPool,
+) -> anyhow::Result<()> {
     let pushed = Pushed::new(db).await?;
     let old = pushed.live().await?.id;
     pushed.fake().end_channels();
@@ -72,7 +77,9 @@ async fn case_65_channels_that_ran_out_while_the_fleet_was_down_are_made_again_a
 ) -> anyhow::Result<()> {
     let pushed = Pushed::new(db).await?;
     pushed.fake().end_channels();
-    sqlx::query("update channels set expires_at = clock() - interval '1 hour'").execute(&pushed.rig.db).await?;
+    sqlx::query("update channels set expires_at = clock() - interval '1 hour'")
+        .execute(&pushed.rig.db)
+        .await?;
     pushed.fake().world().put_event(ANNA, draft("while nobody looked")?)?;
     let overdue = "update job_state set run_at = clock() - interval '1 hour' where job_id = $1";
     sqlx::query(overdue).bind(pushed.channels).execute(&pushed.rig.db).await?;
