@@ -16,7 +16,7 @@ use crate::{
 
 /// Answer the calls from outside, on the public listener
 ///
-/// Google's push notifications come in at `/webhooks/google/calendar` below SYNCFLEET_PUBLIC_URL; `/healthz` tells that it
+/// Google's push notifications come in at `/webhooks/google/calendar` below `SYNCFLEET_PUBLIC_URL`; `/healthz` tells that it
 /// listens. Start as many as you like.
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -142,12 +142,12 @@ impl FakeGoogle {
         let address = listener.local_addr().context("cannot read the address that was bound")?;
         let world = World::new(options.seed, options.now, &options.client_id, &options.client_secret);
         let shared = Shared(Arc::new(Inner {
+            push: push::Push::new(options.seed, Arc::clone(&world.changed))?,
             world: Mutex::new(world),
             faults: faults::Faults::new(options.seed),
             counters: stats::Counters::default(),
             quota: quota::Quota::default(),
             churn: Mutex::new(None),
-            push: push::Push::new(options.seed)?,
             options,
         }));
         let app = Router::new()
