@@ -17,7 +17,7 @@ use crate::{
 /// Answer the calls from outside, on the public listener
 ///
 /// People sign in with Google below `/oauth2/`. Google's push notifications come in at `/webhooks/google/calendar` below
-/// SYNCFLEET_PUBLIC_URL. `/feed` tells a tenant what changes; `/healthz` tells that it listens. Start as many as you like.
+/// `SYNCFLEET_PUBLIC_URL`. `/feed` tells a tenant what changes; `/healthz` tells that it listens. Start as many as you like.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]

@@ -154,12 +154,12 @@ impl FakeGoogle {
         let mut world = World::new(options.seed, options.now, &options.client_id, &options.client_secret);
         world.issuer = format!("http://{address}");
         let shared = Shared(Arc::new(Inner {
+            push: push::Push::new(options.seed, Arc::clone(&world.changed))?,
             world: Mutex::new(world),
             faults: faults::Faults::new(options.seed),
             counters: stats::Counters::default(),
             quota: quota::Quota::default(),
             churn: Mutex::new(None),
-            push: push::Push::new(options.seed)?,
             address,
             options,
         }));

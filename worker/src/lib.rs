@@ -193,7 +193,7 @@ fn describe_metrics(settings: &Settings) {
     describe_histogram!(
         "syncfleet_push_to_mirrored_seconds",
         Unit::Seconds,
-        "From a notification's want to the commit of the pass that it caused, where that changed the mirror"
+        "From a notification's want to the commit of the pass that it caused, where that wrote anything"
     );
     describe_histogram!("syncfleet_claim_duration_seconds", Unit::Seconds, "One claim statement");
     describe_counter!(

@@ -14,10 +14,13 @@ use std::{
 use chrono::{DateTime, Utc};
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+use tokio::{sync::Notify, task::JoinSet};
 
 pub use self::faults::PushFaults;
-use self::{channel::Channel, deliver::Client};
+use self::{
+    channel::Channel,
+    deliver::{Client, Message},
+};
 pub(super) use self::{
     channel::{stop, watch_events, watch_list},
     control::routes,
@@ -36,6 +39,10 @@ struct Inner {
     used: HashSet<String>,
     faults: PushFaults,
     counts: PushCounts,
+    /// Messages that no change has caused.
+    outbox: Vec<Message>,
+    /// Told when one is there.
+    wake: Arc<Notify>,
     rng: StdRng,
 }
 
@@ -85,12 +92,15 @@ pub struct PushState {
 }
 
 impl Push {
-    pub(super) fn new(seed: u64) -> anyhow::Result<Self> {
+    /// `wake` is told when something is to be sent.
+    pub(super) fn new(seed: u64, wake: Arc<Notify>) -> anyhow::Result<Self> {
         let inner = Inner {
             live: Vec::new(),
             used: HashSet::new(),
             faults: PushFaults::default(),
             counts: PushCounts::default(),
+            outbox: Vec::new(),
+            wake,
             rng: StdRng::seed_from_u64(seed),
         };
         Ok(Self { inner: Mutex::new(inner), client: Client::new()? })

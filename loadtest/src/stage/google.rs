@@ -72,9 +72,9 @@ impl Google {
     /// A change of the world, for a task of its own.
     pub fn applying<T: DeserializeOwned>(
         &self,
-        operation: Operation,
+        operation: &Operation,
     ) -> impl Future<Output = anyhow::Result<T>> + Send + use<T> {
-        let request = self.http.post(format!("{}/control/world", self.url)).json(&operation);
+        let request = self.http.post(format!("{}/control/world", self.url)).json(operation);
         answer(request)
     }
 

@@ -80,7 +80,8 @@ impl CallError {
             Self::Call { class, after, .. } => (*class, after.map(|after| after.clamp(SHORTEST, LONGEST))),
         };
         match class {
-            Class::Retry | Class::Circle => Failure::retry(self, after),
+            // Of a channel's id the next try draws another.
+            Class::Retry | Class::Circle | Class::ChannelIdTaken => Failure::retry(self, after),
             Class::SlowDown { scope, usual } => {
                 // At least Google's word, and never all at the same moment.
                 let after = after.unwrap_or(usual).mul_f64(rng.random_range(1.0..=1.25));
@@ -93,8 +94,6 @@ impl CallError {
             Class::Gone => Failure::park(self, Parked::Gone),
             // A full pass is the kind's own business; one that did not take care of it must not run hot.
             Class::Resync => Failure::retry(self, Some(LONGEST)),
-            // The next try draws another id.
-            Class::ChannelIdTaken => Failure::retry(self, after),
             Class::Permanent | Class::PushUnsupported => Failure::park(self, Parked::Failed),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, ensure};
@@ -125,9 +125,9 @@ async fn change(
         ticks.tick().await;
         let calendar = calendars[rng.random_range(0..calendars.len())].to_owned();
         let event = EventDraft::new("New", When::at(start, Some("Europe/Berlin")));
-        let apply = google.applying(Operation::PutEvent { calendar, event });
+        let apply = google.applying(&Operation::PutEvent { calendar, event });
         under_way.spawn(async move {
-            let at = Utc::now();
+            let at = DateTime::<Utc>::from(SystemTime::now());
             let answer: Value = apply.await?;
             let id = answer["id"].as_str().context("the change has no id")?.to_owned();
             anyhow::Ok((id, at))

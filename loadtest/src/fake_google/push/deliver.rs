@@ -61,11 +61,13 @@ impl Client {
 }
 
 /// One message.
-struct Message {
+pub(super) struct Message {
     channel: Channel,
     number: u64,
     state: &'static str,
     delay: Duration,
+    /// Told when it has come, or was given up.
+    done: Option<oneshot::Sender<()>>,
 }
 
 /// Sends what changes make due, for ever.
@@ -86,7 +88,7 @@ fn due(shared: &Shared) -> Vec<Message> {
     let world = lock(&shared.world);
     let now = world.now();
     let inner = &mut *lock(&shared.push.inner);
-    let mut messages = Vec::new();
+    let mut messages = std::mem::take(&mut inner.outbox);
     inner.live.retain(|channel| channel.expires > now);
     for place in 0..inner.live.len() {
         let version = inner.live[place].watched.version(&world);
@@ -118,26 +120,22 @@ fn draw(inner: &mut Inner, place: usize, messages: &mut Vec<Message>) {
         delay += OVERTAKEN;
     }
     for _ in 0..if rng.random_bool(twice) { 2 } else { 1 } {
-        messages.push(Message { channel: channel.clone(), number: channel.number, state: "exists", delay });
+        let (channel, number) = (channel.clone(), channel.number);
+        messages.push(Message { channel, number, state: "exists", delay, done: None });
     }
 }
 
 /// Sends a channel's first message. The answer tells when it has come, or was given up.
 pub(super) fn sync(shared: &Shared, id: &str) -> oneshot::Receiver<()> {
     let (done, told) = oneshot::channel();
-    let mut inner = lock(&shared.push.inner);
-    let lost = inner.faults.lost_sync;
+    let inner = &mut *lock(&shared.push.inner);
     if let Some(channel) = inner.live.iter_mut().find(|channel| channel.id == id) {
         channel.number = 1;
-        if !lost {
-            let message =
-                Message { channel: channel.clone(), number: 1, state: "sync", delay: Duration::ZERO };
-            let shared = shared.clone();
-            tokio::spawn(async move {
-                send(shared, message).await;
-                // Nobody may wait for it.
-                let _ = done.send(());
-            });
+        if !inner.faults.lost_sync {
+            let channel = channel.clone();
+            let delay = Duration::ZERO;
+            inner.outbox.push(Message { channel, number: 1, state: "sync", delay, done: Some(done) });
+            inner.wake.notify_one();
         }
     }
     told
@@ -145,30 +143,36 @@ pub(super) fn sync(shared: &Shared, id: &str) -> oneshot::Receiver<()> {
 
 /// Sends messages over a channel without a change.
 pub(super) fn again(shared: &Shared, id: &str, times: usize) -> anyhow::Result<()> {
+    ensure!(times <= 100_000, "{times} messages: at most 100000 are allowed");
+    let mut inner = lock(&shared.push.inner);
+    let place = inner.live.iter().position(|channel| channel.id == id);
+    let place = place.with_context(|| format!("no channel {id}"))?;
     let mut messages = Vec::new();
-    {
-        let mut inner = lock(&shared.push.inner);
-        let place = inner.live.iter().position(|channel| channel.id == id);
-        let place = place.with_context(|| format!("no channel {id}"))?;
-        ensure!(times <= 100_000, "{times} messages: at most 100000 are allowed");
-        for _ in 0..times {
-            draw(&mut inner, place, &mut messages);
-        }
+    for _ in 0..times {
+        draw(&mut inner, place, &mut messages);
     }
-    for message in messages {
-        tokio::spawn(send(shared.clone(), message));
-    }
+    inner.outbox.append(&mut messages);
+    inner.wake.notify_one();
     Ok(())
 }
 
 /// Sends a message until it is taken, or nobody will take it.
-async fn send(shared: Shared, message: Message) {
+async fn send(shared: Shared, mut message: Message) {
+    let done = message.done.take();
+    deliver(&shared, &message).await;
+    if let Some(done) = done {
+        // Nobody may wait for it.
+        let _ = done.send(());
+    }
+}
+
+async fn deliver(shared: &Shared, message: &Message) {
     tokio::time::sleep(message.delay).await;
     counted(&shared.0, |counts| counts.sent += 1);
     let mut pause = PAUSE;
     for attempt in 1..=TRIES {
         let status = match shared.push.client.at_once.acquire().await {
-            Ok(_permit) => request(&shared, &message).await,
+            Ok(_permit) => request(shared, message).await,
             Err(_) => return,
         };
         counted(&shared.0, |counts| {

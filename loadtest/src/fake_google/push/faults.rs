@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 /// What goes wrong with pushes. Shares are from 0 to 1.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent")]
 pub struct PushFaults {
     /// The share of messages that are never sent; sync messages are not among them.
     pub lost: f64,

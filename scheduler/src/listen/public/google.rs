@@ -34,7 +34,11 @@ use axum::{
     routing::post,
 };
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
-use shared::{google::Google, shutdown::Tasks, store::channels::Heard};
+use shared::{
+    google::Google,
+    shutdown::Tasks,
+    store::channels::{Heard, Outcome as Noted},
+};
 
 use self::{
     inbox::{Inbox, Refused},
@@ -67,14 +71,17 @@ enum Outcome {
     WrongResource,
     BadToken,
     BadRequest,
+    /// More than the source may send.
     TooMany,
+    /// The same, and without a good token.
+    TooManyBad,
     Full,
     Unavailable,
     NotConfigured,
 }
 
 impl Outcome {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Wanted,
         Self::Sync,
         Self::Stopped,
@@ -83,6 +90,7 @@ impl Outcome {
         Self::BadToken,
         Self::BadRequest,
         Self::TooMany,
+        Self::TooManyBad,
         Self::Full,
         Self::Unavailable,
         Self::NotConfigured,
@@ -98,6 +106,7 @@ impl Outcome {
             Self::BadToken => "bad_token",
             Self::BadRequest => "bad_request",
             Self::TooMany => "too_many",
+            Self::TooManyBad => "too_many_bad",
             Self::Full => "full",
             Self::Unavailable => "unavailable",
             Self::NotConfigured => "not_configured",
@@ -109,6 +118,7 @@ impl Outcome {
             Self::Wanted | Self::Sync | Self::Stopped | Self::Unknown => StatusCode::NO_CONTENT,
             Self::WrongResource | Self::BadToken => StatusCode::FORBIDDEN,
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::TooManyBad => StatusCode::TOO_MANY_REQUESTS,
             // Not 429: what is good is to come again.
             Self::TooMany | Self::Full | Self::Unavailable | Self::NotConfigured => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -174,14 +184,14 @@ impl Webhooks {
             Ok(message) => message,
             Err(what) => {
                 tracing::debug!(api, "a webhook was called without what Google sends: {what}");
-                return if charge(Charge::Bad) { Outcome::BadRequest } else { Outcome::TooMany };
+                return if charge(Charge::Bad) { Outcome::BadRequest } else { Outcome::TooManyBad };
             }
         };
         let named = match google.channel_tokens().check(message.channel, message.token) {
             Ok(named) => named,
             Err(error) => {
                 tracing::debug!(api, "a notification was refused: {error}");
-                return if charge(Charge::Bad) { Outcome::BadToken } else { Outcome::TooMany };
+                return if charge(Charge::Bad) { Outcome::BadToken } else { Outcome::TooManyBad };
             }
         };
         if !charge(Charge::Good) {
@@ -197,7 +207,6 @@ impl Webhooks {
             resource_id: message.resource_id.to_owned(),
             sync: message.sync,
         };
-        use shared::store::channels::Outcome as Noted;
         match self.inbox.bring(api, heard).await {
             Ok(Noted::Wanted) => Outcome::Wanted,
             Ok(Noted::Synced) => Outcome::Sync,
@@ -212,6 +221,7 @@ impl Webhooks {
 
 fn describe_metrics() {
     describe_counter!("syncfleet_webhook_requests_total", "Notifications, by what they came to");
+    describe_counter!("syncfleet_jobs_enqueued_total", "Jobs that were wanted, by who wanted them");
     describe_histogram!(
         "syncfleet_webhook_duration_seconds",
         Unit::Seconds,

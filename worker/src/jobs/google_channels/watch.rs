@@ -187,5 +187,6 @@ fn has_other(all: &[Channel], job: JobId, now: DateTime<Utc>) -> bool {
             && matches!(other.state, State::Live | State::Stopping)
             && other.expires_at > now
             && other.heard_at.is_some()
+            && other.missed == 0
     })
 }

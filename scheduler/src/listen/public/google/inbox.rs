@@ -85,7 +85,7 @@ impl Inbox {
         for _ in 0..WRITERS {
             let (writer, hard) = (Arc::clone(&writer), tasks.hard().clone());
             tasks.spawn(async move {
-                let _ = hard.run_until_cancelled(writer.run()).await;
+                hard.run_until_cancelled_owned(Box::pin(async move { writer.run().await })).await
             });
         }
         Self { queue }

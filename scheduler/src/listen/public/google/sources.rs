@@ -15,7 +15,7 @@ const BURST: f64 = 100_000.0;
 const BAD: f64 = 500.0;
 
 /// Sources are told apart as well as their hashes: two of the same share what they have.
-const SLOTS: usize = 4096;
+const SLOTS: u64 = 4096;
 
 /// What a request costs.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +32,11 @@ pub(super) enum Charge {
 /// use up what Google needs.
 pub(super) struct Sources {
     hasher: RandomState,
-    slots: Box<[Mutex<Option<(f64, Instant)>>]>,
+    slots: Box<[Mutex<Option<Left>>]>,
 }
+
+/// The units that a source has left, and when that was.
+type Left = (f64, Instant);
 
 impl Default for Sources {
     fn default() -> Self {
@@ -48,7 +51,7 @@ impl Sources {
             Charge::Good => (1.0, 0.0),
             Charge::Bad => (BAD, BURST / 2.0),
         };
-        let place = self.hasher.hash_one(network(source)) as usize % SLOTS;
+        let place = usize::try_from(self.hasher.hash_one(network(source)) % SLOTS).unwrap_or_default();
         let mut slot = self.slots[place].lock().unwrap_or_else(PoisonError::into_inner);
         let (units, since) = slot.unwrap_or((BURST, now));
         let units = (units + now.saturating_duration_since(since).as_secs_f64() * RATE).min(BURST);
