@@ -19,7 +19,7 @@ const AFTER_AN_EVENT: &[(&str, &str)] = &[
     ("syncfleet_google_skipped_items_total", "an item of Google's could not be read"),
     ("syncfleet_google_throttled_total", "Google asked to slow down"),
     ("syncfleet_push_to_mirrored_seconds", "a push was mirrored"),
-    ("syncfleet_webhook_duration_seconds", "Google has called"),
+    ("syncfleet_push_request_duration_seconds", "Google has called"),
     ("syncfleet_oauth_refresh_failures_total", "a token could not be refreshed"),
     ("syncfleet_quota_draws_total", "a worker has an OAuth client"),
     ("syncfleet_quota_limit_units", "a worker has an OAuth client"),

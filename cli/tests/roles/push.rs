@@ -53,8 +53,8 @@ async fn a_change_at_google_is_mirrored_by_a_push_and_an_account_that_goes_takes
         there.bind(&id).fetch_one(&db).await.unwrap()
     })
     .await;
-    assert!(ingress.metric("syncfleet_webhook_requests_total", "result=\"wanted\"").await.unwrap() >= 1.0);
-    assert!(ingress.metric("syncfleet_webhook_requests_total", "result=\"sync\"").await.unwrap() >= 3.0);
+    assert!(ingress.metric("syncfleet_push_requests_total", "result=\"wanted\"").await.unwrap() >= 1.0);
+    assert!(ingress.metric("syncfleet_push_requests_total", "result=\"sync\"").await.unwrap() >= 3.0);
     until("the worker has measured it", LIMIT, async || {
         worker.metric("syncfleet_push_to_mirrored_seconds_count", "").await.is_some_and(|count| count >= 1.0)
     })

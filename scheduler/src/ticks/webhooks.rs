@@ -11,6 +11,7 @@ use std::{
 
 use metrics::{counter, describe_gauge, gauge};
 use shared::{
+    admin::webhook::KIND,
     job::{Lane, TenantId},
     store::{
         changes::{self, Held},
@@ -50,9 +51,14 @@ pub(super) fn describe_metrics() {
     gauge!("syncfleet_webhook_lag_seconds").set(0.0);
     gauge!("syncfleet_feed_held_back_seconds").set(0.0);
     for lane in Lane::ALL {
-        counter!("syncfleet_jobs_enqueued_total", "lane" => lane.as_str(), "source" => "scheduler")
-            .absolute(0);
+        count(KIND, lane, 0);
     }
+}
+
+fn count(kind: &str, lane: Lane, jobs: u64) {
+    let (kind, lane) = (kind.to_owned(), lane.as_str());
+    counter!("syncfleet_jobs_enqueued_total", "kind" => kind, "lane" => lane, "source" => "scheduler")
+        .increment(jobs);
 }
 
 /// Tenants whose feed has grown lately.
@@ -117,8 +123,7 @@ async fn want(scheduler: &Scheduler, tenants: Option<&[TenantId]>) -> anyhow::Re
     if !behind.is_empty() {
         let wanted = job_state::want(&mut conn, &behind, None, None).await?;
         for wanted in &wanted {
-            counter!("syncfleet_jobs_enqueued_total", "lane" => wanted.lane.as_str(), "source" => "scheduler")
-                .increment(1);
+            count(&wanted.kind, wanted.lane, 1);
         }
         scheduler.bell.offer(wanted.iter().filter_map(Wanted::ring), Instant::now()).await;
     }

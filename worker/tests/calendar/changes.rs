@@ -79,7 +79,7 @@ async fn a_series_goes_with_its_exceptions_and_an_account_with_all_that_is_its(
     let before = told(&rig).await?.len();
     let account: i64 = sqlx::query_scalar("select id from accounts").fetch_one(&rig.db).await?;
     let calendar: i64 = sqlx::query_scalar("select id from calendars").fetch_one(&rig.db).await?;
-    shared::admin::account::rm(&rig.db, &shared::admin::Actor::new("test:ada"), account).await?;
+    shared::admin::account::rm(&rig.db, None, &shared::admin::Actor::new("test:ada"), account).await?;
     let gone = since(&rig, before).await?;
     assert!(gone.contains(&event("deleted", &single)), "{gone:?}");
     assert!(gone.contains(&("calendar".to_owned(), "deleted".to_owned(), calendar.to_string())), "{gone:?}");

@@ -67,6 +67,7 @@ impl Pushed {
             google: rig.context.google.clone(),
             public_url: rig.context.public_url.clone(),
             policies: worker::jobs::policies().into(),
+            feed_readers: 10,
         };
         public::serve(listener, ingress, &tasks);
         rig.fake.world().add_account(ANNA, "refresh-anna", None)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use loadtest::fake_google::{EventDraft, FakeGoogle, Options, Stats, When};
 use shared::{
     config::google::{GoogleConfig, Limits},

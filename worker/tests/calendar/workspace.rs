@@ -237,7 +237,7 @@ async fn the_key_is_sealed_anew_and_goes_with_its_tenant(db: PgPool) -> anyhow::
     rig.context = Context { google: Some(google(&rig.fake, new.parse()?)?), ..rig.context.clone() };
     assert_eq!(next(&rig, job).await?, Verdict::Complete);
 
-    tenant::rm(&rig.db, &Actor::new("test"), "acme").await?;
+    tenant::rm(&rig.db, None, &Actor::new("test"), "acme").await?;
     let left: i64 = sqlx::query_scalar("select count(*) from secrets").fetch_one(&rig.db).await?;
     assert_eq!(left, 0);
     Ok(())

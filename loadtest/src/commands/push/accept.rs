@@ -105,7 +105,7 @@ pub async fn ingress(
     let warm = load::send(&url, channels, at_once, WARM).await?.len();
     let (took, rate) = timed(&url, channels, at_once, time).await?;
     let text = ingress.role.metrics().await?;
-    let counted = metrics::sum(&text, "syncfleet_webhook_requests_total", &[("result", "wanted")]);
+    let counted = metrics::sum(&text, "syncfleet_push_requests_total", &[("result", "wanted")]);
     #[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
     let sent = (warm + took.len()) as f64;
     ensure!((counted - sent).abs() < 0.5, "{sent} notifications were sent, and {counted} were taken");

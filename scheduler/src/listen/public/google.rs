@@ -160,8 +160,8 @@ async fn receive(
 ) -> Response {
     let began = Instant::now();
     let outcome = webhooks.outcome(api, source, &headers, body, began).await;
-    counter!("syncfleet_webhook_requests_total", "result" => outcome.as_str()).increment(1);
-    histogram!("syncfleet_webhook_duration_seconds").record(began.elapsed());
+    counter!("syncfleet_push_requests_total", "result" => outcome.as_str()).increment(1);
+    histogram!("syncfleet_push_request_duration_seconds").record(began.elapsed());
     let mut response = outcome.status().into_response();
     if outcome.status() == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -220,14 +220,14 @@ impl Webhooks {
 }
 
 fn describe_metrics() {
-    describe_counter!("syncfleet_webhook_requests_total", "Notifications, by what they came to");
+    describe_counter!("syncfleet_push_requests_total", "Notifications, by what they came to");
     describe_counter!("syncfleet_jobs_enqueued_total", "Jobs that were wanted, by who wanted them");
     describe_histogram!(
-        "syncfleet_webhook_duration_seconds",
+        "syncfleet_push_request_duration_seconds",
         Unit::Seconds,
         "From a notification's headers to its answer"
     );
     for outcome in Outcome::ALL {
-        counter!("syncfleet_webhook_requests_total", "result" => outcome.as_str()).absolute(0);
+        counter!("syncfleet_push_requests_total", "result" => outcome.as_str()).absolute(0);
     }
 }

@@ -96,7 +96,7 @@ pub async fn notify(conn: &mut PgConnection, heard: &[Heard]) -> Result<Notified
             from locked
             where s.job_id = locked.job_id
             returning
-                s.job_id, s.tenant_id, s.wanted as counter, locked.is_first,
+                s.job_id, s.kind, s.tenant_id, s.wanted as counter, locked.is_first,
                 s.phase = 'idle' and not s.paused and s.run_at <= clock() as due
         ), told as (
             select distinct on (j.channel) j.channel, j.resource_id, j.sync, w.is_first
@@ -118,8 +118,8 @@ pub async fn notify(conn: &mut PgConnection, heard: &[Heard]) -> Result<Notified
             from locked_channels l
             where c.id = l.id
         )
-        select j.place as "place!", j.outcome as "outcome!", j.job_id as "job!", w.tenant_id as "tenant?",
-            w.counter as "counter?", w.due as "due?"
+        select j.place as "place!", j.outcome as "outcome!", j.job_id as "job!", w.kind as "kind?",
+            w.tenant_id as "tenant?", w.counter as "counter?", w.due as "due?"
         from judged j left join wanted w on w.job_id = j.job_id and j.outcome = 'wanted'
         order by j.place"#,
         &column(|one| &one.channel),
@@ -139,10 +139,12 @@ pub async fn notify(conn: &mut PgConnection, heard: &[Heard]) -> Result<Notified
             "wrong_resource" => Outcome::WrongResource,
             _ => Outcome::Unknown,
         });
-        if let (Some(tenant), Some(counter), Some(due)) = (row.tenant, row.counter, row.due)
+        if let (Some(kind), Some(tenant), Some(counter), Some(due)) =
+            (row.kind, row.tenant, row.counter, row.due)
             && seen.insert(row.job)
         {
-            notified.wanted.push(Wanted { job: row.job, tenant, lane: Lane::Interactive, counter, due });
+            let (job, lane) = (row.job, Lane::Interactive);
+            notified.wanted.push(Wanted { job, kind, tenant, lane, counter, due });
         }
     }
     Ok(notified)

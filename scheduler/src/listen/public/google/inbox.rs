@@ -80,8 +80,9 @@ impl Inbox {
             incoming: tokio::sync::Mutex::new(incoming),
             failing: AtomicBool::new(false),
         });
-        counter!("syncfleet_jobs_enqueued_total", "lane" => Lane::Interactive.as_str(), "source" => "push")
-            .absolute(0);
+        for kind in ingress.policies.iter().filter(|policy| policy.provider == Some("google")) {
+            count(kind.kind, 0);
+        }
         for _ in 0..WRITERS {
             let (writer, hard) = (Arc::clone(&writer), tasks.hard().clone());
             tasks.spawn(async move {
@@ -199,10 +200,17 @@ impl Writer {
     }
 
     async fn ring(&self, wanted: &[Wanted]) {
-        counter!("syncfleet_jobs_enqueued_total", "lane" => Lane::Interactive.as_str(), "source" => "push")
-            .increment(wanted.len() as u64);
+        for wanted in wanted {
+            count(&wanted.kind, 1);
+        }
         self.ingress.bell.offer(wanted.iter().filter_map(Wanted::ring), Instant::now()).await;
     }
+}
+
+fn count(kind: &str, jobs: u64) {
+    let (kind, lane) = (kind.to_owned(), Lane::Interactive.as_str());
+    counter!("syncfleet_jobs_enqueued_total", "kind" => kind, "lane" => lane, "source" => "push")
+        .increment(jobs);
 }
 
 /// The channels that are not known, once each.
