@@ -5,10 +5,16 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::Metadata;
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// What is logged when `RUST_LOG` does not say otherwise.
 const DEFAULT_LEVELS: &str = "info,sqlx=warn,hyper=warn,reqwest=warn,apalis=warn,apalis_core=warn";
+
+/// It logs the assertions that it signs and the tokens that come for them, at the level debug: never taken, whatever `RUST_LOG` says.
+const TALKATIVE: &str = "yup_oauth2";
 
 /// Buckets for delays, in seconds: from a push that is served at once to a job that waited for a day.
 const DELAYS: [f64; 17] =
@@ -27,7 +33,16 @@ pub fn log() -> anyhow::Result<()> {
     } else {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     };
-    tracing_subscriber::registry().with(levels).with(lines).try_init().context("cannot begin to log")
+    tracing_subscriber::registry()
+        .with(levels)
+        .with(filter_fn(is_discreet))
+        .with(lines)
+        .try_init()
+        .context("cannot begin to log")
+}
+
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    !metadata.target().starts_with(TALKATIVE)
 }
 
 /// The process's metrics.
@@ -53,4 +68,40 @@ pub fn measure(role: &'static str) -> anyhow::Result<Metrics> {
     describe_gauge!("syncfleet_build_info", "1; the labels tell the program's version and the role");
     gauge!("syncfleet_build_info", "version" => env!("CARGO_PKG_VERSION"), "role" => role).set(1.0);
     Ok(Metrics(handle))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_tells_tokens_is_not_logged_at_any_level() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+        let levels = EnvFilter::new("trace");
+        let all = tracing_subscriber::registry().with(levels).with(filter_fn(is_discreet)).with(layer);
+        tracing::subscriber::with_default(all, || {
+            tracing::debug!(target: "yup_oauth2::service_account", "assertion=secret");
+            tracing::debug!(target: "hyper", "connected");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("connected") && !text.contains("secret"), "{text}");
+    }
 }

@@ -131,13 +131,12 @@ pub async fn may_connect(conn: &mut PgConnection, new: &New<'_>) -> Result<(), A
 
 async fn account_of(conn: &mut PgConnection, tenant: TenantId, email: &str) -> Result<Connected, AdminError> {
     let row = NewAccount { tenant, provider: PROVIDER, subject: None, email };
-    let (account, new) = match accounts::insert(&mut *conn, &row).await? {
-        Some(account) => (account, true),
-        None => {
-            let there = accounts::find(conn, Some(tenant), email).await?;
-            let there = there.into_iter().find(|account| account.provider == PROVIDER);
-            (there.ok_or_else(|| AdminError::not_found("account", email, ""))?.id, false)
-        }
+    let (account, new) = if let Some(account) = accounts::insert(&mut *conn, &row).await? {
+        (account, true)
+    } else {
+        let there = accounts::find(conn, Some(tenant), email).await?;
+        let there = there.into_iter().find(|account| account.provider == PROVIDER);
+        (there.ok_or_else(|| AdminError::not_found("account", email, ""))?.id, false)
     };
     Ok(Connected { account, email: email.to_owned(), new })
 }

@@ -336,9 +336,8 @@ async fn patiently<'a, T>(
 ) -> Result<T, AuthError> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let result = match tokio::time::timeout(left, once()).await {
-            Ok(result) => result,
-            Err(_) => return Err(AuthError::Database(sqlx::Error::PoolTimedOut)),
+        let Ok(result) = tokio::time::timeout(left, once()).await else {
+            return Err(AuthError::Database(sqlx::Error::PoolTimedOut));
         };
         let away = matches!(&result, Err(error) if error.is_of_database());
         let pause = STORE_AGAIN.mul_f64(rand::rng().random_range(0.2..=1.0));

@@ -122,15 +122,10 @@ async fn draw_known(
         ), filled as (
             select
                 account_id, smallest, need, want, unspent, unspent_span, per_minute, per_day, most, per_second,
-                least(
-                    most,
-                    units + per_second * greatest(0, extract(epoch from clock() - drawn_at)::float8)
-                ) as units,
+                least(most, units + per_second * greatest(0, extract(epoch from clock() - drawn_at)::float8)) as units,
                 greatest(clock(), least(drawn_at, clock() + interval '1 min')) as drawn_at,
                 now.span,
-                (
-                    array_fill(0, array[least(21, greatest(0, now.span - l.span))::int]) || drawn
-                )[1:21] as drawn,
+                (array_fill(0, array[least(21, greatest(0, now.span - l.span))::int]) || drawn)[1:21] as drawn,
                 now.day,
                 greatest(
                     0,
@@ -194,7 +189,6 @@ async fn draw_known(
     )
     .fetch_all(conn)
     .await?;
-    let time = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
     Ok(rows
         .into_iter()
         .map(|row| Drawn {
@@ -206,6 +200,10 @@ async fn draw_known(
             at: Moment { span: row.span, day: row.day },
         })
         .collect())
+}
+
+fn time(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
 }
 
 /// Makes rows of full buckets. One that was forgotten had been full for a long time.

@@ -16,6 +16,7 @@ use shared::{
     google::{Google, auth},
     job::{GateScope, JobId, Parked, ThrottledBy, Verdict},
     secrets::Owner,
+    shutdown::Tasks,
     store::{
         PgPool, Session, connect,
         gates::{self, Gate, Reason},
@@ -55,7 +56,7 @@ async fn a_sign_in_between_a_refusal_and_its_commit_is_not_undone(db: PgPool) ->
 
     // Anna signs in now, before anything of the refusal is committed.
     rig.fake.world().reconnect(ANNA, "refresh-anna-2")?;
-    let signing_in = tokio::spawn({
+    let signing_in = Tasks::new().spawn({
         let (db, keys) = (rig.db.clone(), rig.keys.clone());
         async move {
             let token = "refresh-anna-2".into();
@@ -102,13 +103,13 @@ async fn a_refusal_of_a_token_that_was_replaced_parks_nothing(db: PgPool) -> any
     let mut connection = rig.db.begin().await?;
     let owner = Owner::account(run.account.unwrap_or_default(), auth::REFRESH_TOKEN);
     secrets::put(&mut connection, &rig.keys, owner, &"refresh-anna-2".into(), None).await?;
-    let step = tokio::spawn({
+    let step = Tasks::new().spawn({
         let (context, run) = (rig.context.clone(), run.clone());
         let kind = worker::jobs::KINDS.iter().find(|kind| kind.policy.kind == run.kind);
         async move {
             match kind {
                 Some(kind) => {
-                    (kind.step)(&context, &run).await.map(|step| step.verdict).unwrap_or_else(Verdict::from)
+                    (kind.step)(&context, &run).await.map_or_else(Verdict::from, |step| step.verdict)
                 }
                 None => panic!("no kind"),
             }
@@ -204,7 +205,7 @@ async fn retried(rig: &Rig, job: JobId) -> anyhow::Result<(usize, Verdict)> {
     for retries in 0..20 {
         match rig.step(job).await?.verdict {
             Verdict::Retry { why, .. } => {
-                anyhow::ensure!(why.contains("the page that was asked for"), "{why}")
+                anyhow::ensure!(why.contains("the page that was asked for"), "{why}");
             }
             verdict => return Ok((retries, verdict)),
         }

@@ -65,12 +65,11 @@ impl Users {
                 faults.push(Fault { line, text: text.chars().take(80).collect() });
                 continue;
             }
-            match first.get(&text.to_ascii_lowercase()) {
-                Some(earlier) => repeated.push((*earlier, line)),
-                None => {
-                    first.insert(text.to_ascii_lowercase(), line);
-                    addresses.push(text.to_owned());
-                }
+            if let Some(earlier) = first.get(&text.to_ascii_lowercase()) {
+                repeated.push((*earlier, line));
+            } else {
+                first.insert(text.to_ascii_lowercase(), line);
+                addresses.push(text.to_owned());
             }
         }
         match addresses.len() {
@@ -113,7 +112,8 @@ mod tests {
     #[test]
     fn a_list_without_anybody_is_refused() {
         assert_eq!(Users::parse("# nobody\n\n"), Err(UsersError::Nobody));
-        let many: String = (0..=MOST).map(|n| format!("u{n}@example.com\n")).collect();
+        let many: Vec<String> = (0..=MOST).map(|n| format!("u{n}@example.com")).collect();
+        let many = many.join("\n");
         assert_eq!(Users::parse(&many), Err(UsersError::TooMany(MOST + 1)));
     }
 }
