@@ -120,7 +120,7 @@ async fn a_code_that_was_exchanged_in_vain_leaves_the_link_good(db: PgPool) {
         .await;
     let (status, page) = person.open(&back).await;
     assert_eq!(status, 503, "{page}");
-    assert!(page.contains("It could not be stored") && page.contains("Open your link again"), "{page}");
+    assert!(page.contains("It could not be stored") && page.contains("open your link again"), "{page}");
     assert_eq!(setup.stored().await, [0; 4]);
     assert!(setup.ingress.said("a sign-in failed") > 0, "{}", setup.ingress.log());
     setup.run_sql("drop trigger away on secrets").await;

@@ -25,7 +25,7 @@ pub struct Browser {
     driver: Child,
     http: Client,
     session: String,
-    _profile: TempDir,
+    profile_folder: TempDir,
 }
 
 impl Browser {
@@ -39,14 +39,14 @@ impl Browser {
             .spawn()
             .expect("there is no chromedriver: `scripts/setup.sh chromium` installs it");
         let profile = TempDir::new().unwrap();
-        let mut browser = Self { driver, http: http(), session: String::new(), _profile: profile };
+        let mut browser = Self { driver, http: http(), session: String::new(), profile_folder: profile };
         let base = format!("http://127.0.0.1:{port}");
         let began = Instant::now();
         while browser.http.get(format!("{base}/status")).send().await.is_err() {
             assert!(began.elapsed() < LIMIT, "chromedriver does not come up");
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
-        let profile = format!("--user-data-dir={}", browser._profile.path().display());
+        let profile = format!("--user-data-dir={}", browser.profile_folder.path().display());
         let options = json!({"args": [
             "--headless=new",
             // Root has no sandbox, and containers have little shared memory.

@@ -229,7 +229,7 @@ pub(super) fn revoke(world: &mut World, form: &Params) -> Result<Value, Refusal>
 const STYLE: &str = "body{font:16px/1.5 sans-serif;margin:0;background:#eef1f6;color:#202124}
 main{max-width:34rem;margin:3rem auto;padding:2rem;background:#fff;border-radius:16px}
 h1{font-size:1.4rem;margin-top:0}fieldset{border:1px solid #ccd2dc;border-radius:8px;margin:1rem 0}
-label{display:block;padding:.3rem 0;overflow-wrap:anywhere}button{font:inherit;padding:.5rem 1.5rem;margin-right:1rem}";
+label{display:flex;gap:.6rem;align-items:baseline;padding:.3rem 0;overflow-wrap:anywhere}button{font:inherit;padding:.5rem 1.5rem;margin-right:1rem}";
 
 fn document(title: &str, body: &str) -> String {
     format!(
@@ -252,7 +252,7 @@ fn consent(world: &World, request: &Request, params: &Params) -> String {
         let email = escaped(email);
         let _ = writeln!(
             body,
-            "<label><input type=\"radio\" name=\"account\" value=\"{email}\"{checked}> {email}</label>"
+            "<label><input type=\"radio\" name=\"account\" value=\"{email}\"{checked}><span>{email}</span></label>"
         );
     }
     body.push_str("</fieldset><fieldset><legend>What it may do</legend>");
@@ -260,7 +260,7 @@ fn consent(world: &World, request: &Request, params: &Params) -> String {
         let scope = escaped(scope);
         let _ = writeln!(
             body,
-            "<label><input type=\"checkbox\" name=\"scope\" value=\"{scope}\" checked> {scope}</label>"
+            "<label><input type=\"checkbox\" name=\"scope\" value=\"{scope}\" checked><span>{scope}</span></label>"
         );
     }
     body.push_str(

@@ -42,6 +42,7 @@ button { width: 100%; padding: .8rem 1rem; border: 0; border-radius: 10px; backg
   font: inherit; font-weight: 600; cursor: pointer; }
 button:hover { filter: brightness(1.08); }
 button:focus-visible { outline: 3px solid var(--act); outline-offset: 3px; }
+.next { margin-bottom: 0; font-weight: 600; }
 .note { margin: 1.25rem 0 0; color: var(--soft); font-size: .875rem; }
 ";
 
@@ -190,156 +191,147 @@ pub(super) fn signed_in(account: &Account, is_new: bool) -> Page {
     Page { status: StatusCode::OK, class: "good", title: title.to_owned(), body }
 }
 
+/// What to do next, as pages say it.
+const AGAIN: &str = "Open your link again to start anew.";
+const LATER: &str = "Wait a few minutes, then open your link again to start anew.";
+const NEW_LINK: &str = "Ask whoever sent you the link for a new one.";
+const TELL: &str = "Open your link again to start anew. If it happens again, tell whoever sent you the link.";
+
 /// Why it does not go on, and what to do.
 pub(super) fn failed(failed: &Failed) -> Page {
-    const AGAIN: &str = "Open your link again to start anew.";
-    const NEW_LINK: &str = "Ask whoever sent it for a new one.";
-    let (status, title, text) = match failed {
-        Failed::NotSetUp => (
+    match failed {
+        Failed::NotSetUp => bad(
             StatusCode::SERVICE_UNAVAILABLE,
             "Signing in is not possible here",
-            "This service is not set up for signing in. Tell whoever runs it.".to_owned(),
+            "This service is not set up for signing in.",
+            "Tell whoever sent you the link.",
         ),
-        Failed::Foreign => (
+        Failed::Foreign => bad(
             StatusCode::FORBIDDEN,
             "This came from another site",
-            "A sign-in begins on the page that your link opens. Open your link, and go on from there."
-                .to_owned(),
+            "A sign-in begins on the page that your link opens.",
+            "Open your link, and go on from there.",
         ),
-        Failed::Denied => (
+        Failed::Denied => plain(
             StatusCode::OK,
             "Nothing was shared",
-            format!(
-                "You did not allow access, so nothing was connected and nothing was stored. If you change your mind: {AGAIN}"
-            ),
+            "You did not allow access, so nothing was connected and nothing was stored.",
+            "If you change your mind, open your link again.",
         ),
-        Failed::Provider(what) => (
+        Failed::Provider(what) => bad(
             StatusCode::BAD_GATEWAY,
             "Google did not sign you in",
-            format!(
-                "Google says: {}. Nothing was stored. {AGAIN} If it happens again, tell whoever sent you the link.",
-                short(what)
-            ),
+            &format!("Google says: {}. Nothing was stored.", short(what)),
+            TELL,
         ),
-        Failed::Refused(refused) => return refusal(refused, AGAIN, NEW_LINK),
-        Failed::Google(SignInError::CodeRefused(_)) => (
+        Failed::Refused(refused) => refusal(refused),
+        Failed::Google(SignInError::CodeRefused(_)) => bad(
             StatusCode::BAD_REQUEST,
             "This sign-in is over",
-            format!(
-                "Google does not take its answer any more: it was used before, or is too old. Nothing was stored. {AGAIN}"
-            ),
+            "Google does not take its answer any more: it was used before, or is too old. Nothing was stored.",
+            AGAIN,
         ),
-        Failed::Google(SignInError::NoAddress) => (
+        Failed::Google(SignInError::NoAddress) => bad(
             StatusCode::BAD_REQUEST,
             "Your e-mail address is missing",
-            format!(
-                "Google did not tell a verified e-mail address of your account, without which it cannot be connected. Nothing was stored. {AGAIN}"
-            ),
+            "Google did not tell a verified e-mail address of your account, without which it cannot be connected. \
+            Nothing was stored.",
+            TELL,
         ),
-        Failed::Google(SignInError::IdToken(_)) => (
+        Failed::Google(SignInError::IdToken(_)) => bad(
             StatusCode::BAD_GATEWAY,
             "Google did not sign you in",
-            format!(
-                "What came from Google does not prove who you are. Nothing was stored. {AGAIN} If it happens again, tell whoever sent you the link."
-            ),
+            "What came from Google does not prove who you are. Nothing was stored.",
+            TELL,
         ),
-        Failed::Google(_) => (
-            StatusCode::BAD_GATEWAY,
-            "Google cannot be reached",
-            format!("Nothing was stored. Try it again in a few minutes: {AGAIN}"),
-        ),
-    };
-    told(status, title, &text)
+        Failed::Google(_) => {
+            bad(StatusCode::BAD_GATEWAY, "Google cannot be reached", "Nothing was stored.", LATER)
+        }
+    }
 }
 
-fn refusal(refused: &Refused, again: &str, new_link: &str) -> Page {
-    let (status, title, text) = match refused {
-        Refused::LinkUnknown => (
+fn refusal(refused: &Refused) -> Page {
+    match refused {
+        Refused::LinkUnknown | Refused::Admin(AdminError::NotFound { .. }) => bad(
             StatusCode::NOT_FOUND,
             "This link is not known",
-            format!("Was it cut off when it was copied? It may also have been withdrawn. {new_link}"),
+            "Was it cut off when it was copied? It may also have been withdrawn.",
+            NEW_LINK,
         ),
-        Refused::LinkExpired => {
-            (StatusCode::GONE, "This link has expired", format!("Its time is over. {new_link}"))
-        }
-        Refused::LinkUsed => (
+        Refused::LinkExpired => bad(StatusCode::GONE, "This link has expired", "Its time is over.", NEW_LINK),
+        Refused::LinkUsed => plain(
             StatusCode::GONE,
             "This link was used already",
-            format!("A link is good for one sign-in. If that was yours, all is done. If not: {new_link}"),
+            "A link is good for one sign-in. If that was yours, all is done.",
+            "If it was not, ask whoever sent you the link for a new one.",
         ),
-        Refused::TooMany => (
+        Refused::TooMany => bad(
             StatusCode::TOO_MANY_REQUESTS,
             "Too many attempts",
-            "This link was begun with many times without an end. Wait ten minutes, and open it again."
-                .to_owned(),
+            "This link was begun with many times without an end.",
+            "Wait ten minutes, and open it again.",
         ),
-        Refused::OtherBrowser => (
+        Refused::OtherBrowser => bad(
             StatusCode::BAD_REQUEST,
             "Another browser began this",
-            format!(
-                "A sign-in ends in the browser that it was begun in, with its cookies. Go on there, or start anew here. {again}"
-            ),
+            "A sign-in ends in the browser that it was begun in, with its cookies.",
+            "Go on in that browser, or open your link here to start anew.",
         ),
-        Refused::NotUnderWay => (
+        Refused::NotUnderWay => plain(
             StatusCode::BAD_REQUEST,
             "This sign-in is over",
-            format!(
-                "It was completed before, or never begun. If you have just signed in, all is done. If not: {again}"
-            ),
+            "It was completed before, or never begun. If you have just signed in, all is done.",
+            "If you have not, open your link again to start anew.",
         ),
-        Refused::TooLate => (
+        Refused::TooLate => bad(
             StatusCode::BAD_REQUEST,
             "That took too long",
-            format!("A sign-in has to be completed within ten minutes. Nothing was stored. {again}"),
+            "A sign-in has to be completed within ten minutes. Nothing was stored.",
+            AGAIN,
         ),
-        Refused::NothingGranted => (
+        Refused::NothingGranted => plain(
             StatusCode::OK,
             "Nothing was shared",
-            format!(
-                "You signed in, but ticked nothing of what is asked for, so nothing was connected and nothing was stored. {again} At Google, tick what you want to share."
-            ),
+            "You signed in, but ticked nothing of what is asked for, so nothing was connected and nothing was stored.",
+            "If you change your mind, open your link again, and tick at Google what you want to share.",
         ),
         Refused::Admin(AdminError::OtherAccount { expected, came, .. })
             if expected.eq_ignore_ascii_case(came) =>
         {
-            (
-                StatusCode::CONFLICT,
-                "That is another account",
-                format!(
-                    "{came} belongs to another Google account now than the one that is connected here under this address. Nothing was stored. Tell whoever sent you the link."
-                ),
-            )
+            let text = format!(
+                "{came} belongs to another Google account now than the one that is connected here under this address. \
+                Nothing was stored."
+            );
+            bad(StatusCode::CONFLICT, "That is another account", &text, "Tell whoever sent you the link.")
         }
-        Refused::Admin(AdminError::OtherAccount { expected, came, .. }) => (
-            StatusCode::CONFLICT,
-            "That is another account",
-            format!(
-                "{expected} was expected, and you signed in as {came}. Nothing was stored. {again} At Google, choose {expected}."
-            ),
-        ),
-        Refused::Admin(AdminError::NoRefreshToken) => (
+        Refused::Admin(AdminError::OtherAccount { expected, came, .. }) => {
+            let text = format!("{expected} was expected, and you signed in as {came}. Nothing was stored.");
+            let next = format!("Open your link again, and choose {expected} at Google.");
+            bad(StatusCode::CONFLICT, "That is another account", &text, &next)
+        }
+        Refused::Admin(AdminError::NoRefreshToken) => bad(
             StatusCode::CONFLICT,
             "Google gave no lasting access",
-            format!(
-                "Without it your account cannot be kept in step, and nothing was stored. Take away this app's access at myaccount.google.com/connections. Then: {again}"
-            ),
+            "Without it your account cannot be kept in step, and nothing was stored.",
+            "Take away this app's access at myaccount.google.com/connections, then open your link again.",
         ),
-        Refused::Admin(AdminError::NotFound { .. }) => {
-            (StatusCode::NOT_FOUND, "This link is not known", format!("What it was for is gone. {new_link}"))
-        }
-        Refused::Admin(_) => (
+        Refused::Admin(_) => bad(
             StatusCode::SERVICE_UNAVAILABLE,
             "It could not be stored",
-            format!(
-                "Something went wrong on our side, and nothing was stored. Try it again in a few minutes: {again}"
-            ),
+            "Something went wrong on our side, and nothing was stored.",
+            LATER,
         ),
-    };
-    told(status, title, &text)
+    }
 }
 
-fn told(status: StatusCode, title: &str, text: &str) -> Page {
-    Page { status, class: "bad", title: title.to_owned(), body: paragraph(text) }
+/// A page of something that went wrong: what, and what to do next.
+fn bad(status: StatusCode, title: &str, text: &str, next: &str) -> Page {
+    Page { class: "bad", ..plain(status, title, text, next) }
+}
+
+fn plain(status: StatusCode, title: &str, text: &str, next: &str) -> Page {
+    let body = format!("{}<p class=\"next\">{}</p>\n", paragraph(text), escaped(next));
+    Page { status, class: "", title: title.to_owned(), body }
 }
 
 /// As much of a foreign text as a page can bear.
