@@ -192,8 +192,8 @@ impl Pushed {
             "POST /webhooks/google/calendar HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {}\r\n",
             body.len()
         );
-        for (name, value) in headers {
-            text += &format!("{name}: {value}\r\n");
+        for &(name, value) in headers {
+            text.push_str(&[name, ": ", value, "\r\n"].concat());
         }
         stream.write_all(format!("{text}\r\n{body}").as_bytes()).await?;
         let mut answer = String::new();

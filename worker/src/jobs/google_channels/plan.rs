@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn what_is_refused_is_not_asked_for_until_its_time() {
         let refused = Target { refused_until: Some(at(60)), ..target(1) };
-        assert_eq!(act(0, &[refused], &[]), Act::Rest(Duration::from_mins(60)));
+        assert_eq!(act(0, &[refused], &[]), Act::Rest(Duration::from_hours(1)));
     }
 
     #[test]
