@@ -170,7 +170,7 @@ async fn a_removal_locks_secrets_in_their_order(db: PgPool) {
     let mut rotation = db.begin().await.unwrap();
     sqlx::query(lock).bind(accounts[0]).execute(&mut *rotation).await.unwrap();
     let actor = actor();
-    let removal = tenant::rm(&db, &actor, "acme");
+    let removal = tenant::rm(&db, None, &actor, "acme");
     let rotating = async {
         let waits = "select exists (select from pg_stat_activity
             where datname = current_database() and wait_event_type = 'Lock')";
