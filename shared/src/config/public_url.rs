@@ -9,7 +9,7 @@ const PUBLIC_URL: &str = "SYNCFLEET_PUBLIC_URL";
 /// The public address.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PublicUrl {
-    /// Where the outside reaches the public listener, as https://sync.example.com; without it nothing is pushed, all is polled
+    /// Where the outside reaches the public listener, as `https://sync.example.com`; without it nothing is pushed, all is polled
     #[arg(long = "public-url", env = PUBLIC_URL, value_name = "URL", help_heading = "Settings")]
     pub public_url: Option<String>,
 }
