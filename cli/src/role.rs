@@ -201,7 +201,7 @@ pub fn webhooks(keys: &config::Keys, webhooks: &config::Webhooks) -> anyhow::Res
     if !keys.is_set() {
         return Ok(None);
     }
-    Ok(Some(webhook::Sender::new(keys.key_ring()?, webhooks.allow(), webhook::system())?))
+    Ok(Some(webhook::Sender::new(keys.key_ring()?, webhooks.allow(), &webhook::system())?))
 }
 
 /// For roles whose parts do not fail by themselves.

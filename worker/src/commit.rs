@@ -76,6 +76,9 @@ pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: 
     };
     match committed {
         Ok(own) => {
+            if changed > 0 {
+                worker.news.note(run.tenant);
+            }
             for wanted in &wanted {
                 let kind = worker.find(&wanted.kind).map_or("unknown", |kind| kind.policy.kind);
                 let lane = wanted.lane.as_str();

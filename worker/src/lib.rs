@@ -11,6 +11,7 @@ pub mod execute;
 pub mod heartbeat;
 pub mod held;
 pub mod jobs;
+pub mod news;
 pub mod slot;
 
 use std::{
@@ -41,6 +42,7 @@ use crate::{
     heartbeat::{Alive, Heart},
     held::Held,
     jobs::{Context, Kind},
+    news::News,
     slot::Busy,
 };
 
@@ -87,6 +89,8 @@ pub struct Worker {
     pub bell: Arc<Bell>,
     /// What steps work with.
     pub context: Context,
+    /// Who is to be told of changes.
+    pub news: News,
     /// The kinds that it runs.
     pub kinds: &'static [Kind],
     /// Their names.
@@ -160,6 +164,7 @@ pub fn start(
         alive,
         bell,
         context,
+        news: News::default(),
         kinds: settings.kinds,
         kind_names: settings.kinds.iter().map(|kind| kind.policy.kind.to_owned()).collect(),
         hard: tasks.hard().clone(),
@@ -169,6 +174,7 @@ pub fn start(
     let heart = heartbeat::start(settings, &worker).context("cannot start the heartbeat's thread")?;
     tasks.spawn(heartbeat::watch(Arc::clone(&worker), tasks.clone()));
     tasks.spawn(heartbeat::hand_back_lost(Arc::clone(&worker), tasks.soft().clone()));
+    tasks.spawn(news::run(Arc::clone(&worker), tasks.soft().clone()));
 
     let slots = Lane::ALL.into_iter().map(|lane| lanes.of(lane) as usize).sum::<usize>();
     let (hand_on, claimed) = mpsc::channel::<Claimed>(slots.max(1));

@@ -112,7 +112,7 @@ impl Sending {
     fn sender(&self) -> anyhow::Result<shared::webhook::Sender> {
         // Without a key ring this says which setting is missing.
         let keys = self.keys.key_ring()?;
-        shared::webhook::Sender::new(keys, self.webhooks.allow(), shared::webhook::system())
+        shared::webhook::Sender::new(keys, self.webhooks.allow(), &shared::webhook::system())
     }
 }
 

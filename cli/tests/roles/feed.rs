@@ -46,7 +46,9 @@ async fn change(db: &PgPool, key: &str) {
         key: key.to_owned(),
         what: What::Created,
     };
-    changes::write(&mut db.acquire().await.unwrap(), &[change]).await.unwrap();
+    let mut conn = db.acquire().await.unwrap();
+    changes::write(&mut conn, &[change]).await.unwrap();
+    changes::notify(&mut conn, &[1]).await.unwrap();
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use shared::{
     admin::{Actor, feed},
     bell::Bell,
-    job::AccountId,
+    job::{AccountId, TenantId},
     shutdown::Tasks,
     store::{
         PgPool,
@@ -25,6 +25,7 @@ pub struct Rig {
 }
 
 pub struct Tenant {
+    id: TenantId,
     pub account: AccountId,
     pub token: String,
     pub token_id: i64,
@@ -37,7 +38,7 @@ async fn tenant(db: &PgPool, name: &str) -> Tenant {
     );
     let account = account.bind(id).fetch_one(db).await.unwrap();
     let made = feed::add_token(db, &Actor::new("test"), name, "test").await.unwrap();
-    Tenant { account, token: made.token.expose_secret().to_owned(), token_id: made.id }
+    Tenant { id, account, token: made.token.expose_secret().to_owned(), token_id: made.id }
 }
 
 impl Rig {
@@ -66,7 +67,9 @@ impl Rig {
             what: What::Created,
         };
         let told: Vec<Change> = keys.iter().map(change).collect();
-        changes::write(&mut self.db.acquire().await.unwrap(), &told).await.unwrap();
+        let mut conn = self.db.acquire().await.unwrap();
+        changes::write(&mut conn, &told).await.unwrap();
+        changes::notify(&mut conn, &[tenant.id]).await.unwrap();
     }
 
     /// The end, as at a signal: everything must go within the grace.

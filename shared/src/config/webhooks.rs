@@ -4,7 +4,7 @@ use crate::webhook::{Allow, Network};
 /// Where messages to webhooks may go.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Webhooks {
-    /// Networks that webhooks may lead to beside the public internet, and without TLS: 10.0.0.0/8,fd00::/8
+    /// Networks that webhooks may lead to beside the public internet, and without TLS: `10.0.0.0/8,fd00::/8`
     #[arg(
         long = "webhook-allow", env = "SYNCFLEET_WEBHOOK_ALLOW", value_name = "NETWORK,…", value_delimiter = ',',
         value_parser = network, help_heading = "Settings"

@@ -26,9 +26,10 @@
 //! - *Rows are dropped while somebody reads.* Dropping a partition and noting the last row that each tenant lost in it are one
 //!   transaction, and a read learns both from one snapshot: it says `gone`, or it has seen the rows.
 //! - *Nothing changed.* A page that brings an event again with the same etag writes no change.
-//! - *Readers should know at once.* The writing transaction notifies the channel [`CHANNEL`] with the tenant's number, once. The
-//!   server lets transactions that notify commit one after the other, which costs a page's commit little and a quiet pass
-//!   nothing: it has no change. A notification that is lost costs some seconds: readers also look by themselves.
+//! - *Readers should know at once.* A worker that has committed changes calls [`notify`] for their tenants, in a transaction of
+//!   its own, some times a second at the most. Not in the transaction that writes: the server lets transactions that notify
+//!   commit one after the other, with their wait for the disk (measured with 32 clients: 980 commits a second instead of 4,100).
+//!   A notification that is lost costs some seconds: readers also look by themselves.
 
 mod listen;
 mod position;
@@ -43,10 +44,10 @@ pub use self::{
     read::{Batch, Entry, Held, Subject, begin, held, now, read},
     retain::retain,
 };
-use crate::job::AccountId;
+use crate::job::{AccountId, TenantId};
 
 /// The channel of notifications. The payload is the number of a tenant whose feed has grown.
-pub const CHANNEL: &str = "syncfleet_changes";
+pub const CHANNEL: &str = "syncfleet.changes";
 
 /// What kind of row changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, sqlx::Type)]
@@ -119,7 +120,7 @@ pub struct Change {
     pub what: What,
 }
 
-/// Writes changes, in the transaction that makes them and in their order, and notifies the readers at its commit. For those who
+/// Writes changes, in the transaction that makes them and in their order. For those who
 /// write the mirror by sets: let the statement return key and [`What`] of the rows that differ, and pass all of them on at once.
 pub async fn write(conn: &mut PgConnection, changes: &[Change]) -> Result<(), sqlx::Error> {
     if changes.is_empty() {
@@ -134,24 +135,20 @@ pub async fn write(conn: &mut PgConnection, changes: &[Change]) -> Result<(), sq
         r#"-- changes::write
         with here as materialized (
             select feed_epoch_to_write() as epoch, pg_current_xact_id()::text::bigint as xid, clock() as at
-        ), written as (
-            insert into changes (epoch, xid, at, tenant_id, account_id, resource, parent, key, what)
-            select here.epoch, here.xid, here.at, a.tenant_id, n.account_id, n.resource, n.parent, n.key, n.what
-            from here, unnest($1::bigint[], $2::change_resource[], $3::bigint[], $4::text[], $5::change_what[])
-                with ordinality as n (account_id, resource, parent, key, what, place)
-            join accounts a on a.id = n.account_id
-            order by n.place
-            returning tenant_id
         )
-        select pg_notify($6, tenant_id::text) from (select distinct tenant_id from written) as told"#,
+        insert into changes (epoch, xid, at, tenant_id, account_id, resource, parent, key, what)
+        select here.epoch, here.xid, here.at, a.tenant_id, n.account_id, n.resource, n.parent, n.key, n.what
+        from here, unnest($1::bigint[], $2::change_resource[], $3::bigint[], $4::text[], $5::change_what[])
+            with ordinality as n (account_id, resource, parent, key, what, place)
+        join accounts a on a.id = n.account_id
+        order by n.place"#,
         &accounts,
         &resources as &[Resource],
         &parents as &[Option<i64>],
         &keys as &[&str],
         &whats as &[What],
-        CHANNEL,
     )
-    .fetch_all(conn)
+    .execute(conn)
     .await
     .map(drop)
 }
@@ -167,15 +164,24 @@ pub async fn account_goes(conn: &mut PgConnection, account: AccountId) -> Result
             from events where account_id = $1
             union all
             select account_id, 'calendar', null, id::text from calendars where account_id = $1 and not deleted
-        ), written as (
-            insert into changes (epoch, xid, at, tenant_id, account_id, resource, parent, key, what)
-            select here.epoch, here.xid, here.at, a.tenant_id, g.account_id, g.resource, g.parent, g.key, 'deleted'
-            from here, gone g join accounts a on a.id = g.account_id
-            returning tenant_id
         )
-        select pg_notify($2, tenant_id::text) from (select distinct tenant_id from written) as told"#,
+        insert into changes (epoch, xid, at, tenant_id, account_id, resource, parent, key, what)
+        select here.epoch, here.xid, here.at, a.tenant_id, g.account_id, g.resource, g.parent, g.key, 'deleted'
+        from here, gone g join accounts a on a.id = g.account_id"#,
         account,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Wakes the readers of these tenants' feeds; to be called after the commit of the changes.
+pub async fn notify(conn: &mut PgConnection, tenants: &[TenantId]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- changes::notify
+        select pg_notify($1, tenant::text) from unnest($2::bigint[]) as tenant",
         CHANNEL,
+        tenants,
     )
     .fetch_all(conn)
     .await

@@ -56,6 +56,7 @@ pub async fn apply(
     Ok(written + remove(conn, mirror, generation, &gone).await?)
 }
 
+#[expect(clippy::too_many_lines, reason = "one statement, and its 32 parameters")]
 async fn upsert(
     conn: &mut PgConnection,
     mirror: Mirror,

@@ -1,4 +1,4 @@
-//! Tables that are partitioned by the day, each partition named TABLE_YYYYMMDD.
+//! Tables that are partitioned by the day, each partition named `TABLE_YYYYMMDD`.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use url::{Host, Url};
 
 /// Networks of IPv4 that are not the public internet: <https://www.iana.org/assignments/iana-ipv4-special-registry>.
 const SPECIAL_V4: [(Ipv4Addr, u8, &str); 16] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8, "this network"),
+    (Ipv4Addr::UNSPECIFIED, 8, "this network"),
     (Ipv4Addr::new(10, 0, 0, 0), 8, "private"),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "shared by a provider's customers"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
@@ -35,7 +35,7 @@ const SPECIAL_V4: [(Ipv4Addr, u8, &str); 16] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4, "reserved"),
 ];
 
-/// Networks of IPv6 within 2000::/3 that are not the public internet; nothing beyond 2000::/3 is:
+/// Networks of IPv6 within `2000::/3` that are not the public internet; nothing beyond `2000::/3` is:
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry>. Those that carry an IPv4 address are not sorted by it: nobody
 /// needs them, and they have opened many a guard.
 const SPECIAL_V6: [(Ipv6Addr, u8, &str); 4] = [

@@ -96,13 +96,13 @@ impl fmt::Debug for Sender {
 
 impl Sender {
     /// A sender that finds names by `lookup`: [`super::system`], but for tests.
-    pub fn new(keys: KeyRing, allow: Allow, lookup: Lookup) -> anyhow::Result<Self> {
+    pub fn new(keys: KeyRing, allow: Allow, lookup: &Lookup) -> anyhow::Result<Self> {
         let client = |plain| {
             let guard = Guard::new(allow.clone(), plain);
             reqwest::Client::builder()
                 .tls_backend_preconfigured(tls()?)
                 .https_only(!plain)
-                .dns_resolver(Arc::new(Resolver { lookup: Arc::clone(&lookup), guard }))
+                .dns_resolver(Arc::new(Resolver { lookup: Arc::clone(lookup), guard }))
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(CONNECT_LIMIT)
@@ -164,7 +164,7 @@ fn tls() -> anyhow::Result<ClientConfig> {
             .with_safe_default_protocol_versions()
             .context("no TLS version is left to speak")
     };
-    let roots = builder()?.with_native_roots().map(|config| config.with_no_client_auth());
+    let roots = builder()?.with_native_roots().map(ClientBuilder::with_no_client_auth);
     Ok(match roots {
         Ok(config) => config,
         Err(error) => {
@@ -175,6 +175,8 @@ fn tls() -> anyhow::Result<ClientConfig> {
         }
     })
 }
+
+type ClientBuilder = rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
 
 /// The endpoint's word on when to come back, in seconds; a date is not followed.
 fn retry_after(response: &reqwest::Response) -> Option<Duration> {

@@ -33,7 +33,7 @@ fn names(answers: &[&[&str]]) -> (Lookup, Arc<AtomicUsize>) {
 fn sender(lookup: Lookup, allow: &[&str]) -> Sender {
     let keys = KeyRing::parse(&generate_key("test").unwrap()).unwrap();
     let allow: Vec<_> = allow.iter().map(|network| network.parse().unwrap()).collect();
-    Sender::new(keys, Allow::new(&allow), lookup).unwrap()
+    Sender::new(keys, Allow::new(&allow), &lookup).unwrap()
 }
 
 async fn send(sender: &Sender, url: &str) -> Result<u16, SendError> {

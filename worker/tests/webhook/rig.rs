@@ -62,7 +62,7 @@ impl Rig {
         let db = PgPoolOptions::new().max_connections(8).connect_with(database).await.unwrap();
         let keys = KeyRing::parse(&generate_key("test").unwrap()).unwrap();
         let allow = Allow::new(&["127.0.0.1".parse().unwrap()]);
-        let sender = Sender::new(keys, allow, system()).unwrap();
+        let sender = Sender::new(keys, allow, &system()).unwrap();
         let endpoint = Endpoint::start().await;
         let mut conn = db.acquire().await.unwrap();
         let tenant = tenants::ensure(&mut conn, "acme").await.unwrap();

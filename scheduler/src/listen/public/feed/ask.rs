@@ -32,7 +32,9 @@ impl Asked {
                     }
                 }
                 other => {
-                    return Err(format!("unknown parameter {other:?}: there are after, account and resource"));
+                    return Err(format!(
+                        "unknown parameter {other:?}: there are after, account and resource"
+                    ));
                 }
             }
         }

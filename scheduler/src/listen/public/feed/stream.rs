@@ -1,6 +1,6 @@
 use std::{convert::Infallible, fmt::Write, time::Duration};
 
-use futures_util::{Stream, stream};
+use futures_util::{FutureExt, Stream, stream};
 use metrics::counter;
 use shared::store::{
     changes::{self, Batch, Entry, Position, Subject},
@@ -108,7 +108,8 @@ impl Reader {
         let read = limited(ANSWER, async {
             let mut conn = self.feed.db.acquire().await?;
             changes::read(&mut conn, &self.subject, self.at, None, BATCH).await
-        });
+        })
+        .boxed();
         let read = self.feed.soft.run_until_cancelled(read).await;
         let Some(Ok(Batch { entries, upto, more, held_back, gone: missed })) = read else {
             // The database is away, and says so elsewhere; or it is the end.
@@ -139,7 +140,8 @@ impl Reader {
         let stands = limited(ANSWER, async {
             let mut conn = self.feed.db.acquire().await?;
             feed_tokens::stands(&mut conn, self.token).await
-        });
+        })
+        .boxed();
         if let Some(Ok(false)) = self.feed.soft.run_until_cancelled(stands).await {
             self.ended = true;
             return Some("event: revoked\ndata: {\"error\": \"the token was removed\"}\n\n".to_owned());
@@ -156,8 +158,8 @@ impl Reader {
 fn events(entries: &[Entry]) -> String {
     let mut text = String::with_capacity(entries.len() * 200);
     for entry in entries {
-        let json = serde_json::json!(entry);
-        // Writing to a string does not fail.
+        // Neither fails: all keys are strings, and so is what is written to.
+        let json = serde_json::to_string(entry).unwrap_or_default();
         let _ = write!(text, "id: {}\nevent: change\ndata: {json}\n\n", entry.id);
     }
     text
