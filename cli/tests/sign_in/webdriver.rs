@@ -2,9 +2,11 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -24,6 +26,8 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 pub struct Browser {
     driver: Child,
     http: Client,
+    /// The driver's address.
+    base: String,
     session: String,
     profile_folder: TempDir,
 }
@@ -39,12 +43,18 @@ impl Browser {
             .spawn()
             .expect("there is no chromedriver: `scripts/setup.sh chromium` installs it");
         let profile = TempDir::new().unwrap();
-        let mut browser = Self { driver, http: http(), session: String::new(), profile_folder: profile };
         let base = format!("http://127.0.0.1:{port}");
+        let mut browser = Self {
+            driver,
+            http: http(),
+            base: base.clone(),
+            session: String::new(),
+            profile_folder: profile,
+        };
         let began = Instant::now();
         while browser.http.get(format!("{base}/status")).send().await.is_err() {
             assert!(began.elapsed() < LIMIT, "chromedriver does not come up");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let profile = format!("--user-data-dir={}", browser.profile_folder.path().display());
         let options = json!({"args": [
@@ -112,7 +122,7 @@ impl Browser {
                 return;
             }
             assert!(began.elapsed() < LIMIT, "{heading:?} is not shown, but {page}");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -130,6 +140,15 @@ impl Browser {
         fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
     }
 
+    /// The same as [`Self::quit`], for whoever cannot wait asynchronously.
+    fn end(&self) -> std::io::Result<()> {
+        let path = self.session.strip_prefix(&self.base).unwrap_or_default();
+        let mut stream = TcpStream::connect(self.base.trim_start_matches("http://"))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        write!(stream, "DELETE {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        stream.read_to_end(&mut Vec::new()).map(drop)
+    }
+
     pub async fn quit(mut self) {
         self.ask(Method::DELETE, "", None).await;
         let _ = self.driver.kill();
@@ -139,12 +158,10 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // After a failed test: the driver ends its browser on SIGTERM.
+        // After a failed test: only the driver knows how to end its browser.
         if let Ok(None) = self.driver.try_wait() {
-            let _ = rustix::process::kill_process(
-                rustix::process::Pid::from_child(&self.driver),
-                rustix::process::Signal::TERM,
-            );
+            let _ = self.end();
+            let _ = self.driver.kill();
             let _ = self.driver.wait();
         }
     }

@@ -45,15 +45,19 @@ fn asked(setup: &Setup, other: &[(&str, &str)]) -> Vec<(String, String)> {
     query.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
+/// The page's address.
+fn address(setup: &Setup, other: &[(&str, &str)]) -> url::Url {
+    let base = format!("{}/o/oauth2/v2/auth", setup.google.base_url());
+    url::Url::parse_with_params(&base, asked(setup, other)).unwrap()
+}
+
 async fn page(setup: &Setup, other: &[(&str, &str)]) -> Response {
-    let url = format!("{}/o/oauth2/v2/auth", setup.google.base_url());
-    http().get(url).query(&asked(setup, other)).send().await.unwrap()
+    http().get(address(setup, other)).send().await.unwrap()
 }
 
 /// Decides on the page, and answers where that leads.
 async fn decide(setup: &Setup, other: &[(&str, &str)], form: &[(&str, &str)]) -> url::Url {
-    let url = format!("{}/o/oauth2/v2/auth", setup.google.base_url());
-    let response = http().post(url).query(&asked(setup, other)).form(form).send().await.unwrap();
+    let response = http().post(address(setup, other)).form(form).send().await.unwrap();
     assert_eq!(response.status(), 302);
     response.headers()[header::LOCATION].to_str().unwrap().parse().unwrap()
 }

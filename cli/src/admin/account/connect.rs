@@ -59,8 +59,8 @@ pub async fn connect(access: &Access, db: &PgPool, wanted: &Connect, out: Output
     let Link { tenant, account, expires_at, .. } = &link;
     let who = account.as_ref().map_or_else(|| "anybody".to_owned(), |email| format!("{email} only"));
     if out.is_table() {
-        let until = words::when(*expires_at, now);
-        say(&format!("for tenant {tenant}, {who}; good for one sign-in, until {until}"))?;
+        let when = words::when(*expires_at, now);
+        say(&format!("for tenant {tenant}, {who}; good for one sign-in, and expires {when}"))?;
     }
     if wanted.open { open(&link.url) } else { Ok(()) }
 }
