@@ -1,4 +1,4 @@
-//! A Google of its own: token endpoint and Calendar API on loopback, strict where Google is strict.
+//! A Google of its own: token endpoint, Calendar and Drive API on loopback, strict where Google is strict.
 //!
 //! A test changes its [`World`], sets faults, and compares what was mirrored with its truth. Another process does the
 //! same over HTTP, under `/control/`. Point google-calendar3 at [`FakeGoogle::calendar_url`].
@@ -10,6 +10,7 @@ mod churn;
 mod connection;
 mod control;
 mod cursor;
+mod drive;
 mod event;
 mod events;
 mod faults;
@@ -42,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     calendar::Role,
     control::Operation,
+    drive::{Content, FOLDER, FileDraft, PermissionRole, SHORTCUT, TruthFile},
     event::{EventDraft, When},
     faults::{Api, FaultBody, FaultKind, FaultRule},
     quota::{QuotaCounts, QuotaLimits},
@@ -97,7 +99,7 @@ struct Inner {
     world: Mutex<World>,
     faults: faults::Faults,
     counters: stats::Counters,
-    quota: quota::Quota,
+    quota: quota::Quotas,
     churn: Mutex<Option<churn::Churn>>,
 }
 
@@ -137,7 +139,7 @@ impl FakeGoogle {
             world: Mutex::new(world),
             faults: faults::Faults::new(options.seed),
             counters: stats::Counters::default(),
-            quota: quota::Quota::default(),
+            quota: quota::Quotas::default(),
             churn: Mutex::new(None),
             options,
         }));
@@ -146,6 +148,7 @@ impl FakeGoogle {
             .route("/calendar/v3/users/me/calendarList", get(answer::calendar_list))
             .route("/calendar/v3/users/me/calendarList/primary", get(answer::primary_calendar))
             .route("/calendar/v3/calendars/{calendar}/events", get(answer::events))
+            .merge(drive::routes())
             .merge(control::routes())
             .merge(quota::routes())
             .fallback(answer::unknown)
@@ -182,6 +185,12 @@ impl FakeGoogle {
     #[must_use]
     pub fn calendar_url(&self) -> String {
         format!("http://{}/calendar/v3/", self.address)
+    }
+
+    /// The root of the Drive API, with the slash at the end that google-drive3 needs.
+    #[must_use]
+    pub fn drive_url(&self) -> String {
+        format!("http://{}/drive/v3/", self.address)
     }
 
     /// How it was set up.

@@ -32,7 +32,7 @@ pub(super) async fn token(State(shared): State<Shared>, caller: Caller, uri: Uri
         let world = lock(&shared.world);
         world.by_refresh_token.get(token).map(|index| world.accounts[*index].email.clone())
     });
-    let call = Call { api: Api::Token, path: uri.path().to_owned(), account, calendar: None, list: None };
+    let call = Call { api: Api::Token, path: uri.path().to_owned(), account, collection: None, list: None };
     answer(&shared, &caller.0, call, |_| {
         let mut world = lock(&shared.world);
         let (account, answer) = oauth::refresh(&mut world, &form, shared.options.access_token_lifetime)?;
@@ -78,7 +78,7 @@ pub(super) async fn primary_calendar(
     let token = oauth::bearer(&headers);
     let account = account_of(&shared, token);
     let call =
-        Call { api: Api::PrimaryCalendar, path: uri.path().to_owned(), account, calendar: None, list: None };
+        Call { api: Api::PrimaryCalendar, path: uri.path().to_owned(), account, collection: None, list: None };
     answer(&shared, &caller.0, call, |_| {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;
@@ -117,7 +117,7 @@ pub(super) async fn unknown(uri: Uri) -> Response {
 }
 
 /// The address of the account whose access token this is, good or not.
-fn account_of(shared: &Shared, token: Option<&str>) -> Option<String> {
+pub(super) fn account_of(shared: &Shared, token: Option<&str>) -> Option<String> {
     let world = lock(&shared.world);
     token.and_then(|token| world.access.get(token)).map(|access| world.accounts[access.account].email.clone())
 }
@@ -140,11 +140,11 @@ fn list_call(
         Some("primary") => account.clone(),
         other => other.map(str::to_owned),
     };
-    Call { api, path: uri.path().to_owned(), account, calendar, list: Some(list) }
+    Call { api, path: uri.path().to_owned(), account, collection: calendar, list: Some(list) }
 }
 
 /// `work` is told how many items a page may have at most; 0 is an empty page before the one that was asked for.
-async fn answer(
+pub(super) async fn answer(
     shared: &Shared,
     connection: &Connection,
     call: Call,
@@ -175,6 +175,9 @@ async fn answer(
             let mut result = work(if is_empty { 0 } else { shared.options.page_size_cap });
             if let Ok(answer) = &mut result {
                 shared.faults.spoil(&call, answer);
+                if matches!(fault, Some(FaultKind::IncompleteSearch)) {
+                    faults::leave_out_half(answer);
+                }
             }
             let (status, body) = match result {
                 Ok(answer) => (StatusCode::OK, answer),

@@ -80,16 +80,23 @@ fn id_token(world: &World, account: usize) -> String {
     format!("{}.{}.{}", part(&json!({"alg": "RS256", "typ": "JWT"})), part(&claims), "bm90LXNpZ25lZA")
 }
 
+const CALENDAR: [&str; 2] = ["calendar.readonly", "calendar"];
+const DRIVE: [&str; 2] = ["drive.readonly", "drive"];
+
 /// Refuses a call that the account has not granted.
 pub(super) fn permit(world: &World, account: usize, api: Api) -> Result<(), Refusal> {
-    let names: &[&str] = match api {
+    let (names, whole): (&[&str], &[&str]) = match api {
         Api::CalendarList | Api::PrimaryCalendar => {
-            &["calendar.calendarlist.readonly", "calendar.calendarlist"]
+            (&["calendar.calendarlist.readonly", "calendar.calendarlist"], &CALENDAR)
         }
-        Api::Events => &["calendar.events.readonly", "calendar.events"],
+        Api::Events => (&["calendar.events.readonly", "calendar.events"], &CALENDAR),
+        Api::Files | Api::File | Api::Changes | Api::StartPageToken => {
+            (&["drive.metadata.readonly", "drive.metadata"], &DRIVE)
+        }
+        Api::Drives => (&[], &DRIVE),
         Api::Token => return Ok(()),
     };
-    let mut enough = names.iter().chain(&["calendar.readonly", "calendar"]);
+    let mut enough = names.iter().chain(whole);
     let consent = &world.accounts[account].consent;
     if enough.any(|name| consent.has(&format!("https://www.googleapis.com/auth/{name}"))) {
         return Ok(());

@@ -15,7 +15,10 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 pub use self::grants::Consent;
 pub(super) use self::grants::subject;
-use super::calendar::{Calendar, Role, Stamp};
+use super::{
+    calendar::{Calendar, Role, Stamp},
+    drive::Drive,
+};
 
 /// How many access tokens an account may have at once; older ones stop working.
 const TOKENS_PER_ACCOUNT: usize = 50;
@@ -31,6 +34,7 @@ pub struct World {
     pub(super) access: HashMap<String, Access>,
     pub(super) calendars: Vec<Calendar>,
     pub(super) by_calendar: HashMap<String, usize>,
+    pub(super) drive: Drive,
     pub(super) rng: StdRng,
     default_client: String,
     last_etag: u64,
@@ -84,6 +88,7 @@ impl World {
             access: HashMap::new(),
             calendars: Vec::new(),
             by_calendar: HashMap::new(),
+            drive: Drive::default(),
             rng: StdRng::seed_from_u64(seed),
             default_client: client_id.to_owned(),
             last_etag: 3_500_000_000_000_000,
