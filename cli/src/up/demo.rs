@@ -1,4 +1,4 @@
-//! Demo work: a few accounts at a fake Google within the process, whose calendars keep changing.
+//! Demo work: a few accounts at a fake Google within the process, whose calendars keep changing; small drives, too.
 
 use std::{
     sync::Arc,
@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use chrono::DateTime;
-use loadtest::fake_google::{FakeGoogle, Options};
+use loadtest::fake_google::{Consent, FakeGoogle, Options, PermissionRole, SeededAccount, World};
 use shared::{
     bell::Bell,
     config,
@@ -29,6 +29,7 @@ const SEED: u64 = 1;
 const ACCOUNTS: usize = 3;
 const CALENDARS: usize = 3;
 const EVENTS: usize = 40;
+const FILES: usize = 30;
 
 /// Changes at the fake Google, per second.
 const CHURN: f64 = 2.0;
@@ -52,12 +53,14 @@ pub async fn start(
         .await
         .context("cannot start the demo's fake Google")?;
     let people = fake.seed_world(ACCOUNTS, CALENDARS, EVENTS)?;
+    fill_drives(&mut fake.world(), &people)?;
     fake.start_churn(CHURN, SEED)?;
     let options = fake.options();
     google.client_id = Some(options.client_id.clone());
     google.client_secret = Some(options.client_secret.clone().into());
     google.token_url = fake.token_url();
     google.calendar_url = fake.calendar_url();
+    google.drive_url = fake.drive_url();
 
     let ring = keys.key_ring()?;
     for (place, person) in people.iter().enumerate() {
@@ -67,6 +70,22 @@ pub async fn start(
     tracing::info!(accounts = people.len(), google = fake.base_url(), "the demo has begun");
     role.tasks.spawn(keep_wanting(role.db.clone(), Arc::clone(bell), role.tasks.soft().clone()));
     Ok(Demo { google: fake })
+}
+
+/// A small drive for each account, and one that the first two share.
+fn fill_drives(world: &mut World, people: &[SeededAccount]) -> anyhow::Result<()> {
+    let scopes = ["calendar.readonly", "drive.readonly"];
+    let scopes = scopes.map(|scope| format!("https://www.googleapis.com/auth/{scope}"));
+    let shared = world.add_drive(&people[0].email, Some("demo-team"), "Team")?;
+    for (place, person) in people.iter().enumerate() {
+        world.set_consent(&person.email, Consent::to(&scopes.each_ref().map(String::as_str)))?;
+        world.seed_files(&person.email, None, FILES)?;
+        if place == 1 {
+            world.add_member(&shared, &person.email, PermissionRole::Writer)?;
+        }
+    }
+    world.seed_files(&people[0].email, Some(&shared), FILES)?;
+    Ok(())
 }
 
 impl Demo {

@@ -60,6 +60,7 @@ impl Files {
             ("SYNCFLEET_GOOGLE_CLIENT_SECRET", secret),
             ("SYNCFLEET_GOOGLE_TOKEN_URL", client.map(|_| google.token_url.clone())),
             ("SYNCFLEET_GOOGLE_CALENDAR_URL", client.map(|_| google.calendar_url.clone())),
+            ("SYNCFLEET_GOOGLE_DRIVE_URL", client.map(|_| google.drive_url.clone())),
         ];
         let mut lines: Vec<String> = settings
             .into_iter()

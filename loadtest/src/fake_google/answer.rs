@@ -77,8 +77,13 @@ pub(super) async fn primary_calendar(
 ) -> Response {
     let token = oauth::bearer(&headers);
     let account = account_of(&shared, token);
-    let call =
-        Call { api: Api::PrimaryCalendar, path: uri.path().to_owned(), account, collection: None, list: None };
+    let call = Call {
+        api: Api::PrimaryCalendar,
+        path: uri.path().to_owned(),
+        account,
+        collection: None,
+        list: None,
+    };
     answer(&shared, &caller.0, call, |_| {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;

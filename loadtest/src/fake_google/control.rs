@@ -234,7 +234,9 @@ impl World {
             Op::ShareFile { id, email, role } => nothing(self.share_file(&id, &email, role)?),
             Op::UnshareFile { id, email } => nothing(self.unshare_file(&id, &email)?),
             Op::ViewFile { email, id } => nothing(self.view_file(&email, &id)?),
-            Op::AddDrive { owner, id: wanted, name } => id(self.add_drive(&owner, wanted.as_deref(), &name)?),
+            Op::AddDrive { owner, id: wanted, name } => {
+                id(self.add_drive(&owner, wanted.as_deref(), &name)?)
+            }
             Op::RenameDrive { id, name } => nothing(self.rename_drive(&id, &name)?),
             Op::AddMember { id, email, role } => nothing(self.add_member(&id, &email, role)?),
             Op::RemoveMember { id, email } => nothing(self.remove_member(&id, &email)?),

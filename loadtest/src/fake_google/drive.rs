@@ -21,12 +21,12 @@ use std::{
     sync::Arc,
 };
 
+pub(super) use self::answer::routes;
 pub use self::{
     content::Content,
     file::{FOLDER, FileDraft, PermissionRole, SHORTCUT},
     truth::TruthFile,
 };
-pub(super) use self::answer::routes;
 use self::{file::File, log::Log};
 
 /// No path is longer: a cycle ends here.
@@ -125,9 +125,8 @@ impl Drive {
     /// Whether a file is in the user's own corpus: in My Drive or shared with the user. What is in a shared drive is not, for
     /// its members.
     fn in_corpus(&self, viewer: Viewer<'_>, id: &str) -> bool {
-        let elsewhere = |file: &File| {
-            file.drive.as_ref().is_some_and(|drive| self.is_member(viewer.email, drive))
-        };
+        let elsewhere =
+            |file: &File| file.drive.as_ref().is_some_and(|drive| self.is_member(viewer.email, drive));
         self.files.get(id).is_some_and(|file| !elsewhere(file)) && self.sees(viewer, id)
     }
 

@@ -234,7 +234,8 @@ impl Faults {
 
     /// Adds a malformed item to a list that has items, if a rule says so.
     pub(super) fn spoil(&self, call: &Call, answer: &mut Value) {
-        let list = ["items", "files", "changes", "drives"].into_iter().find(|name| answer.get(name).is_some());
+        let list =
+            ["items", "files", "changes", "drives"].into_iter().find(|name| answer.get(name).is_some());
         let items = list.and_then(|name| answer.get_mut(name)).and_then(Value::as_array_mut);
         let Some(items) = items.filter(|items| !items.is_empty()) else { return };
         let (rules, rng) = &mut *lock(&self.0);

@@ -1,8 +1,6 @@
 //! Drive's rules.
 
-use loadtest::fake_google::{
-    Consent, Content, FileDraft, Options, PermissionRole, QuotaLimits, World,
-};
+use loadtest::fake_google::{Consent, Content, FileDraft, Options, PermissionRole, QuotaLimits, World};
 use serde_json::{Value, json};
 
 use crate::client::{ME, Setup, reason, refresh, setup};
@@ -76,7 +74,9 @@ async fn little_is_served_to_who_asks_for_no_fields() {
     let page = ok(&setup, &setup.token, "files").await;
     let few = json!({"kind": "drive#file", "id": id, "name": "notes", "mimeType": "text/plain"});
     assert_eq!(page["files"], json!([few]));
-    let page = ok(&setup, &setup.token, "files?fields=files(size,md5Checksum,parents,capabilities/canDownload)").await;
+    let page =
+        ok(&setup, &setup.token, "files?fields=files(size,md5Checksum,parents,capabilities/canDownload)")
+            .await;
     let root = setup.google.world().root_folder(ME).unwrap();
     assert_eq!(
         page["files"][0],
@@ -186,7 +186,11 @@ async fn case_39_access_that_is_lost_looks_like_a_deletion() {
     let seen = seen["files"].as_array().unwrap();
     assert_eq!(seen.len(), 2, "what is in the folder is seen, too");
     let of = |id: &str| seen.iter().find(|item| item["id"] == *id).unwrap();
-    assert_eq!(of(&folder), &json!({"id": folder, "ownedByMe": false}), "a folder that is not his is not told");
+    assert_eq!(
+        of(&folder),
+        &json!({"id": folder, "ownedByMe": false}),
+        "a folder that is not his is not told"
+    );
     assert_eq!(of(&file)["parents"], json!([folder]));
     setup.google.world().unshare_file(&folder, BOB).unwrap();
     let told = changes(&setup, &bob, None, &token).await;

@@ -268,7 +268,7 @@ impl Refresh<'_> {
         let claimed = grant.claims.as_ref().and_then(|claims| claims.email.clone());
         let address = match claimed {
             Some(email) => Ok(Some(email)),
-            None => match self.google.0.budget.spend(self.db, self.account, 1).await {
+            None => match self.google.0.calendar_budget.spend(self.db, self.account, 1).await {
                 Ok(()) => self.google.primary_calendar(&grant.access_token).await,
                 Err(error) => Err(error.to_string()),
             },

@@ -22,7 +22,7 @@ pub(super) const TOKEN_LIMIT: Duration = Duration::from_secs(6);
 /// What carries API calls.
 pub(super) type ApiConnector = HttpsConnector<HttpConnector>;
 
-/// The client below google-calendar3.
+/// The client below google-calendar3 and google-drive3.
 pub(super) type ApiClient = common::Client<ApiConnector>;
 
 /// Trusts the system's certificates. Only loopback addresses need none.
@@ -30,7 +30,9 @@ pub(super) fn tls(config: &GoogleConfig) -> anyhow::Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .context("no TLS version is left to speak")?;
-    let encrypted = [&config.token_url, &config.calendar_url].iter().any(|url| url.scheme() == "https");
+    let encrypted = [&config.token_url, &config.calendar_url, &config.drive_url]
+        .iter()
+        .any(|url| url.scheme() == "https");
     let builder = if encrypted {
         builder
             .with_native_roots()

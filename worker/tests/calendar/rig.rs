@@ -314,6 +314,8 @@ pub fn config(fake: &FakeGoogle) -> anyhow::Result<GoogleConfig> {
         token_url: fake.token_url().parse()?,
         calendar_url: fake.calendar_url().parse()?,
         calendar_limits: PLENTY,
+        drive_url: fake.drive_url().parse()?,
+        drive_limits: Limits::DRIVE,
     })
 }
 

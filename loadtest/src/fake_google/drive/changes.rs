@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Viewer,
-    drives,
+    Viewer, drives,
     fields::Mask,
     files::{self, EVERYWHERE},
     log::{Log, What},
@@ -25,8 +24,17 @@ const KNOWN: [&str; 9] = [
 ];
 
 const FIELDS: &[&str] = &[
-    "changeType", "changes", "drive", "file", "fileId", "newStartPageToken", "removed", "time", "hidden",
-    "capabilities", "startPageToken",
+    "changeType",
+    "changes",
+    "drive",
+    "file",
+    "fileId",
+    "newStartPageToken",
+    "removed",
+    "time",
+    "hidden",
+    "capabilities",
+    "startPageToken",
 ];
 
 const USUAL: &str = "kind,nextPageToken,newStartPageToken,\
@@ -143,7 +151,8 @@ fn entry(world: &World, viewer: Viewer<'_>, asked: &Asked<'_>, what: &What) -> O
 }
 
 fn drive_entry(world: &World, viewer: Viewer<'_>, id: &str) -> Value {
-    let drive = world.drive.drives.get_key_value(id).filter(|(id, _)| world.drive.is_member(viewer.email, id));
+    let drive =
+        world.drive.drives.get_key_value(id).filter(|(id, _)| world.drive.is_member(viewer.email, id));
     let mut change = json!({
         "kind": "drive#change", "type": "drive", "changeType": "drive", "driveId": id, "removed": drive.is_none(),
     });

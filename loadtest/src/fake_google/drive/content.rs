@@ -124,9 +124,6 @@ mod tests {
     fn checksums_are_those_that_everybody_computes() {
         let revision = Revision::new("1".to_owned(), Content::Text("abc".to_owned()));
         assert_eq!(revision.md5(), "900150983cd24fb0d6963f7d28e17f72");
-        assert_eq!(
-            revision.sha256(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(revision.sha256(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -10,7 +10,17 @@ use super::{
 };
 use crate::fake_google::{cursor, event::time, query::Params, refusal::Refusal, world::World};
 
-const FIELDS: &[&str] = &["capabilities", "createdTime", "drives", "hidden", "id", "kind", "name", "nextPageToken"];
+const FIELDS: &[&str] = &[
+    "canDownload",
+    "capabilities",
+    "createdTime",
+    "drives",
+    "hidden",
+    "id",
+    "kind",
+    "name",
+    "nextPageToken",
+];
 
 const USUAL: &str = "kind,nextPageToken,drives(kind,id,name)";
 
@@ -38,9 +48,11 @@ pub(super) fn list(world: &World, account: usize, params: &Params, cap: usize) -
         page.map(|page| page.drives_after).ok_or_else(files::invalid_page_token)
     });
     let after = after.transpose()?.unwrap_or_default();
-    let mut rest = world.drive.drives.iter().filter(|(id, drive)| {
-        ***id > *after && drive.members.contains_key(viewer.email)
-    });
+    let mut rest = world
+        .drive
+        .drives
+        .iter()
+        .filter(|(id, drive)| ***id > *after && drive.members.contains_key(viewer.email));
     let page: Vec<_> = rest.by_ref().take(size).collect();
     let next = match size {
         0 => Some(after),

@@ -13,12 +13,14 @@ pub(super) struct Mask(BTreeMap<String, Mask>);
 impl Mask {
     /// Reads `a,b(c,d/e),*`. A field that is not in `known` (all names at any depth) is refused.
     pub(super) fn read(text: &str, known: &[&str]) -> Result<Self, Refusal> {
-        let invalid = || Refusal::api(
-            axum::http::StatusCode::BAD_REQUEST,
-            "global",
-            "invalidParameter",
-            &format!("Invalid field selection {text}"),
-        );
+        let invalid = || {
+            Refusal::api(
+                axum::http::StatusCode::BAD_REQUEST,
+                "global",
+                "invalidParameter",
+                &format!("Invalid field selection {text}"),
+            )
+        };
         let mut rest = text;
         let mask = list(&mut rest).filter(|_| rest.is_empty()).ok_or_else(invalid)?;
         if mask.names().all(|name| name == "*" || known.contains(&name)) { Ok(mask) } else { Err(invalid()) }
@@ -40,7 +42,8 @@ impl Mask {
             Value::Array(items) => items.iter_mut().for_each(|item| self.apply(item)),
             Value::Object(fields) if !self.0.is_empty() && !self.0.contains_key("*") => {
                 let all = std::mem::take(fields);
-                *fields = all.into_iter().filter_map(|(name, value)| self.pick(name, value)).collect::<Map<_, _>>();
+                *fields =
+                    all.into_iter().filter_map(|(name, value)| self.pick(name, value)).collect::<Map<_, _>>();
             }
             _ => {}
         }

@@ -4,11 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{
-    Content, Drive, Viewer,
-    content::Revision,
-    root_of,
-};
+use super::{Content, Drive, Viewer, content::Revision, root_of};
 use crate::fake_google::event::time;
 
 /// The type of folders.
@@ -176,21 +172,19 @@ impl Drive {
             set("parents", json!([parent]));
         }
         let (permissions, ids) = self.permissions(emails, id);
-        match &file.drive {
-            Some(drive) => {
-                set("driveId", json!(**drive));
+        if let Some(drive) = &file.drive {
+            set("driveId", json!(**drive));
+            set("permissionIds", json!(ids));
+            set("hasAugmentedPermissions", json!(!file.permissions.is_empty()));
+        } else {
+            let owner = file.owner.and_then(|owner| emails.get(owner)).copied().unwrap_or_default();
+            let me = file.owner == Some(viewer.account);
+            let owner = json!({"kind": "drive#user", "emailAddress": owner, "displayName": owner, "me": me});
+            set("owners", json!([owner]));
+            set("shared", json!(permissions.len() > 1));
+            if may_share {
+                set("permissions", json!(permissions));
                 set("permissionIds", json!(ids));
-                set("hasAugmentedPermissions", json!(!file.permissions.is_empty()));
-            }
-            None => {
-                let owner = file.owner.and_then(|owner| emails.get(owner)).copied().unwrap_or_default();
-                let me = file.owner == Some(viewer.account);
-                set("owners", json!([{"kind": "drive#user", "emailAddress": owner, "displayName": owner, "me": me}]));
-                set("shared", json!(permissions.len() > 1));
-                if may_share {
-                    set("permissions", json!(permissions));
-                    set("permissionIds", json!(ids));
-                }
             }
         }
         if let Some(revision) = &file.revision {
@@ -202,7 +196,9 @@ impl Drive {
             set("originalFilename", json!(file.draft.name));
         } else if kind == "application/vnd.google-apps.document" {
             let link = |format: &str| {
-                format!("https://docs.google.com/feeds/download/documents/export/Export?id={id}&exportFormat={format}")
+                format!(
+                    "https://docs.google.com/feeds/download/documents/export/Export?id={id}&exportFormat={format}"
+                )
             };
             set("size", json!("1024"));
             set("exportLinks", json!({"application/pdf": link("pdf"), "text/plain": link("txt")}));
@@ -240,7 +236,8 @@ impl Drive {
             }
         }
         let id_of = |email: &str| {
-            let number = email.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+            let number =
+                email.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
             format!("{number:020}")
         };
         let permission = |(email, role): (&&str, &PermissionRole)| {

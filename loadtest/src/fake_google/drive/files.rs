@@ -5,13 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Drive, FOLDER, Viewer, fields::Mask, root_of};
-use crate::fake_google::{
-    cursor,
-    event::time,
-    query::Params,
-    refusal::Refusal,
-    world::World,
-};
+use crate::fake_google::{cursor, event::time, query::Params, refusal::Refusal, world::World};
 
 /// Parameters that all calls of Drive take.
 pub(super) const EVERYWHERE: [&str; 3] = ["supportsAllDrives", "supportsTeamDrives", "includeLabels"];
@@ -30,17 +24,78 @@ const KNOWN: [&str; 9] = [
 
 /// The names of fields that may be asked for.
 pub(super) const FIELDS: &[&str] = &[
-    "appProperties", "canDownload", "canEdit", "canShare", "capabilities", "copyRequiresWriterPermission",
-    "createdTime", "deleted", "description", "displayName", "domain", "driveId", "emailAddress", "expirationTime",
-    "explicitlyTrashed", "exportLinks", "fileExtension", "files", "fullFileExtension", "hasAugmentedPermissions",
-    "headRevisionId", "iconLink", "id", "imageMediaMetadata", "incompleteSearch", "isAppAuthorized", "kind",
-    "lastModifyingUser", "linkShareMetadata", "me", "md5Checksum", "mimeType", "modifiedTime", "name",
-    "nextPageToken", "originalFilename", "ownedByMe", "owners", "parents", "pendingOwner", "permissionDetails",
-    "permissionId", "permissionIds", "permissions", "properties", "quotaBytesUsed", "resourceKey", "role",
-    "sha1Checksum", "sha256Checksum", "shared", "sharedWithMeTime", "sharingUser", "shortcutDetails", "size",
-    "spaces", "starred", "targetId", "targetMimeType", "targetResourceKey", "thumbnailLink", "trashed",
-    "trashedTime", "trashingUser", "type", "version", "videoMediaMetadata", "viewedByMe", "viewedByMeTime",
-    "webContentLink", "webViewLink", "writersCanShare",
+    "appProperties",
+    "canDownload",
+    "canEdit",
+    "canShare",
+    "capabilities",
+    "copyRequiresWriterPermission",
+    "createdTime",
+    "deleted",
+    "description",
+    "displayName",
+    "domain",
+    "driveId",
+    "emailAddress",
+    "expirationTime",
+    "explicitlyTrashed",
+    "exportLinks",
+    "fileExtension",
+    "files",
+    "fullFileExtension",
+    "hasAugmentedPermissions",
+    "headRevisionId",
+    "iconLink",
+    "id",
+    "imageMediaMetadata",
+    "incompleteSearch",
+    "isAppAuthorized",
+    "kind",
+    "lastModifyingUser",
+    "linkShareMetadata",
+    "me",
+    "md5Checksum",
+    "mimeType",
+    "modifiedTime",
+    "name",
+    "nextPageToken",
+    "originalFilename",
+    "ownedByMe",
+    "owners",
+    "parents",
+    "pendingOwner",
+    "permissionDetails",
+    "permissionId",
+    "permissionIds",
+    "permissions",
+    "properties",
+    "quotaBytesUsed",
+    "resourceKey",
+    "role",
+    "sha1Checksum",
+    "sha256Checksum",
+    "shared",
+    "sharedWithMeTime",
+    "sharingUser",
+    "shortcutDetails",
+    "size",
+    "spaces",
+    "starred",
+    "targetId",
+    "targetMimeType",
+    "targetResourceKey",
+    "thumbnailLink",
+    "trashed",
+    "trashedTime",
+    "trashingUser",
+    "type",
+    "version",
+    "videoMediaMetadata",
+    "viewedByMe",
+    "viewedByMeTime",
+    "webContentLink",
+    "webViewLink",
+    "writersCanShare",
 ];
 
 /// What is served to who asks for no fields.
@@ -58,9 +113,7 @@ pub(super) fn page_size(params: &Params, most: usize) -> Result<usize, Refusal> 
     let Some(text) = params.get("pageSize") else { return Ok(100.min(most)) };
     let wanted = text.parse().ok().filter(|wanted| (1..=most).contains(wanted));
     wanted.ok_or_else(|| {
-        Refusal::invalid(&format!(
-            "Invalid value '{text}'. Values must be within the range: [1, {most}]"
-        ))
+        Refusal::invalid(&format!("Invalid value '{text}'. Values must be within the range: [1, {most}]"))
     })
 }
 
@@ -102,7 +155,9 @@ pub(super) fn list(world: &World, account: usize, params: &Params, cap: usize) -
     let size = page_size(params, 1000)?.min(cap);
     let mask = Mask::read(params.get("fields").unwrap_or(USUAL), FIELDS)?;
     if let Some(name) = ["q", "orderBy"].iter().find(|name| params.get(name).is_some()) {
-        return Err(Refusal::bad_request(&format!("{name} is not supported: this fake serves whole corpora.")));
+        return Err(Refusal::bad_request(&format!(
+            "{name} is not supported: this fake serves whole corpora."
+        )));
     }
     if params.get("spaces").is_some_and(|spaces| spaces != "drive") {
         return Err(Refusal::bad_request("spaces: this fake has drive only."));
@@ -125,9 +180,11 @@ pub(super) fn list(world: &World, account: usize, params: &Params, cap: usize) -
             return Err(Refusal::invalid(&format!("corpora={other}: this fake has user and drive.")));
         }
     }
-    let repeated = params.repeated(&["corpora", "driveId", "includeItemsFromAllDrives", "supportsAllDrives", "spaces"]);
+    let repeated =
+        params.repeated(&["corpora", "driveId", "includeItemsFromAllDrives", "supportsAllDrives", "spaces"]);
     let after = params.get("pageToken").map(|token| {
-        let page = cursor::decode(token).filter(|page: &PageToken| page.account == account && page.params == repeated);
+        let page = cursor::decode(token)
+            .filter(|page: &PageToken| page.account == account && page.params == repeated);
         page.map(|page| page.after).ok_or_else(invalid_page_token)
     });
     let after = after.transpose()?;
@@ -141,7 +198,8 @@ pub(super) fn list(world: &World, account: usize, params: &Params, cap: usize) -
     };
     let emails = emails(world);
     // What is in a shared drive is left out for who does not know of them.
-    let shown = |id: &&&str| all_drives || world.drive.files.get(**id).is_some_and(|file| file.drive.is_none());
+    let shown =
+        |id: &&&str| all_drives || world.drive.files.get(**id).is_some_and(|file| file.drive.is_none());
     let files = ids.iter().filter(shown).filter_map(|id| world.drive.resource(viewer, &emails, id));
     let mut answer = json!({
         "kind": "drive#fileList",
@@ -174,11 +232,9 @@ pub(super) fn get(world: &World, account: usize, id: &str, params: &Params) -> R
         let file = world.drive.files.get(id).filter(|file| supports || file.drive.is_none());
         file.and_then(|_| world.drive.resource(viewer, &emails(world), id))
     });
-    let mut file = found
-        .filter(|file| supports || file.get("driveId").is_none())
-        .ok_or_else(|| {
-            Refusal::api(StatusCode::NOT_FOUND, "global", "notFound", &format!("File not found: {id}."))
-        })?;
+    let mut file = found.filter(|file| supports || file.get("driveId").is_none()).ok_or_else(|| {
+        Refusal::api(StatusCode::NOT_FOUND, "global", "notFound", &format!("File not found: {id}."))
+    })?;
     mask.apply(&mut file);
     Ok(file)
 }

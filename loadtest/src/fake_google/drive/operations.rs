@@ -65,7 +65,12 @@ impl World {
     }
 
     /// Renames a file, or gives it new content: a new revision.
-    pub fn edit_file(&mut self, id: &str, name: Option<&str>, content: Option<Content>) -> anyhow::Result<()> {
+    pub fn edit_file(
+        &mut self,
+        id: &str,
+        name: Option<&str>,
+        content: Option<Content>,
+    ) -> anyhow::Result<()> {
         let id = self.file_id(id)?;
         let (before, now) = (self.audience(&id), self.now());
         let revision = content.map(|content| Revision::new(self.draw_file_id(), content));
