@@ -2,6 +2,7 @@
 
 mod commands {
     pub mod calendar;
+    pub mod drive;
     pub mod engine;
     pub mod fairness;
     pub mod fake_google;
@@ -32,6 +33,8 @@ enum Command {
     Soak(commands::soak::Args),
     /// Measure first and incremental syncs of Google calendars, beside a bare loop that copies the same pages
     Calendar(commands::calendar::Args),
+    /// Measure the first sweep of a Google drive, beside a bare loop that copies the same pages
+    Drive(commands::drive::Args),
     /// Run a fake Google until Ctrl-C
     FakeGoogle(commands::fake_google::Args),
     /// Run a fleet under faults, and compare what it mirrored with the truth
@@ -47,6 +50,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Idle(args) => commands::idle::run(args).await,
         Command::Soak(args) => commands::soak::run(args).await,
         Command::Calendar(args) => commands::calendar::run(args).await,
+        Command::Drive(args) => commands::drive::run(args).await,
         Command::FakeGoogle(args) => commands::fake_google::run(args).await,
         Command::Faults(args) => commands::faults::run(args).await,
     }
