@@ -1,4 +1,4 @@
-//! A Google of its own: sign-in, token endpoint and Calendar API on loopback, strict where Google is strict.
+//! A Google of its own: sign-in, token endpoint, Calendar and Drive API on loopback, strict where Google is strict.
 //!
 //! A test changes its [`World`], sets faults, and compares what was mirrored with its truth. Another process does the
 //! same over HTTP, under `/control/`. Point google-calendar3 at [`FakeGoogle::calendar_url`].
@@ -11,6 +11,7 @@ mod churn;
 mod connection;
 mod control;
 mod cursor;
+mod drive;
 mod event;
 mod events;
 mod faults;
@@ -46,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     calendar::Role,
     control::Operation,
+    drive::{Content, FOLDER, FileDraft, PermissionRole, SHORTCUT, TruthFile},
     event::{EventDraft, When},
     faults::{Api, FaultBody, FaultKind, FaultRule},
     id_token::Wrong,
@@ -107,7 +109,7 @@ struct Inner {
     world: Mutex<World>,
     faults: faults::Faults,
     counters: stats::Counters,
-    quota: quota::Quota,
+    quota: quota::Quotas,
     churn: Mutex<Option<churn::Churn>>,
     push: push::Push,
 }
@@ -158,7 +160,7 @@ impl FakeGoogle {
             world: Mutex::new(world),
             faults: faults::Faults::new(options.seed),
             counters: stats::Counters::default(),
-            quota: quota::Quota::default(),
+            quota: quota::Quotas::default(),
             churn: Mutex::new(None),
             address,
             options,
@@ -175,6 +177,7 @@ impl FakeGoogle {
             .route("/calendar/v3/users/me/calendarList/watch", post(push::watch_list))
             .route("/calendar/v3/calendars/{calendar}/events/watch", post(push::watch_events))
             .route("/calendar/v3/channels/stop", post(push::stop))
+            .merge(drive::routes())
             .merge(control::routes())
             .merge(quota::routes())
             .merge(push::routes())
@@ -214,6 +217,12 @@ impl FakeGoogle {
     #[must_use]
     pub fn calendar_url(&self) -> String {
         format!("http://{}/calendar/v3/", self.address)
+    }
+
+    /// The root of the Drive API, with the slash at the end that google-drive3 needs.
+    #[must_use]
+    pub fn drive_url(&self) -> String {
+        format!("http://{}/drive/v3/", self.address)
     }
 
     /// How it was set up.

@@ -2,6 +2,7 @@
 
 mod commands {
     pub mod calendar;
+    pub mod drive;
     pub mod engine;
     pub mod fairness;
     pub mod fake_google;
@@ -34,6 +35,8 @@ enum Command {
     Soak(commands::soak::Args),
     /// Measure first and incremental syncs of Google calendars, beside a bare loop that copies the same pages
     Calendar(commands::calendar::Args),
+    /// Measure the first sweep of a Google drive, beside a bare loop that copies the same pages
+    Drive(commands::drive::Args),
     /// Measure how many notifications an ingress takes durably, beside one INSERT for each, and how soon a change is mirrored
     Push(commands::push::Args),
     #[command(hide = true)]
@@ -53,6 +56,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Idle(args) => commands::idle::run(args).await,
         Command::Soak(args) => commands::soak::run(args).await,
         Command::Calendar(args) => commands::calendar::run(args).await,
+        Command::Drive(args) => commands::drive::run(args).await,
         Command::Push(args) => commands::push::run(args).await,
         Command::PushPeer(args) => commands::push::peer(args).await,
         Command::FakeGoogle(args) => commands::fake_google::run(args).await,

@@ -1,6 +1,8 @@
 //! Where a benchmark runs: a database of its own on a server of this machine, an empty Redis, and the program's binary.
 //! All of it is left as it was found.
 
+pub mod accounts;
+pub mod copy;
 pub mod fleet;
 pub mod google;
 pub mod jobs;

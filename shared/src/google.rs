@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod calendar;
 pub mod channels;
+pub mod drive;
 pub mod errors;
 mod execute;
 mod item;
@@ -24,8 +25,24 @@ use self::{
 };
 use crate::{config::google::GoogleConfig, secrets::KeyRing};
 
-/// The name of Calendar in metrics.
-const CALENDAR: &str = "calendar";
+/// The APIs that are called. Each has its own root, its own budget and its own name in metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Api {
+    Calendar,
+    Drive,
+}
+
+impl Api {
+    const ALL: [Self; 2] = [Self::Calendar, Self::Drive];
+
+    /// Its name, as in metrics, scopes and the budget.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Calendar => scopes::CALENDAR,
+            Self::Drive => scopes::DRIVE,
+        }
+    }
+}
 
 /// A client of Google for all accounts. Cheap to clone.
 #[derive(Clone)]
@@ -39,8 +56,17 @@ struct Inner {
     channel_tokens: Tokens,
     /// For the tokens of service accounts.
     assertions: AssertionClient,
-    /// Of Calendar.
-    budget: Budget,
+    calendar_budget: Budget,
+    drive_budget: Budget,
+}
+
+impl Inner {
+    const fn budget(&self, api: Api) -> &Budget {
+        match api {
+            Api::Calendar => &self.calendar_budget,
+            Api::Drive => &self.drive_budget,
+        }
+    }
 }
 
 impl Google {
@@ -50,13 +76,25 @@ impl Google {
         let api = transport::api_client(tls.clone());
         let assertions = transport::assertion_client(tls.clone());
         let oauth = transport::oauth_client(tls)?;
-        counter!("syncfleet_google_throttled_total", "api" => CALENDAR).absolute(0);
+        for api in Api::ALL {
+            counter!("syncfleet_google_throttled_total", "api" => api.name()).absolute(0);
+        }
         for reason in auth::REFRESH_FAILURES {
             counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).absolute(0);
         }
-        let budget = Budget::new(CALENDAR, config.project(), config.calendar_limits);
+        let calendar_budget = Budget::new(Api::Calendar.name(), config.project(), config.calendar_limits);
+        let drive_budget = Budget::new(Api::Drive.name(), config.project(), config.drive_limits);
         let channel_tokens = Tokens::new(&keys)?;
-        Ok(Self(Arc::new(Inner { config, keys, api, oauth, channel_tokens, assertions, budget })))
+        Ok(Self(Arc::new(Inner {
+            config,
+            keys,
+            api,
+            oauth,
+            channel_tokens,
+            assertions,
+            calendar_budget,
+            drive_budget,
+        })))
     }
 
     /// The keys that seal the accounts' tokens.

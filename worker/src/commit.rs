@@ -263,7 +263,7 @@ fn outcome(verdict: &Verdict, run: &Run, policy: &Policy) -> &'static str {
     }
 }
 
-/// The gates that a throttle closes. A provider's is that of all kinds that call it, the run's own among them.
+/// The gates that a throttle closes. A provider's is that of all kinds that call the same API, the run's own among them.
 fn throttled_gates(worker: &Worker, run: &Run, policy: &Policy, scope: GateScope) -> Vec<gates::Gate> {
     match (scope, run.account) {
         (GateScope::Account, Some(account)) => vec![gates::Gate::Account(account)],
@@ -271,8 +271,7 @@ fn throttled_gates(worker: &Worker, run: &Run, policy: &Policy, scope: GateScope
             .kinds
             .iter()
             .filter(|kind| {
-                kind.policy.kind == policy.kind
-                    || policy.provider.is_some() && kind.policy.provider == policy.provider
+                kind.policy.kind == policy.kind || policy.api.is_some() && kind.policy.api == policy.api
             })
             .map(|kind| gates::Gate::Kind(kind.policy.kind.to_owned()))
             .collect(),

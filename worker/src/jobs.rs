@@ -2,6 +2,8 @@
 
 mod calendar_events;
 mod calendar_list;
+mod drive_changes;
+mod drive_list;
 mod google_channels;
 mod noop;
 pub(crate) mod webhook;
@@ -26,8 +28,15 @@ use url::Url;
 const RESYNC_SPREAD: Duration = Duration::from_secs(20);
 
 /// Every kind that this program knows.
-pub const KINDS: &[Kind] =
-    &[calendar_events::KIND, calendar_list::KIND, google_channels::KIND, noop::KIND, webhook::KIND];
+pub const KINDS: &[Kind] = &[
+    calendar_events::KIND,
+    calendar_list::KIND,
+    drive_changes::KIND,
+    drive_list::KIND,
+    google_channels::KIND,
+    noop::KIND,
+    webhook::KIND,
+];
 
 /// A kind of job: how its jobs are run, and what one step of a pass does.
 ///
@@ -124,7 +133,12 @@ fn waits_for_resync(after: Duration) -> Verdict {
 /// The end of a step whose tokens were refused. A change of an access rule refuses those of many calendars at once, so the full
 /// passes that follow begin at different times; a want brings its own forward.
 fn lists_anew(cursor: &Cursor, rng: &mut impl Rng) -> Verdict {
-    cursor.held.map_or_else(
+    anew_within(cursor.held, rng)
+}
+
+/// The same, where it may not begin before a time.
+fn anew_within(held: Option<Duration>, rng: &mut impl Rng) -> Verdict {
+    held.map_or_else(
         || Verdict::Wait {
             after: RESYNC_SPREAD.mul_f64(rng.random_range(0.0..=1.0)),
             why: "the sync token was refused: all is listed anew".to_owned(),

@@ -1,4 +1,4 @@
-//! Demo work: a few accounts at a fake Google within the process, whose calendars keep changing.
+//! Demo work: a few accounts at a fake Google within the process, whose calendars keep changing; small drives, too.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use loadtest::fake_google::{FakeGoogle, Options};
+use loadtest::fake_google::{Consent, FakeGoogle, Options, PermissionRole, SeededAccount, World};
 use shared::{
     config,
     google::auth::REFRESH_TOKEN,
@@ -26,6 +26,7 @@ const SEED: u64 = 1;
 const ACCOUNTS: usize = 3;
 const CALENDARS: usize = 3;
 const EVENTS: usize = 40;
+const FILES: usize = 30;
 
 /// Changes at the fake Google, per second.
 const CHURN: f64 = 2.0;
@@ -47,6 +48,7 @@ pub async fn start(
         .await
         .context("cannot start the demo's fake Google")?;
     let people = fake.seed_world(ACCOUNTS, CALENDARS, EVENTS)?;
+    fill_drives(&mut fake.world(), &people)?;
     fake.start_churn(CHURN, SEED)?;
     let options = fake.options();
     google.client_id = Some(options.client_id.clone());
@@ -54,6 +56,7 @@ pub async fn start(
     google.token_url = fake.token_url();
     google.issuer = fake.base_url();
     google.calendar_url = fake.calendar_url();
+    google.drive_url = fake.drive_url();
 
     // What listens on all addresses is there on loopback, too.
     let host = if public.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { public.ip() };
@@ -66,6 +69,22 @@ pub async fn start(
     }
     tracing::info!(accounts = people.len(), google = fake.base_url(), "the demo has begun");
     Ok(Demo { google: fake })
+}
+
+/// A small drive for each account, and one that the first two share.
+fn fill_drives(world: &mut World, people: &[SeededAccount]) -> anyhow::Result<()> {
+    let scopes = ["calendar.readonly", "drive.readonly"];
+    let scopes = scopes.map(|scope| format!("https://www.googleapis.com/auth/{scope}"));
+    let shared = world.add_drive(&people[0].email, Some("demo-team"), "Team")?;
+    for (place, person) in people.iter().enumerate() {
+        world.set_consent(&person.email, Consent::to(&scopes.each_ref().map(String::as_str)))?;
+        world.seed_files(&person.email, None, FILES)?;
+        if place == 1 {
+            world.add_member(&shared, &person.email, PermissionRole::Writer)?;
+        }
+    }
+    world.seed_files(&people[0].email, Some(&shared), FILES)?;
+    Ok(())
 }
 
 impl Demo {

@@ -59,10 +59,10 @@ impl Files {
             ("SYNCFLEET_PUBLIC_URL", args.public_url.url()?.map(String::from)),
             ("SYNCFLEET_GOOGLE_CLIENT_ID", client.cloned()),
             ("SYNCFLEET_GOOGLE_CLIENT_SECRET", secret),
-            ("SYNCFLEET_PUBLIC_URL", args.public_url.url()?.map(String::from)),
             ("SYNCFLEET_GOOGLE_TOKEN_URL", client.map(|_| google.token_url.clone())),
             ("SYNCFLEET_GOOGLE_ISSUER", client.map(|_| google.issuer.clone())),
             ("SYNCFLEET_GOOGLE_CALENDAR_URL", client.map(|_| google.calendar_url.clone())),
+            ("SYNCFLEET_GOOGLE_DRIVE_URL", client.map(|_| google.drive_url.clone())),
             ("SYNCFLEET_WEBHOOK_ALLOW", args.webhooks.text()),
         ];
         let mut lines: Vec<String> = settings

@@ -131,6 +131,9 @@ fn a_wrong_value_names_its_variable() {
         ("SYNCFLEET_GOOGLE_CALENDAR_PER_MINUTE", "0", "from 10 to 100000000"),
         ("SYNCFLEET_GOOGLE_CALENDAR_PER_USER_PER_MINUTE", "600/min", "from 10 to 100000000"),
         ("SYNCFLEET_GOOGLE_CALENDAR_PER_DAY", "-1", "from 10 to 100000000"),
+        ("SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_MINUTE", "3999", "from 4000 to 2000000000"),
+        ("SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_USER_PER_MINUTE", "many", "from 4000 to 2000000000"),
+        ("SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_DAY", "0", "from 4000 to 2000000000"),
     ] {
         Program::bare().env(name, value).refused(&["config", "check"], 2, &[name, why]);
     }
@@ -156,6 +159,8 @@ fn help_shows_examples_and_exit_codes_and_shells_complete() {
         "account",
         "calendar",
         "event",
+        "drive",
+        "file",
         "feed",
         "webhook",
         "audit",

@@ -28,7 +28,8 @@ async fn setup(db: &PgPool) -> Setup {
         .env("SYNCFLEET_GOOGLE_CLIENT_SECRET", &google.options().client_secret)
         .env("SYNCFLEET_GOOGLE_TOKEN_URL", &google.token_url())
         .env("SYNCFLEET_GOOGLE_ISSUER", &google.base_url())
-        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &google.calendar_url());
+        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &google.calendar_url())
+        .env("SYNCFLEET_GOOGLE_DRIVE_URL", &google.drive_url());
     program.ok(&["tenant", "add", "acme"]);
     Setup { google, program: Arc::new(program) }
 }

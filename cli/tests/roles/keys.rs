@@ -62,7 +62,8 @@ async fn fleet(db: &PgPool, keys: &Path, tokens: &TempDir) -> Fleet {
         .env("SYNCFLEET_GOOGLE_CLIENT_SECRET", &google.options().client_secret)
         .env("SYNCFLEET_GOOGLE_TOKEN_URL", &google.token_url())
         .env("SYNCFLEET_GOOGLE_ISSUER", &google.base_url())
-        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &google.calendar_url());
+        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &google.calendar_url())
+        .env("SYNCFLEET_GOOGLE_DRIVE_URL", &google.drive_url());
     let mut scheduler = program.start(&["scheduler"]).await;
     let mut workers = vec![program.start(&["worker"]).await, program.start(&["worker"]).await];
     scheduler.ready().await;

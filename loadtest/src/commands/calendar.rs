@@ -1,6 +1,5 @@
 //! `loadtest calendar`: how fast calendars are mirrored the first time, and what it costs to find that nothing changed.
 
-pub mod accounts;
 mod bare;
 mod check;
 mod first;
@@ -22,7 +21,7 @@ use shared::{job::Lanes, secrets};
 use self::{bare::Bare, first::First, incremental::Incremental};
 use super::engine::Form;
 use crate::stage::{
-    Place, Server, Stage,
+    Place, Server, Stage, accounts,
     fleet::Fleet,
     google::Google,
     on_stage,
@@ -31,6 +30,9 @@ use crate::stage::{
 
 /// The kind whose passes are counted.
 const EVENTS: &str = "calendar_events";
+
+/// The kind that leads to them.
+const LIST: &str = "calendar_list";
 
 /// Calendars of each account of the incremental syncs.
 const WATCHED_PER_ACCOUNT: u32 = 10;
@@ -86,14 +88,15 @@ struct Report {
 
 /// CPU seconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-struct Used {
+pub struct Used {
     #[serde(flatten)]
-    fleet: Cpu,
-    google: f64,
+    pub fleet: Cpu,
+    pub google: f64,
 }
 
 impl Used {
-    async fn by_now(stage: &Stage, fleet: &Fleet, google: &Google) -> anyhow::Result<Self> {
+    /// By all processes of the measurement.
+    pub async fn by_now(stage: &Stage, fleet: &Fleet, google: &Google) -> anyhow::Result<Self> {
         Ok(Self { fleet: stage.cpu(fleet).await?, google: google.cpu()? })
     }
 }
@@ -139,7 +142,7 @@ async fn measure(stage: &Stage, args: &Args) -> anyhow::Result<Report> {
     let settings = google.settings(keys.expose_secret());
     let keys = secrets::KeyRing::parse(&keys)?;
     let fleet = stage.fleet_with(&args.lanes.to_string(), &settings).await?;
-    let jobs = accounts::add(&stage.db, &keys, &large).await?;
+    let jobs = accounts::add(&stage.db, &keys, &large, LIST).await?;
     let first = first::measure(stage, &fleet, &google, &large, &jobs, limit).await?;
     tracing::info!("first sync: {:.0} events/s", first.events_per_second);
     check::mirror(&stage.db, &google).await?;
@@ -152,7 +155,7 @@ async fn measure(stage: &Stage, args: &Args) -> anyhow::Result<Report> {
             WATCHED_EVENTS,
         )
         .await?;
-    let jobs = accounts::add(&stage.db, &keys, &small).await?;
+    let jobs = accounts::add(&stage.db, &keys, &small, LIST).await?;
     first::measure(stage, &fleet, &google, &small, &jobs, limit).await?;
     let watched = calendars(&small).take(args.watched as usize).map(str::to_owned).collect::<Vec<_>>();
     let jobs = accounts::jobs_of(&stage.db, &watched).await?;

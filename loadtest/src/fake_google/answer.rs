@@ -38,7 +38,7 @@ pub(super) async fn token(State(shared): State<Shared>, caller: Caller, uri: Uri
         let index = form.get("refresh_token").and_then(|token| world.by_token(token)).or_else(of_code);
         index.map(|index| world.accounts[index].email.clone())
     };
-    let call = Call { api: Api::Token, path: uri.path().to_owned(), account, calendar: None, list: None };
+    let call = Call { api: Api::Token, path: uri.path().to_owned(), account, collection: None, list: None };
     answer(&shared, &caller.0, call, |_| {
         let mut world = lock(&shared.world);
         let lifetime = shared.options.access_token_lifetime;
@@ -114,8 +114,13 @@ pub(super) async fn primary_calendar(
 ) -> Response {
     let token = oauth::bearer(&headers);
     let account = account_of(&shared, token);
-    let call =
-        Call { api: Api::PrimaryCalendar, path: uri.path().to_owned(), account, calendar: None, list: None };
+    let call = Call {
+        api: Api::PrimaryCalendar,
+        path: uri.path().to_owned(),
+        account,
+        collection: None,
+        list: None,
+    };
     answer(&shared, &caller.0, call, |_| {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;
@@ -181,7 +186,7 @@ fn list_call(
         Some("primary") => account.clone(),
         other => other.map(str::to_owned),
     };
-    Call { api, path: uri.path().to_owned(), account, calendar, list: Some(list) }
+    Call { api, path: uri.path().to_owned(), account, collection: calendar, list: Some(list) }
 }
 
 /// `work` is told how many items a page may have at most; 0 is an empty page before the one that was asked for.
@@ -221,6 +226,9 @@ pub(super) async fn answer(
             }
             if let Ok(answer) = &mut result {
                 shared.faults.spoil(&call, answer);
+                if matches!(fault, Some(FaultKind::IncompleteSearch)) {
+                    faults::leave_out_half(answer);
+                }
             }
             if let (Ok(Value::Object(fields)), Some(FaultKind::NoRefreshToken)) = (&mut result, &fault) {
                 fields.remove("refresh_token");

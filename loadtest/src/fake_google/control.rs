@@ -15,6 +15,7 @@ use super::{
     answer::control,
     calendar::Role,
     churn,
+    drive::{Content, FileDraft, PermissionRole},
     event::{EventDraft, When},
     faults::FaultRule,
     lock,
@@ -104,6 +105,68 @@ pub enum Operation {
     InvalidateListTokens {
         email: Option<String>,
     },
+    PutFile {
+        owner: String,
+        file: FileDraft,
+    },
+    EditFile {
+        id: String,
+        name: Option<String>,
+        content: Option<Content>,
+    },
+    MoveFile {
+        owner: String,
+        id: String,
+        parent: Option<String>,
+    },
+    TrashFile {
+        id: String,
+    },
+    UntrashFile {
+        id: String,
+    },
+    DeleteFile {
+        id: String,
+    },
+    ShareFile {
+        id: String,
+        email: String,
+        role: PermissionRole,
+    },
+    UnshareFile {
+        id: String,
+        email: String,
+    },
+    ViewFile {
+        email: String,
+        id: String,
+    },
+    AddDrive {
+        owner: String,
+        id: Option<String>,
+        name: String,
+    },
+    RenameDrive {
+        id: String,
+        name: String,
+    },
+    AddMember {
+        id: String,
+        email: String,
+        role: PermissionRole,
+    },
+    RemoveMember {
+        id: String,
+        email: String,
+    },
+    DeleteDrive {
+        id: String,
+    },
+    SeedFiles {
+        owner: String,
+        drive: Option<String>,
+        files: usize,
+    },
     Revoke {
         email: String,
     },
@@ -187,6 +250,25 @@ impl World {
                 nothing(self.invalidate_event_tokens(calendar.as_deref())?)
             }
             Op::InvalidateListTokens { email } => nothing(self.invalidate_list_tokens(email.as_deref())?),
+            Op::PutFile { owner, file } => id(self.put_file(&owner, file)?),
+            Op::EditFile { id, name, content } => nothing(self.edit_file(&id, name.as_deref(), content)?),
+            Op::MoveFile { owner, id, parent } => nothing(self.move_file(&owner, &id, parent.as_deref())?),
+            Op::TrashFile { id } => nothing(self.trash_file(&id)?),
+            Op::UntrashFile { id } => nothing(self.untrash_file(&id)?),
+            Op::DeleteFile { id } => nothing(self.delete_file(&id)?),
+            Op::ShareFile { id, email, role } => nothing(self.share_file(&id, &email, role)?),
+            Op::UnshareFile { id, email } => nothing(self.unshare_file(&id, &email)?),
+            Op::ViewFile { email, id } => nothing(self.view_file(&email, &id)?),
+            Op::AddDrive { owner, id: wanted, name } => {
+                id(self.add_drive(&owner, wanted.as_deref(), &name)?)
+            }
+            Op::RenameDrive { id, name } => nothing(self.rename_drive(&id, &name)?),
+            Op::AddMember { id, email, role } => nothing(self.add_member(&id, &email, role)?),
+            Op::RemoveMember { id, email } => nothing(self.remove_member(&id, &email)?),
+            Op::DeleteDrive { id } => nothing(self.delete_drive(&id)?),
+            Op::SeedFiles { owner, drive, files } => {
+                json!({"files": self.seed_files(&owner, drive.as_deref(), files)?.len()})
+            }
             Op::Revoke { email } => nothing(self.revoke(&email)?),
             Op::Reconnect { email, refresh_token } => nothing(self.reconnect(&email, &refresh_token)?),
             Op::Grant { email, refresh_token } => nothing(self.grant(&email, &refresh_token)?),
@@ -211,6 +293,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/control/key_file", get(key_file))
         .route("/control/truth", get(truth))
         .route("/control/truth/rows", get(truth_rows))
+        .route("/control/truth/files", get(truth_files))
 }
 
 async fn world(State(shared): State<Shared>, Json(operation): Json<Operation>) -> Response {
@@ -295,6 +378,11 @@ struct Of {
 async fn truth(State(shared): State<Shared>, Query(of): Query<Of>) -> Response {
     let truth = lock(&shared.world).truth(of.account.as_deref());
     control(serde_json::to_value(truth).map_err(Into::into))
+}
+
+async fn truth_files(State(shared): State<Shared>, Query(of): Query<Of>) -> Response {
+    let files = lock(&shared.world).truth_files(of.account.as_deref());
+    control(serde_json::to_value(files).map_err(Into::into))
 }
 
 async fn truth_rows(State(shared): State<Shared>) -> Response {

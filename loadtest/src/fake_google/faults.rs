@@ -31,6 +31,41 @@ pub enum Api {
     Discovery,
     /// The keys of ID tokens.
     Certs,
+    /// `files.list`.
+    Files,
+    /// `files.get`.
+    File,
+    /// `changes.list`.
+    Changes,
+    /// `changes.getStartPageToken`.
+    StartPageToken,
+    /// `drives.list`.
+    Drives,
+}
+
+impl Api {
+    /// Whether it is Drive's.
+    pub(super) const fn is_drive(self) -> bool {
+        matches!(self, Self::Files | Self::File | Self::Changes | Self::StartPageToken | Self::Drives)
+    }
+
+    /// What a call costs of the quota: in Calendar a request is a request, in Drive a list is worth many reads.
+    /// <https://developers.google.com/workspace/drive/api/guides/limits>
+    pub(super) const fn cost(self) -> usize {
+        match self {
+            Self::Files | Self::Changes | Self::Drives => 100,
+            Self::File | Self::StartPageToken => 5,
+            Self::Token
+            | Self::CalendarList
+            | Self::PrimaryCalendar
+            | Self::Events
+            | Self::Watch
+            | Self::StopChannel
+            | Self::Revoke
+            | Self::Discovery
+            | Self::Certs => 1,
+        }
+    }
 }
 
 /// The body that goes with a faulty status.
@@ -83,6 +118,8 @@ pub enum FaultKind {
     EmptyPage,
     /// A page of a list, asked for by a page token, names itself as the next page.
     SamePage,
+    /// A list of files leaves out half of what it should have, and says that it has not looked everywhere.
+    IncompleteSearch,
     /// The answer comes late; the next rules apply too.
     Delay {
         /// How late.
@@ -224,20 +261,27 @@ impl Faults {
 
     /// Adds a malformed item to a list that has items, if a rule says so.
     pub(super) fn spoil(&self, call: &Call, answer: &mut Value) {
-        let Some(items) =
-            answer.get_mut("items").and_then(Value::as_array_mut).filter(|items| !items.is_empty())
-        else {
-            return;
-        };
+        let list =
+            ["items", "files", "changes", "drives"].into_iter().find(|name| answer.get(name).is_some());
+        let items = list.and_then(|name| answer.get_mut(name)).and_then(Value::as_array_mut);
+        let Some(items) = items.filter(|items| !items.is_empty()) else { return };
         let (rules, rng) = &mut *lock(&self.0);
         let fitting = rules.iter_mut().find(|rule| rule.fault == FaultKind::Malformed && rule.fits(call));
         if fitting.is_some_and(|rule| draw(rule, rng)) {
             items.insert(
                 items.len() / 2,
-                json!({"id": 12345, "start": {"date": "0000-13-40"}, "accessRole": []}),
+                json!({"id": 12345, "fileId": [], "start": {"date": "0000-13-40"}, "accessRole": []}),
             );
         }
         rules.retain(|rule| rule.count != Some(0));
+    }
+}
+
+/// What [`FaultKind::IncompleteSearch`] does to a list of files.
+pub(super) fn leave_out_half(answer: &mut Value) {
+    if let Some(files) = answer.get_mut("files").and_then(Value::as_array_mut) {
+        files.truncate(files.len() / 2);
+        answer["incompleteSearch"] = json!(true);
     }
 }
 

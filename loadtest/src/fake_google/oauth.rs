@@ -65,16 +65,23 @@ fn refresh(world: &mut World, form: &Params, lifetime: Duration) -> Result<(usiz
     Ok((account, answer))
 }
 
+const CALENDAR: [&str; 2] = ["calendar.readonly", "calendar"];
+const DRIVE: [&str; 2] = ["drive.readonly", "drive"];
+
 /// Refuses a call that the account has not granted.
 pub(super) fn permit(world: &World, account: usize, api: Api) -> Result<(), Refusal> {
-    let names: &[&str] = match api {
+    let (names, whole): (&[&str], &[&str]) = match api {
         Api::CalendarList | Api::PrimaryCalendar => {
-            &["calendar.calendarlist.readonly", "calendar.calendarlist"]
+            (&["calendar.calendarlist.readonly", "calendar.calendarlist"], &CALENDAR)
         }
-        Api::Events => &["calendar.events.readonly", "calendar.events"],
+        Api::Events => (&["calendar.events.readonly", "calendar.events"], &CALENDAR),
+        Api::Files | Api::File | Api::Changes | Api::StartPageToken => {
+            (&["drive.metadata.readonly", "drive.metadata"], &DRIVE)
+        }
+        Api::Drives => (&[], &DRIVE),
         Api::Token | Api::Watch | Api::StopChannel | Api::Revoke | Api::Discovery | Api::Certs => return Ok(()),
     };
-    let mut enough = names.iter().chain(&["calendar.readonly", "calendar"]);
+    let mut enough = names.iter().chain(whole);
     let consent = &world.accounts[account].consent;
     if enough.any(|name| consent.has(&format!("https://www.googleapis.com/auth/{name}"))) {
         return Ok(());

@@ -1,4 +1,5 @@
-//! Google's rate limits: calls in a sliding minute, of the whole project and of each user.
+//! Google's rate limits: units in a sliding minute, of the whole project and of each user, for each API by itself. A call of
+//! Calendar is one unit.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,7 +15,7 @@ use super::{FakeGoogle, Shared, answer::control, faults::Api, lock, refusal::Ref
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Calls that are served in any minute; none: as many as come. Refused calls count, calls for tokens do not.
+/// Units that are served in any minute; none: as many as come. Refused calls count, calls for tokens do not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaLimits {
@@ -27,9 +28,9 @@ pub struct QuotaLimits {
 /// What came, since the limits were set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaCounts {
-    /// The most calls that came within a minute.
+    /// The most units that came within a minute.
     pub most: usize,
-    /// The most calls that came within a minute, by the user's e-mail address.
+    /// The most units that came within a minute, by the user's e-mail address.
     pub most_of: BTreeMap<String, usize>,
     /// Calls that were refused for the project's limit.
     pub refused_to_project: u64,
@@ -37,8 +38,26 @@ pub struct QuotaCounts {
     pub refused_to_user: u64,
 }
 
+/// What each API has.
 #[derive(Default)]
-pub(super) struct Quota(Mutex<Inner>);
+pub(super) struct Quotas {
+    calendar: Quota,
+    drive: Quota,
+}
+
+impl Quotas {
+    /// Counts a call.
+    pub(super) fn admit(&self, call: &Call, now: Instant) -> Result<(), Refusal> {
+        match call.api {
+            Api::Token => Ok(()),
+            api if api.is_drive() => self.drive.admit(call, now),
+            _ => self.calendar.admit(call, now),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Quota(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -48,50 +67,52 @@ struct Inner {
     users: BTreeMap<String, Window>,
 }
 
-/// The calls of the last minute.
+/// The calls of the last minute, each with its units.
 #[derive(Default)]
-struct Window(VecDeque<Instant>);
+struct Window {
+    calls: VecDeque<(Instant, usize)>,
+    units: usize,
+}
 
 impl Window {
-    /// Counts a call, and says how many came within the minute that ends with it.
-    fn count(&mut self, now: Instant) -> usize {
-        while self.0.front().is_some_and(|first| now.duration_since(*first) >= MINUTE) {
-            self.0.pop_front();
+    /// Counts a call, and says how many units came within the minute that ends with it.
+    fn count(&mut self, now: Instant, units: usize) -> usize {
+        while let Some((_, old)) = self.calls.pop_front_if(|(at, _)| now.duration_since(*at) >= MINUTE) {
+            self.units -= old;
         }
-        self.0.push_back(now);
-        self.0.len()
+        self.calls.push_back((now, units));
+        self.units += units;
+        self.units
     }
 }
 
 impl Quota {
     /// Counts a call. Which one is refused, and how, is as Google's.
-    pub(super) fn admit(&self, call: &Call, now: Instant) -> Result<(), Refusal> {
-        if call.api == Api::Token {
-            return Ok(());
-        }
+    fn admit(&self, call: &Call, now: Instant) -> Result<(), Refusal> {
+        let (service, cost) = (if call.api.is_drive() { "drive" } else { "calendar-json" }, call.api.cost());
         let Inner { limits, counts, project, users } = &mut *lock(&self.0);
-        let calls = project.count(now);
-        counts.most = counts.most.max(calls);
+        let units = project.count(now, cost);
+        counts.most = counts.most.max(units);
         if let Some(email) = &call.account {
-            let calls = users.entry(email.clone()).or_default().count(now);
+            let units = users.entry(email.clone()).or_default().count(now, cost);
             let most = counts.most_of.entry(email.clone()).or_default();
-            *most = calls.max(*most);
-            if limits.per_user.is_some_and(|limit| calls > limit) {
+            *most = units.max(*most);
+            if limits.per_user.is_some_and(|limit| units > limit) {
                 counts.refused_to_user += 1;
-                return Err(refusal("Queries per minute per user", "defaultPerMinutePerUser"));
+                return Err(refusal(service, "Queries per minute per user", "defaultPerMinutePerUser"));
             }
         }
-        if limits.per_project.is_some_and(|limit| calls > limit) {
+        if limits.per_project.is_some_and(|limit| units > limit) {
             counts.refused_to_project += 1;
-            return Err(refusal("Queries per minute", "defaultPerMinutePerProject"));
+            return Err(refusal(service, "Queries per minute", "defaultPerMinutePerProject"));
         }
         Ok(())
     }
 }
 
-fn refusal(name: &str, limit: &str) -> Refusal {
+fn refusal(service: &str, name: &str, limit: &str) -> Refusal {
     let message = format!(
-        "Quota exceeded for quota metric 'Queries' and limit '{name}' of service 'calendar-json.googleapis.com' \
+        "Quota exceeded for quota metric 'Queries' and limit '{name}' of service '{service}.googleapis.com' \
          for consumer 'project_number:1'."
     );
     let mut refusal = Refusal::api(StatusCode::FORBIDDEN, "usageLimits", "rateLimitExceeded", &message);
@@ -100,7 +121,7 @@ fn refusal(name: &str, limit: &str) -> Refusal {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": "RATE_LIMIT_EXCEEDED",
         "domain": "googleapis.com",
-        "metadata": {"service": "calendar-json.googleapis.com", "quota_limit": limit},
+        "metadata": {"service": format!("{service}.googleapis.com"), "quota_limit": limit},
     }]);
     refusal
 }
@@ -108,33 +129,59 @@ fn refusal(name: &str, limit: &str) -> Refusal {
 impl FakeGoogle {
     /// Sets the limits. The calls of the minute before still count to them; the counts begin anew.
     pub fn limit(&self, limits: QuotaLimits) {
-        set(&self.shared, limits);
+        set(&self.shared.quota.calendar, limits);
+    }
+
+    /// The same of Drive.
+    pub fn limit_drive(&self, limits: QuotaLimits) {
+        set(&self.shared.quota.drive, limits);
     }
 
     /// What came since.
     #[must_use]
     pub fn quota(&self) -> QuotaCounts {
-        lock(&self.shared.quota.0).counts.clone()
+        lock(&self.shared.quota.calendar.0).counts.clone()
+    }
+
+    /// The same of Drive.
+    #[must_use]
+    pub fn drive_quota(&self) -> QuotaCounts {
+        lock(&self.shared.quota.drive.0).counts.clone()
     }
 }
 
-fn set(shared: &Shared, limits: QuotaLimits) {
-    let mut inner = lock(&shared.quota.0);
+fn set(quota: &Quota, limits: QuotaLimits) {
+    let mut inner = lock(&quota.0);
     inner.limits = limits;
     inner.counts = QuotaCounts::default();
 }
 
-/// `/control/quota`: PUT sets the limits, GET tells what came.
+/// `/control/quota`: PUT sets the limits, GET tells what came; `/control/quota/drive` the same of Drive.
 pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/control/quota", get(counts).put(put))
+    Router::new()
+        .route("/control/quota", get(counts).put(put))
+        .route("/control/quota/drive", get(drive_counts).put(put_drive))
 }
 
 async fn counts(State(shared): State<Shared>) -> Response {
-    control(serde_json::to_value(&lock(&shared.quota.0).counts).map_err(Into::into))
+    told(&shared.quota.calendar)
+}
+
+async fn drive_counts(State(shared): State<Shared>) -> Response {
+    told(&shared.quota.drive)
+}
+
+fn told(quota: &Quota) -> Response {
+    control(serde_json::to_value(&lock(&quota.0).counts).map_err(Into::into))
+}
+
+async fn put_drive(State(shared): State<Shared>, Json(limits): Json<QuotaLimits>) -> Json<Value> {
+    set(&shared.quota.drive, limits);
+    Json(json!({}))
 }
 
 async fn put(State(shared): State<Shared>, Json(limits): Json<QuotaLimits>) -> Json<Value> {
-    set(&shared, limits);
+    set(&shared.quota.calendar, limits);
     Json(json!({}))
 }
 
@@ -147,7 +194,7 @@ mod tests {
             api: Api::Events,
             path: String::new(),
             account: Some(account.to_owned()),
-            calendar: None,
+            collection: None,
             list: None,
         }
     }

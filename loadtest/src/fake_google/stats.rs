@@ -15,7 +15,8 @@ pub(super) struct Call {
     pub(super) api: Api,
     pub(super) path: String,
     pub(super) account: Option<String>,
-    pub(super) calendar: Option<String>,
+    /// A calendar, `my drive`, or a shared drive.
+    pub(super) collection: Option<String>,
     pub(super) list: Option<ListKind>,
 }
 
@@ -53,9 +54,21 @@ pub struct Stats {
     pub events: ListCounts,
     /// Calendar lists.
     pub calendar_list: ListCounts,
+    /// Lists of files.
+    #[serde(default)]
+    pub files: ListCounts,
+    /// Pages of changes.
+    #[serde(default)]
+    pub changes: ListCounts,
+    /// Lists of shared drives.
+    #[serde(default)]
+    pub drives: ListCounts,
     /// Lists of events, by `account/calendar`.
     pub by_calendar: BTreeMap<String, ListCounts>,
-    /// The most calls that were under way at once for one `account/calendar`.
+    /// Lists of files and pages of changes, by `account/drive`; the account's own is `my drive`.
+    #[serde(default)]
+    pub by_drive: BTreeMap<String, ListCounts>,
+    /// The most calls that were under way at once for one `account/calendar` or `account/drive`.
     pub max_concurrent: BTreeMap<String, u64>,
 }
 
@@ -93,13 +106,20 @@ impl Counters {
     /// Counts a call as under way until the guard is dropped, which also happens when the client goes away.
     pub(super) fn enter(&self, call: &Call) -> UnderWay {
         let key =
-            call.account.as_ref().zip(call.calendar.as_ref()).map(|(email, id)| format!("{email}/{id}"));
+            call.account.as_ref().zip(call.collection.as_ref()).map(|(email, id)| format!("{email}/{id}"));
         let Inner { stats, under_way } = &mut *lock(&self.0);
         if let Some(kind) = &call.list {
-            let total = if call.api == Api::Events { &mut stats.events } else { &mut stats.calendar_list };
+            let total = match call.api {
+                Api::Events => &mut stats.events,
+                Api::Files => &mut stats.files,
+                Api::Changes => &mut stats.changes,
+                Api::Drives => &mut stats.drives,
+                _ => &mut stats.calendar_list,
+            };
             count(total, kind);
             if let Some(key) = &key {
-                count(stats.by_calendar.entry(key.clone()).or_default(), kind);
+                let by = if call.api.is_drive() { &mut stats.by_drive } else { &mut stats.by_calendar };
+                count(by.entry(key.clone()).or_default(), kind);
             }
         }
         if let Some(key) = &key {

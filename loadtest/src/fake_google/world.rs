@@ -22,7 +22,10 @@ pub(super) use self::{
     grants::subject,
     sign_ins::{Code, Request},
 };
-use super::calendar::{Calendar, Role, Stamp};
+use super::{
+    calendar::{Calendar, Role, Stamp},
+    drive::Drive,
+};
 
 /// How many access tokens an account may have at once; older ones stop working.
 const TOKENS_PER_ACCOUNT: usize = 50;
@@ -46,6 +49,7 @@ pub struct World {
     pub(super) service_accounts: HashMap<String, delegation::ServiceAccount>,
     pub(super) calendars: Vec<Calendar>,
     pub(super) by_calendar: HashMap<String, usize>,
+    pub(super) drive: Drive,
     pub(super) rng: StdRng,
     default_client: String,
     last_etag: u64,
@@ -107,6 +111,7 @@ impl World {
             service_accounts: HashMap::new(),
             calendars: Vec::new(),
             by_calendar: HashMap::new(),
+            drive: Drive::default(),
             rng: StdRng::seed_from_u64(seed),
             default_client: client_id.to_owned(),
             last_etag: 3_500_000_000_000_000,

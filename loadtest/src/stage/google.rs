@@ -111,9 +111,13 @@ impl Google {
             ("SYNCFLEET_GOOGLE_TOKEN_URL", format!("{}/token", self.url)),
             ("SYNCFLEET_GOOGLE_ISSUER", self.url.clone()),
             ("SYNCFLEET_GOOGLE_CALENDAR_URL", format!("{}/calendar/v3/", self.url)),
+            ("SYNCFLEET_GOOGLE_DRIVE_URL", format!("{}/drive/v3/", self.url)),
             ("SYNCFLEET_GOOGLE_CALENDAR_PER_MINUTE", most.to_owned()),
             ("SYNCFLEET_GOOGLE_CALENDAR_PER_USER_PER_MINUTE", most.to_owned()),
             ("SYNCFLEET_GOOGLE_CALENDAR_PER_DAY", most.to_owned()),
+            ("SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_MINUTE", most.to_owned()),
+            ("SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_USER_PER_MINUTE", most.to_owned()),
+            ("SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_DAY", "2000000000".to_owned()),
         ]
     }
 

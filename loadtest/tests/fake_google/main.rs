@@ -5,6 +5,7 @@ mod calendar_list;
 mod churn;
 mod client;
 mod control;
+mod drive;
 mod events;
 mod faults;
 mod grants;

@@ -41,7 +41,7 @@ const POLICY: Policy = Policy {
     limit: Duration::from_secs(1),
     retry: Retry { base: Duration::from_secs(1), cap: Duration::from_secs(10), attempts: None },
     per_account: None,
-    provider: None,
+    api: None,
 };
 
 /// A worker's memory.

@@ -94,7 +94,7 @@ async fn make(
     if !(1..=255).contains(&key.chars().count()) {
         return Err(AdminError::Refused("a key has 1 to 255 characters".to_owned()));
     }
-    if policy.provider.is_some() || policy.per_account.is_some() {
+    if policy.api.is_some() || policy.per_account.is_some() {
         return Err(AdminError::Refused(format!(
             "jobs of the kind {} come with their accounts: `syncfleet account add` makes them",
             policy.kind

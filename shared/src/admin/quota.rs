@@ -40,8 +40,8 @@ pub async fn show(
     policies: &[Policy],
     limit: i64,
 ) -> Result<Vec<Quota>, AdminError> {
-    let callers = policies.iter().filter(|policy| policy.provider.is_some());
-    let kinds: Vec<String> = callers.map(|policy| policy.kind.to_owned()).collect();
+    let callers = policies.iter().filter_map(|policy| Some((policy.kind.to_owned(), policy.api?.to_owned())));
+    let (kinds, apis): (Vec<String>, Vec<String>) = callers.unzip();
     Ok(sqlx::query_as!(
         Quota,
         r#"-- admin::quota::show
@@ -64,7 +64,8 @@ pub async fn show(
             select until, reason
             from gates
             where reason in ('budget', 'throttled') and until > clock()
-                and case when q.account_id = 0 then scope = 'kind' and target = any ($1)
+                and case when q.account_id = 0 then scope = 'kind'
+                        and (target, q.api) in (select * from unnest($1::text[], $3::text[]))
                     else scope = 'account' and target = q.account_id::text end
             order by until desc
             limit 1
@@ -74,6 +75,7 @@ pub async fn show(
         limit $2"#,
         &kinds,
         limit,
+        &apis,
     )
     .fetch_all(conn)
     .await?)

@@ -11,6 +11,7 @@ const CLIENT_SECRET: &str = "SYNCFLEET_GOOGLE_CLIENT_SECRET";
 const TOKEN_URL: &str = "SYNCFLEET_GOOGLE_TOKEN_URL";
 const CALENDAR_URL: &str = "SYNCFLEET_GOOGLE_CALENDAR_URL";
 const ISSUER: &str = "SYNCFLEET_GOOGLE_ISSUER";
+const DRIVE_URL: &str = "SYNCFLEET_GOOGLE_DRIVE_URL";
 
 /// The OAuth client and the addresses.
 #[derive(Debug, Clone, Args)]
@@ -90,10 +91,50 @@ pub struct Google {
         value_parser = limit
     )]
     pub calendar_per_day: u32,
+    /// The root of the Drive API
+    #[arg(
+        id = "google_drive_url",
+        long = "google-drive-url",
+        env = DRIVE_URL,
+        value_name = "URL",
+        default_value = "https://www.googleapis.com/drive/v3/"
+    )]
+    pub drive_url: String,
+    /// Drive's quota units that Google allows the project in a minute: a list costs 100, a download 200
+    #[arg(
+        id = "google_drive_units_per_minute",
+        long = "google-drive-units-per-minute",
+        env = "SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_MINUTE",
+        value_name = "UNITS",
+        default_value_t = Limits::DRIVE.per_minute,
+        value_parser = drive_limit
+    )]
+    pub drive_units_per_minute: u32,
+    /// Drive's quota units that Google allows for one user in a minute
+    #[arg(
+        id = "google_drive_units_per_user_per_minute",
+        long = "google-drive-units-per-user-per-minute",
+        env = "SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_USER_PER_MINUTE",
+        value_name = "UNITS",
+        default_value_t = Limits::DRIVE.user_per_minute,
+        value_parser = drive_limit
+    )]
+    pub drive_units_per_user_per_minute: u32,
+    /// Drive's quota units of a day, by Pacific time, after which the fleet makes no more calls: Google may charge for them
+    #[arg(
+        id = "google_drive_units_per_day",
+        long = "google-drive-units-per-day",
+        env = "SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_DAY",
+        value_name = "UNITS",
+        default_value_t = Limits::DRIVE.per_day,
+        value_parser = drive_limit
+    )]
+    pub drive_units_per_day: u32,
 }
 
 /// What Google allows of an API, in its units (a call of Calendar is one):
-/// <https://developers.google.com/workspace/calendar/api/guides/quota>.
+/// <https://developers.google.com/workspace/calendar/api/guides/quota>,
+/// <https://developers.google.com/workspace/drive/api/guides/limits>.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// For the project, in any minute.
@@ -107,6 +148,19 @@ pub struct Limits {
 impl Limits {
     /// What Google gives a new project.
     pub const CALENDAR: Self = Self { per_minute: 10_000, user_per_minute: 600, per_day: 1_000_000 };
+
+    /// The same of Drive.
+    pub const DRIVE: Self = Self { per_minute: 1_000_000, user_per_minute: 325_000, per_day: 400_000_000 };
+}
+
+/// A clap parser for a limit of Drive. No call may cost more than the twentieth part of a limit, which is the burst that the
+/// budget allows: a download costs 200 units.
+fn drive_limit(text: &str) -> Result<u32, String> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|limit| (4_000..=2_000_000_000).contains(limit))
+        .ok_or_else(|| "not a number of units from 4000 to 2000000000".to_owned())
 }
 
 /// A clap parser for a limit.
@@ -133,6 +187,10 @@ pub struct GoogleConfig {
     pub calendar_url: Url,
     /// What Google allows of the Calendar API.
     pub calendar_limits: Limits,
+    /// The root of the Drive API; ends with a slash.
+    pub drive_url: Url,
+    /// What Google allows of the Drive API.
+    pub drive_limits: Limits,
 }
 
 impl GoogleConfig {
@@ -152,10 +210,8 @@ impl Google {
         let token_url = address(TOKEN_URL, &self.token_url)?;
         let issuer = self.issuer.trim().trim_end_matches('/').to_owned();
         address(ISSUER, &issuer)?;
-        let mut calendar_url = address(CALENDAR_URL, &self.calendar_url)?;
-        if !calendar_url.path().ends_with('/') {
-            calendar_url.set_path(&format!("{}/", calendar_url.path()));
-        }
+        let calendar_url = root(CALENDAR_URL, &self.calendar_url)?;
+        let drive_url = root(DRIVE_URL, &self.drive_url)?;
         let client_id = self.client_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
         let (client_id, client_secret) = match (client_id, given(self.client_secret.as_ref())) {
             (None, None) => return Ok(None),
@@ -168,8 +224,26 @@ impl Google {
             }
         };
         let client_secret = client_secret.into();
-        let calendar_limits = self.calendar_limits();
-        Ok(Some(GoogleConfig { client_id, client_secret, token_url, issuer, calendar_url, calendar_limits }))
+        Ok(Some(GoogleConfig {
+            client_id,
+            client_secret,
+            token_url,
+            issuer,
+            calendar_url,
+            calendar_limits: self.calendar_limits(),
+            drive_url,
+            drive_limits: self.drive_limits(),
+        }))
+    }
+
+    /// What Google allows of the Drive API.
+    #[must_use]
+    pub const fn drive_limits(&self) -> Limits {
+        Limits {
+            per_minute: self.drive_units_per_minute,
+            user_per_minute: self.drive_units_per_user_per_minute,
+            per_day: self.drive_units_per_day,
+        }
     }
 
     /// What Google allows of the Calendar API.
@@ -207,6 +281,15 @@ fn address(name: &'static str, text: &str) -> Result<Url, Invalid> {
     Ok(url)
 }
 
+/// The root of an API: an address that ends with a slash.
+fn root(name: &'static str, text: &str) -> Result<Url, Invalid> {
+    let mut url = address(name, text)?;
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +304,10 @@ mod tests {
             calendar_per_minute: 10_000,
             calendar_per_user_per_minute: 600,
             calendar_per_day: 1_000_000,
+            drive_url: "https://www.googleapis.com/drive/v3".to_owned(),
+            drive_units_per_minute: 1_000_000,
+            drive_units_per_user_per_minute: 325_000,
+            drive_units_per_day: 400_000_000,
         }
     }
 
@@ -244,6 +331,10 @@ mod tests {
         for bad in ["", "9", "-1", "0", "600.5", "600/min", "100000001", "99999999999"] {
             assert!(limit(bad).unwrap_err().contains("from 10 to 100000000"), "{bad:?}");
         }
+        assert_eq!(drive_limit("325000"), Ok(325_000));
+        for bad in ["", "3999", "2000000001"] {
+            assert!(drive_limit(bad).unwrap_err().contains("from 4000 to 2000000000"), "{bad:?}");
+        }
     }
 
     #[test]
@@ -264,6 +355,7 @@ mod tests {
         let config = args().config().unwrap().unwrap();
         assert_eq!(config.calendar_url.as_str(), "https://www.googleapis.com/calendar/v3/");
         assert_eq!(config.issuer, "http://127.0.0.1:1", "an issuer has none");
+        assert_eq!(config.drive_url.as_str(), "https://www.googleapis.com/drive/v3/");
     }
 
     #[test]

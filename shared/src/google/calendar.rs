@@ -5,7 +5,6 @@ mod entry;
 mod event;
 
 use futures_util::FutureExt;
-use metrics::counter;
 use sqlx::PgPool;
 
 pub use self::{
@@ -13,12 +12,15 @@ pub use self::{
     event::{EventItem, When},
 };
 use super::{
-    CALENDAR, Google,
+    Api, Google,
     errors::{CallError, Class},
     execute::Method,
     item::{self, RawPage},
+    transport::ApiConnector,
 };
 use crate::job::AccountId;
+
+type Hub = google_calendar3::CalendarHub<ApiConnector>;
 
 /// Events in a page, at most. Google allows 2,500; a page stands in memory several times over.
 const EVENTS_PAGE: i32 = 1000;
@@ -74,7 +76,7 @@ impl Google {
         let method = Method { name: "calendarList.list", with_token: place.has_token(), cost: 1 };
         let (sync, page) = owned(place);
         let body = self
-            .execute(db, account, method, move |hub, recorder| {
+            .execute(db, account, method, move |hub: &Hub, recorder| {
                 let user = recorder.quota_user();
                 let mut call = hub
                     .calendar_list()
@@ -111,7 +113,7 @@ impl Google {
         let (sync, page) = owned(place);
         let calendar = calendar.to_owned();
         let body = self
-            .execute(db, account, method, move |hub, recorder| {
+            .execute(db, account, method, move |hub: &Hub, recorder| {
                 let user = recorder.quota_user();
                 let mut call = hub.events().list(&calendar).max_results(EVENTS_PAGE).delegate(recorder);
                 if let Some(token) = &sync {
@@ -159,11 +161,7 @@ fn read<T>(
     let items: Vec<T> = page.items.iter().filter_map(|raw| item(&item::storable(raw.get())?)).collect();
     let skipped = page.items.len() - items.len();
     if skipped > 0 {
-        tracing::warn!(method = method.name, skipped, "items of a page could not be read and were left out");
-        counter!(
-            "syncfleet_google_skipped_items_total", "api" => CALENDAR, "method" => method.name
-        )
-        .increment(skipped as u64);
+        item::skipped(Api::Calendar, method, skipped);
     }
     Ok(Page { items, skipped, next, access_role: page.access_role })
 }

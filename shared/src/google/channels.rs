@@ -14,14 +14,17 @@ use sqlx::PgPool;
 
 use self::token::Named;
 use super::{
-    CALENDAR, Google,
+    Api, Google,
     errors::{CallError, Class},
     execute::Method,
+    transport::ApiConnector,
 };
 use crate::{
     job::{AccountId, JobId},
     store::channels,
 };
+
+type Hub = google_calendar3::CalendarHub<ApiConnector>;
 
 /// The path of the webhook below the public address, by API.
 #[must_use]
@@ -43,7 +46,7 @@ impl Resource<'_> {
     #[must_use]
     pub const fn api(&self) -> &'static str {
         match self {
-            Self::CalendarList | Self::Events(_) => CALENDAR,
+            Self::CalendarList | Self::Events(_) => Api::Calendar.name(),
         }
     }
 }
@@ -94,7 +97,7 @@ impl Google {
         let method = Method { name, with_token: false, cost: 1 };
         let body = match resource {
             Resource::CalendarList => {
-                self.execute(db, account, method, move |hub, recorder| {
+                self.execute(db, account, method, move |hub: &Hub, recorder| {
                     let call = hub.calendar_list().watch(request.clone()).delegate(recorder);
                     async { call.doit().await.map(|(response, _)| response) }.boxed()
                 })
@@ -102,7 +105,7 @@ impl Google {
             }
             Resource::Events(calendar) => {
                 let calendar = calendar.to_owned();
-                self.execute(db, account, method, move |hub, recorder| {
+                self.execute(db, account, method, move |hub: &Hub, recorder| {
                     let call = hub.events().watch(request.clone(), &calendar).delegate(recorder);
                     async { call.doit().await.map(|(response, _)| response) }.boxed()
                 })
@@ -132,7 +135,7 @@ impl Google {
         };
         let method = Method { name: "channels.stop", with_token: false, cost: 1 };
         let stopped = self
-            .execute(db, account, method, move |hub, recorder| {
+            .execute(db, account, method, move |hub: &Hub, recorder| {
                 let call = hub.channels().stop(request.clone()).delegate(recorder);
                 async { call.doit().await }.boxed()
             })

@@ -9,6 +9,7 @@ use google_calendar3::{
     common::{self, Error, Response, Retry},
     hyper::{self, header},
 };
+use google_drive3::DriveHub;
 use http_body_util::BodyExt;
 use metrics::counter;
 use secrecy::ExposeSecret;
@@ -17,7 +18,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 
 use super::{
-    CALENDAR, Google,
+    Api, Google, Inner,
     auth::AccessToken,
     errors::{Answer, CallError, Class, classify},
     transport::ApiConnector,
@@ -27,8 +28,39 @@ use crate::job::AccountId;
 /// How long one call may take, its body included. Two of them, each after a wait for its token, fit into a step.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 
-/// The typed request builders of Calendar.
-pub(super) type Hub = CalendarHub<ApiConnector>;
+/// The typed request builders of an API, for one call.
+pub(super) trait Hub: Send + Sync {
+    /// Whose.
+    const API: Api;
+
+    /// The builders, with an access token. The crates ask for scopes that are too narrow; the account's token is what it is.
+    fn new(inner: &Inner, token: String) -> Self;
+}
+
+/// What calls say of their maker.
+const USER_AGENT: &str = concat!("syncfleet/", env!("CARGO_PKG_VERSION"));
+
+impl Hub for CalendarHub<ApiConnector> {
+    const API: Api = Api::Calendar;
+
+    fn new(inner: &Inner, token: String) -> Self {
+        let mut hub = Self::new(inner.api.clone(), token);
+        hub.base_url(inner.config.calendar_url.to_string());
+        hub.user_agent(USER_AGENT.to_owned());
+        hub
+    }
+}
+
+impl Hub for DriveHub<ApiConnector> {
+    const API: Api = Api::Drive;
+
+    fn new(inner: &Inner, token: String) -> Self {
+        let mut hub = Self::new(inner.api.clone(), token);
+        hub.base_url(inner.config.drive_url.to_string());
+        hub.user_agent(USER_AGENT.to_owned());
+        hub
+    }
+}
 
 /// One call to be made.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +73,7 @@ pub(super) struct Method {
     pub(super) cost: u32,
 }
 
-/// Notes what google-calendar3 tells nobody else, and never makes it sleep or try again.
+/// Notes what the generated crates tell nobody else, and never makes it sleep or try again.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     answer: Option<Answer>,
@@ -79,7 +111,7 @@ fn retry_after(response: &Response) -> Option<Duration> {
 impl Google {
     /// Makes a call for an account, if the budget has units for it, and gives its raw body. After a 401 the access token is
     /// refreshed once and the call is made again.
-    pub(super) async fn execute<F>(
+    pub(super) async fn execute<H, F>(
         &self,
         db: &PgPool,
         account: AccountId,
@@ -87,7 +119,8 @@ impl Google {
         call: F,
     ) -> Result<String, CallError>
     where
-        F: for<'a> Fn(&'a Hub, &'a mut Recorder) -> BoxFuture<'a, common::Result<Response>> + Send + Sync,
+        H: Hub,
+        F: for<'a> Fn(&'a H, &'a mut Recorder) -> BoxFuture<'a, common::Result<Response>> + Send + Sync,
     {
         let token = self.access_token(db, account, None).await?;
         match self.once(db, account, &token, method, &call).await {
@@ -99,7 +132,7 @@ impl Google {
         }
     }
 
-    async fn once<F>(
+    async fn once<H, F>(
         &self,
         db: &PgPool,
         account: AccountId,
@@ -108,14 +141,12 @@ impl Google {
         call: &F,
     ) -> Result<String, CallError>
     where
-        F: for<'a> Fn(&'a Hub, &'a mut Recorder) -> BoxFuture<'a, common::Result<Response>> + Send + Sync,
+        H: Hub,
+        F: for<'a> Fn(&'a H, &'a mut Recorder) -> BoxFuture<'a, common::Result<Response>> + Send + Sync,
     {
-        // The hub asks for a scope that is too narrow; the account's token is what it is.
-        let mut hub = CalendarHub::new(self.0.api.clone(), token.secret().expose_secret().to_owned());
-        hub.base_url(self.0.config.calendar_url.to_string());
-        hub.user_agent(concat!("syncfleet/", env!("CARGO_PKG_VERSION")).to_owned());
+        let hub = <H as Hub>::new(&self.0, token.secret().expose_secret().to_owned());
         let mut recorder = Recorder { quota_user: token.quota_user(), ..Recorder::default() };
-        self.0.budget.spend(db, account, method.cost).await?;
+        self.0.budget(H::API).spend(db, account, method.cost).await?;
         let result = tokio::time::timeout(CALL_LIMIT, call(&hub, &mut recorder)).await;
         let outcome = match result {
             Ok(result) => body(result).await,
@@ -123,14 +154,14 @@ impl Google {
         };
         let error = match (outcome, recorder.answer) {
             (Ok(body), _) => {
-                count(method.name, "200");
+                count(H::API, method.name, "200");
                 return Ok(body);
             }
             (Err(_), Some(answer)) => {
-                count(method.name, &answer.status.to_string());
+                count(H::API, method.name, &answer.status.to_string());
                 let class = classify(&answer, method.with_token);
                 if matches!(class, Class::SlowDown { .. }) {
-                    counter!("syncfleet_google_throttled_total", "api" => CALENDAR).increment(1);
+                    counter!("syncfleet_google_throttled_total", "api" => H::API.name()).increment(1);
                 }
                 CallError::Call {
                     method: method.name,
@@ -140,7 +171,7 @@ impl Google {
                 }
             }
             (Err(what), None) => {
-                count(method.name, "none");
+                count(H::API, method.name, "none");
                 CallError::Call { method: method.name, class: Class::Retry, after: None, what }
             }
         };
@@ -179,10 +210,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Counts a request; `code` is its status, or `none`.
-pub(super) fn count(method: &'static str, code: &str) {
+pub(super) fn count(api: Api, method: &'static str, code: &str) {
     counter!(
         "syncfleet_google_requests_total",
-        "api" => CALENDAR, "method" => method, "code" => code.to_owned()
+        "api" => api.name(), "method" => method, "code" => code.to_owned()
     )
     .increment(1);
 }

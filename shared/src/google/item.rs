@@ -1,8 +1,11 @@
 //! Lenient reading: a field that is not as promised is as good as missing, an item that cannot be used is left out, and the
 //! rest of the page stands.
 
+use metrics::counter;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
+
+use super::{Api, execute::Method};
 
 /// A page of a list, its items unparsed.
 #[derive(Debug, Deserialize)]
@@ -18,8 +21,17 @@ pub(super) struct RawPage<'a> {
     pub(super) access_role: Option<String>,
 }
 
+/// Tells of items that were left out.
+pub(super) fn skipped(api: Api, method: Method, skipped: usize) {
+    tracing::warn!(method = method.name, skipped, "items of a page could not be read and were left out");
+    counter!("syncfleet_google_skipped_items_total", "api" => api.name(), "method" => method.name)
+        .increment(skipped as u64);
+}
+
 /// `null` is as good as no items.
-fn items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'a RawValue>, D::Error> {
+pub(super) fn items<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<&'a RawValue>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

@@ -1,24 +1,35 @@
 //! What an account must grant for what. A user may untick scopes one by one when signing in:
 //! <https://developers.google.com/identity/protocols/oauth2/resources/granular-permissions>.
 
+/// The name of Calendar, as in metrics and in the budget.
+pub const CALENDAR: &str = "calendar";
+
+/// The name of Drive.
+pub const DRIVE: &str = "drive";
+
 /// Something that is mirrored, and the scopes of which any one opens it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
     /// What, for people.
     pub what: &'static str,
-    /// The API method that reads it.
-    pub method: &'static str,
+    /// The API: [`CALENDAR`] or [`DRIVE`].
+    pub api: &'static str,
+    /// The API methods that read it.
+    pub methods: &'static [&'static str],
     /// Any one of them is enough; the first is the narrowest.
     pub scopes: &'static [&'static str],
 }
 
-/// All that is mirrored, with the scopes that its method's reference page names:
+/// All that is mirrored, with the scopes that its methods' reference pages name:
 /// <https://developers.google.com/workspace/calendar/api/v3/reference/calendarList/list>,
-/// <https://developers.google.com/workspace/calendar/api/v3/reference/events/list>.
-pub const NEEDS: [Need; 2] = [
+/// <https://developers.google.com/workspace/calendar/api/v3/reference/events/list>,
+/// <https://developers.google.com/workspace/drive/api/reference/rest/v3/changes/list>,
+/// <https://developers.google.com/workspace/drive/api/reference/rest/v3/drives/list>.
+pub const NEEDS: [Need; 4] = [
     Need {
         what: "the list of calendars",
-        method: "calendarList.list",
+        api: CALENDAR,
+        methods: &["calendarList.list"],
         scopes: &[
             "https://www.googleapis.com/auth/calendar.calendarlist.readonly",
             "https://www.googleapis.com/auth/calendar.calendarlist",
@@ -28,7 +39,8 @@ pub const NEEDS: [Need; 2] = [
     },
     Need {
         what: "the events of calendars",
-        method: "events.list",
+        api: CALENDAR,
+        methods: &["events.list"],
         scopes: &[
             "https://www.googleapis.com/auth/calendar.events.readonly",
             "https://www.googleapis.com/auth/calendar.events",
@@ -36,11 +48,43 @@ pub const NEEDS: [Need; 2] = [
             "https://www.googleapis.com/auth/calendar",
         ],
     },
+    Need {
+        what: "the files of Drive",
+        api: DRIVE,
+        methods: &["files.get", "files.list", "changes.getStartPageToken", "changes.list"],
+        scopes: &[
+            "https://www.googleapis.com/auth/drive.metadata.readonly",
+            "https://www.googleapis.com/auth/drive.metadata",
+            "https://www.googleapis.com/auth/drive.readonly",
+            "https://www.googleapis.com/auth/drive",
+        ],
+    },
+    Need {
+        what: "the list of shared drives",
+        api: DRIVE,
+        methods: &["drives.list"],
+        scopes: &["https://www.googleapis.com/auth/drive.readonly", "https://www.googleapis.com/auth/drive"],
+    },
 ];
 
-/// What cannot be mirrored with these scopes.
+impl Need {
+    fn is_met(&self, granted: &[String]) -> bool {
+        self.scopes.iter().any(|scope| granted.iter().any(|had| had == scope))
+    }
+}
+
+/// What cannot be mirrored with these scopes, of the APIs that the account is here for: see [`is_for`].
 pub fn missing(granted: &[String]) -> impl Iterator<Item = &'static Need> {
-    NEEDS.iter().filter(|need| !need.scopes.iter().any(|scope| granted.iter().any(|had| had == scope)))
+    NEEDS.iter().filter(|need| is_for(Some(granted), need.api) && !need.is_met(granted))
+}
+
+/// Whether an account is here for an API: it has granted something of it. An account that has granted nothing of any API is
+/// here for all of them, as far as one can tell, and so is one whose scopes are not known yet.
+#[must_use]
+pub fn is_for(granted: Option<&[String]>, api: &str) -> bool {
+    let Some(granted) = granted else { return true };
+    let mut met = NEEDS.iter().filter(|need| need.is_met(granted)).peekable();
+    met.peek().is_none() || met.any(|need| need.api == api)
 }
 
 /// What a sign-in asks for: the narrowest scope of each need, once.
@@ -51,7 +95,7 @@ pub fn requested() -> impl Iterator<Item = &'static str> {
 
 /// What to do about a method that was refused for want of a scope.
 pub(super) fn advice(method: &str) -> String {
-    NEEDS.iter().find(|need| need.method == method).map_or_else(String::new, |need| {
+    NEEDS.iter().find(|need| need.methods.contains(&method)).map_or_else(String::new, |need| {
         format!(
             ": the account has not granted {}, without which {} cannot be read",
             need.scopes[0], need.what
@@ -73,7 +117,10 @@ mod tests {
         assert_eq!(what(&["https://www.googleapis.com/auth/calendar.readonly"]), [""; 0]);
         let events = "https://www.googleapis.com/auth/calendar.events.readonly";
         assert_eq!(what(&["openid", events]), ["the list of calendars"]);
-        assert_eq!(what(&["openid"]), ["the list of calendars", "the events of calendars"]);
+        let metadata = "https://www.googleapis.com/auth/drive.metadata.readonly";
+        assert_eq!(what(&[metadata]), ["the list of shared drives"], "nobody asked for Calendar");
+        assert_eq!(what(&[events, metadata]), ["the list of calendars", "the list of shared drives"]);
+        assert_eq!(what(&["openid"]).len(), 4, "what it is here for cannot be told");
     }
 
     #[test]

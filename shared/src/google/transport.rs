@@ -25,7 +25,7 @@ const IDLE_LIMIT: Duration = Duration::from_secs(50);
 /// What carries API calls.
 pub(super) type ApiConnector = HttpsConnector<HttpConnector>;
 
-/// The client below google-calendar3.
+/// The client below google-calendar3 and google-drive3.
 pub(super) type ApiClient = common::Client<ApiConnector>;
 
 /// Trusts the system's certificates. Only loopback addresses need none.
@@ -34,7 +34,9 @@ pub(super) fn tls(config: &GoogleConfig) -> anyhow::Result<ClientConfig> {
         .with_safe_default_protocol_versions()
         .context("no TLS version is left to speak")?;
     let encrypted = config.issuer.starts_with("https:")
-        || [&config.token_url, &config.calendar_url].iter().any(|url| url.scheme() == "https");
+        || [&config.token_url, &config.calendar_url, &config.drive_url]
+            .iter()
+            .any(|url| url.scheme() == "https");
     let builder = if encrypted {
         builder
             .with_native_roots()

@@ -30,7 +30,7 @@ pub const POLICY: Policy = Policy {
     limit: Duration::from_secs(10),
     retry: Retry { base: Duration::from_secs(1), cap: Duration::from_mins(1), attempts: None },
     per_account: None,
-    provider: None,
+    api: None,
 };
 
 pub fn actor() -> Actor {

@@ -35,11 +35,32 @@ fn events() -> Vec<Value> {
     ]
 }
 
+/// A drive with a folder and two copies of a file in it, one of which anybody can read.
+async fn files(db: &PgPool) {
+    sqlx::raw_sql(
+        "insert into drives (account_id, google_id, is_mine, name, raw, list_generation) values (1, 'top', true, 'My Drive', '{}', 1);
+        insert into files (
+            account_id, file_id, drive_id, name, mime_type, parent_id, size, md5, trashed, explicitly_trashed, owned_by_me,
+            shared, starred, permissions, raw, generation
+        )
+        select 1, id, d.id, name, mime_type, parent, size, md5, false, false, true, false, false, permissions, '{}', 1
+        from drives d, (values
+            ('plans', 'Plans', 'application/vnd.google-apps.folder', 'top', null::bigint, null, null::text[]),
+            ('roof', 'Roof.pdf', 'application/pdf', 'plans', 5, 'abc', '{owner user:ada@example.com, reader anyone}'),
+            ('copy', 'Copy of Roof.pdf', 'application/pdf', 'plans', 5, 'abc', '{owner user:ada@example.com}')
+        ) as f (id, name, mime_type, parent, size, md5, permissions)",
+    )
+    .execute(db)
+    .await
+    .unwrap();
+}
+
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn every_query_of_the_document_runs_and_finds_something(db: PgPool) {
     let mirror = calendar(&db, "Europe/Berlin").await;
     assert_eq!((mirror.account, mirror.calendar), (1, 1), "the document's queries ask for these");
     apply(&db, mirror, &events()).await;
+    files(&db).await;
     let queries = blocks("sql");
     assert!(queries.len() >= 6, "queries are missing");
     for query in queries {
@@ -51,7 +72,7 @@ async fn every_query_of_the_document_runs_and_finds_something(db: PgPool) {
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn the_document_tells_every_column_and_no_other(db: PgPool) {
-    for table in ["accounts", "calendars", "events"] {
+    for table in ["accounts", "calendars", "events", "drives", "files"] {
         let rows = sqlx::query(
             "select column_name::text from information_schema.columns where table_schema = 'public' and table_name = $1",
         );

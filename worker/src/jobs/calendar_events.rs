@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use shared::{
-    google::{calendar::Place, errors::Class},
+    google::{calendar::Place, errors::Class, scopes},
     job::{Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
     store::{calendars, cursor::Pass},
 };
@@ -39,7 +39,7 @@ pub(super) const KIND: Kind = Kind {
         limit: Duration::from_mins(1),
         retry: Retry { base: Duration::from_secs(2), cap: Duration::from_mins(10), attempts: None },
         per_account: None,
-        provider: Some("google"),
+        api: Some(scopes::CALENDAR),
     },
     step,
 };

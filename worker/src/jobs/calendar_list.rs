@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use shared::{
-    google::calendar::Place,
+    google::{calendar::Place, scopes},
     job::{Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
     store::{
         calendar_lists,
@@ -30,7 +30,7 @@ pub(super) const KIND: Kind = Kind {
         limit: Duration::from_mins(1),
         retry: Retry { base: Duration::from_secs(2), cap: Duration::from_mins(10), attempts: None },
         per_account: Some("google"),
-        provider: Some("google"),
+        api: Some(scopes::CALENDAR),
     },
     step,
 };

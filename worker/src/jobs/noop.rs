@@ -17,7 +17,7 @@ pub(super) const KIND: Kind = Kind {
         limit: Duration::from_secs(10),
         retry: Retry { base: Duration::from_secs(1), cap: Duration::from_mins(1), attempts: None },
         per_account: None,
-        provider: None,
+        api: None,
     },
     step,
 };

@@ -249,6 +249,8 @@ pub fn config(fake: &FakeGoogle) -> anyhow::Result<GoogleConfig> {
         issuer: fake.base_url(),
         calendar_url: fake.calendar_url().parse()?,
         calendar_limits: PLENTY,
+        drive_url: fake.drive_url().parse()?,
+        drive_limits: Limits::DRIVE,
     })
 }
 

@@ -14,7 +14,7 @@ const POLICY: Policy = Policy {
     limit: Duration::from_mins(1),
     retry: Retry { base: Duration::from_hours(1), cap: Duration::from_hours(2), attempts: Some(3) },
     per_account: None,
-    provider: Some("probes"),
+    api: Some("probes"),
 };
 
 pub const PROBE: Kind = Kind { policy: POLICY, step };

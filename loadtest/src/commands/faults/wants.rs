@@ -34,6 +34,7 @@ pub fn settings(google: &FakeGoogle) -> Vec<(String, String)> {
         ("SYNCFLEET_GOOGLE_TOKEN_URL", google.token_url()),
         ("SYNCFLEET_GOOGLE_ISSUER", google.base_url()),
         ("SYNCFLEET_GOOGLE_CALENDAR_URL", google.calendar_url()),
+        ("SYNCFLEET_GOOGLE_DRIVE_URL", google.drive_url()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()

@@ -8,7 +8,10 @@ use sqlx::{PgConnection, PgPool};
 use super::{Account, get};
 use crate::{
     admin::{Actor, AdminError, tenant},
-    google::auth::{ACCESS_TOKEN, Checked, REFRESH_TOKEN},
+    google::{
+        auth::{ACCESS_TOKEN, Checked, REFRESH_TOKEN},
+        scopes,
+    },
     job::{AccountId, JobId, Lane, Policy, TenantId},
     secrets::{KeyRing, Owner},
     store::{
@@ -96,7 +99,8 @@ pub(super) async fn put(
         return Err(AdminError::not_found("account", new.email, ""));
     }
     store(&mut *conn, keys, id, new).await?;
-    let mut touched = make_jobs(&mut *conn, policies, new.provider, tenant, id).await?;
+    let granted = new.checked.and_then(|checked| checked.scopes.as_deref());
+    let mut touched = make_jobs(&mut *conn, policies, new.provider, granted, tenant, id).await?;
     touched.extend(signed_in(&mut *conn, id).await?);
     let action = if is_new { "account.add" } else { "account.sign_in" };
     let target = format!("{}/{}", new.tenant, new.email);
@@ -248,16 +252,19 @@ async fn existing(conn: &mut PgConnection, tenant: TenantId, new: &New<'_>) -> R
     same.map(|account| account.id).ok_or_else(|| AdminError::not_found("account", new.email, ""))
 }
 
-/// The jobs that every account of the provider has. Those that are there already stay as they are.
+/// The jobs that every account of the provider has, as far as it is here for their API: one that granted Calendar and nothing of
+/// Drive has no job that could only ever say so. Those that are there already stay as they are.
 pub(in crate::admin) async fn make_jobs(
     conn: &mut PgConnection,
     policies: &[Policy],
     provider: &str,
+    granted: Option<&[String]>,
     tenant: TenantId,
     account: AccountId,
 ) -> Result<Vec<JobId>, AdminError> {
     let mut made = Vec::new();
-    for policy in policies.iter().filter(|policy| policy.per_account == Some(provider)) {
+    let is_asked = |policy: &&Policy| policy.api.is_none_or(|api| scopes::is_for(granted, api));
+    for policy in policies.iter().filter(|policy| policy.per_account == Some(provider)).filter(is_asked) {
         let job =
             NewJob { key: account.to_string(), tenant, account: Some(account), first: Some(Duration::ZERO) };
         made.extend(jobs::ensure(conn, policy, &[job]).await?);

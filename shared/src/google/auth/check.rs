@@ -8,7 +8,7 @@ use super::{
     refresh::{self, Answer, Grant},
     usable,
 };
-use crate::google::{Google, errors, execute};
+use crate::google::{Api, Google, errors, execute};
 
 /// The call that tells an account's address, as in metrics.
 const PRIMARY: &str = "calendarList.get";
@@ -93,7 +93,7 @@ impl Google {
         let sent = call.send().await;
         let code =
             sent.as_ref().map_or_else(|_| "none".to_owned(), |sent| sent.status().as_u16().to_string());
-        execute::count(PRIMARY, &code);
+        execute::count(Api::Calendar, PRIMARY, &code);
         let response = sent.map_err(|error| failed(refresh::broken(&error)))?;
         match response.status().as_u16() {
             200 => {

@@ -4,6 +4,8 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::stage::copy;
+
 /// The columns of [`append`].
 pub const COPY: &str = "copy bare_events (
     account_id, calendar_id, generation, event_id, status, event_type, transparency, visibility, summary, location,
@@ -106,23 +108,10 @@ pub fn append(lines: &mut String, account: usize, calendar: usize, raw: &str) ->
         if place > 0 {
             lines.push('\t');
         }
-        push(lines, column);
+        copy::push(lines, column);
     }
     lines.push('\n');
     Ok(())
-}
-
-fn push(lines: &mut String, column: Option<&str>) {
-    let Some(text) = column else { return lines.push_str("\\N") };
-    for c in text.chars() {
-        match c {
-            '\\' => lines.push_str("\\\\"),
-            '\t' => lines.push_str("\\t"),
-            '\n' => lines.push_str("\\n"),
-            '\r' => lines.push_str("\\r"),
-            c => lines.push(c),
-        }
-    }
 }
 
 #[cfg(test)]

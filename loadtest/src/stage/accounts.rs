@@ -13,8 +13,14 @@ use shared::{
     },
 };
 
-/// Adds accounts, each with a tenant of its own. The jobs of their lists, which are given back, run when they are wanted.
-pub async fn add(db: &PgPool, keys: &KeyRing, people: &[SeededAccount]) -> anyhow::Result<Vec<JobId>> {
+/// Adds accounts, each with a tenant of its own and one job of the kind. These jobs, which are given back, run when they are
+/// wanted.
+pub async fn add(
+    db: &PgPool,
+    keys: &KeyRing,
+    people: &[SeededAccount],
+    kind: &str,
+) -> anyhow::Result<Vec<JobId>> {
     let mut tx = db.begin().await?;
     let mut jobs = Vec::with_capacity(people.len());
     for person in people {
@@ -23,17 +29,22 @@ pub async fn add(db: &PgPool, keys: &KeyRing, people: &[SeededAccount]) -> anyho
         let account = accounts::insert(&mut tx, &new).await?.context("the account is there already")?;
         let owner = Owner::account(account, REFRESH_TOKEN);
         secrets::put(&mut tx, keys, owner, &person.refresh_token.as_str().into(), None).await?;
-        jobs.push(list_job(&mut tx, tenant, account).await?);
+        jobs.push(list_job(&mut tx, kind, tenant, account).await?);
     }
     tx.commit().await?;
     Ok(jobs)
 }
 
-async fn list_job(conn: &mut PgConnection, tenant: i64, account: i64) -> Result<JobId, sqlx::Error> {
+async fn list_job(
+    conn: &mut PgConnection,
+    kind: &str,
+    tenant: i64,
+    account: i64,
+) -> Result<JobId, sqlx::Error> {
     sqlx::query_scalar(
         "with made as (
             insert into jobs (kind, key, tenant_id, account_id)
-            values ('calendar_list', $2::bigint::text, $1, $2::bigint)
+            values ($3, $2::bigint::text, $1, $2::bigint)
             returning id, kind, tenant_id, account_id
         )
         insert into job_state (job_id, kind, tenant_id, account_id, lane, run_at)
@@ -42,6 +53,7 @@ async fn list_job(conn: &mut PgConnection, tenant: i64, account: i64) -> Result<
     )
     .bind(tenant)
     .bind(account)
+    .bind(kind)
     .fetch_one(conn)
     .await
 }

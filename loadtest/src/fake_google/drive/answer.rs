@@ -1,0 +1,119 @@
+//! The routes of Drive.
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, Path, Query, State},
+    http::{HeaderMap, Uri},
+    response::Response,
+    routing::get,
+};
+use serde_json::Value;
+
+use super::{changes, drives, files};
+use crate::fake_google::{
+    Shared, answer,
+    connection::Connection,
+    faults::Api,
+    lock, oauth,
+    query::Params,
+    refusal::Refusal,
+    stats::{Call, ListKind},
+    world::World,
+};
+
+type Caller = ConnectInfo<Connection>;
+type QueryPairs = Query<Vec<(String, String)>>;
+
+pub(in crate::fake_google) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/drive/v3/files", get(list_files))
+        .route("/drive/v3/files/{id}", get(get_file))
+        .route("/drive/v3/changes", get(list_changes))
+        .route("/drive/v3/changes/startPageToken", get(start_page_token))
+        .route("/drive/v3/drives", get(list_drives))
+}
+
+async fn list_files(
+    State(shared): State<Shared>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    Query(pairs): QueryPairs,
+) -> Response {
+    call(&shared, &caller, Api::Files, &uri, &headers, Params(pairs), files::list).await
+}
+
+async fn get_file(
+    State(shared): State<Shared>,
+    caller: Caller,
+    uri: Uri,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Query(pairs): QueryPairs,
+) -> Response {
+    let work = |world: &World, account, params: &Params, _| files::get(world, account, &id, params);
+    call(&shared, &caller, Api::File, &uri, &headers, Params(pairs), work).await
+}
+
+async fn list_changes(
+    State(shared): State<Shared>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    Query(pairs): QueryPairs,
+) -> Response {
+    call(&shared, &caller, Api::Changes, &uri, &headers, Params(pairs), changes::list).await
+}
+
+async fn start_page_token(
+    State(shared): State<Shared>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    Query(pairs): QueryPairs,
+) -> Response {
+    let work = |world: &World, account, params: &Params, _| changes::start(world, account, params);
+    call(&shared, &caller, Api::StartPageToken, &uri, &headers, Params(pairs), work).await
+}
+
+async fn list_drives(
+    State(shared): State<Shared>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    Query(pairs): QueryPairs,
+) -> Response {
+    call(&shared, &caller, Api::Drives, &uri, &headers, Params(pairs), drives::list).await
+}
+
+async fn call(
+    shared: &Shared,
+    caller: &Caller,
+    api: Api,
+    uri: &Uri,
+    headers: &HeaderMap,
+    params: Params,
+    work: impl FnOnce(&World, usize, &Params, usize) -> Result<Value, Refusal>,
+) -> Response {
+    let token = oauth::bearer(headers);
+    let list = match (api, params.get("pageToken")) {
+        (Api::Changes, _) => Some(ListKind::Incremental),
+        (Api::Files | Api::Drives, None) => Some(ListKind::Full),
+        (Api::Files | Api::Drives, Some(_)) => Some(ListKind::Page),
+        _ => None,
+    };
+    let call = Call {
+        api,
+        path: uri.path().to_owned(),
+        account: answer::account_of(shared, token),
+        collection: list.map(|_| params.get("driveId").unwrap_or("my drive").to_owned()),
+        list,
+    };
+    answer::answer(shared, &caller.0, call, |cap| {
+        let world = lock(&shared.world);
+        let account = oauth::authenticate(&world, token)?;
+        oauth::permit(&world, account, api)?;
+        work(&world, account, &params, cap)
+    })
+    .await
+}

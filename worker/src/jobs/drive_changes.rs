@@ -1,0 +1,150 @@
+//! `drive_changes`: mirrors the files of one drive of one account, its My Drive or a shared drive. Its key is the row in
+//! `drives`.
+//!
+//! # A pass
+//!
+//! First a sweep: the place of the drive's log is taken, then all files are listed, page by page, each page with its cursor in
+//! one transaction; what the last page's generation has not seen goes with it. Then the log is read from that place on.
+//! From then on passes read the log, and a sweep comes once a week, or when something happened of which the log tells too little.
+//! <https://developers.google.com/workspace/drive/api/guides/about-changes>
+//!
+//! # What the log does not tell
+//!
+//! - *A folder goes into the trash, or comes out*: nothing is told of what is in it. Its rows follow in the mirror.
+//! - *A folder is moved*: paths are computed from the parents, so they are right at once.
+//! - *A folder's permissions change, a folder comes from elsewhere, or goes*: who sees what is in it, only Google knows, so the
+//!   drive is swept. The log is read meanwhile, so that changes do not wait for the end of it.
+//!
+//! # Races, and their answers
+//!
+//! - *A file changes during the sweep*: its entry in the log comes after the place that was taken, so it is read again.
+//!   Versions keep an older state from replacing a newer one.
+//! - *A step is done twice* (its worker died, or was taken for dead): the cursor's count of writes has moved, so the second one
+//!   writes nothing; and the lease guards the commit.
+//! - *A file moves between two drives of the account*: two logs tell, in any order. Only the job of the drive that a file is in
+//!   writes its row; the other one leaves a file alone that came with its entry, and takes a removed one away only if its row
+//!   is still its own.
+//! - *The drive goes, or the account is no member any more*: `drive_list` is wanted, and takes the files and this job away.
+
+mod log;
+mod sweep;
+
+use std::time::Duration;
+
+use futures_util::{FutureExt, future::BoxFuture};
+use shared::{
+    google::{
+        errors::{CallError, Class},
+        scopes,
+    },
+    job::{Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
+    store::{
+        PgConnection,
+        drives::{self, Drive, DriveRowId, Next},
+        job_state::{self, Wanted},
+        jobs::{self, NewJob},
+    },
+};
+
+use super::{Context, Kind, drive_list};
+
+pub(super) const KIND: Kind = Kind {
+    policy: Policy {
+        kind: "drive_changes",
+        about: "mirrors the files of a Google drive",
+        lane: Lane::Normal,
+        interval: Some(Duration::from_mins(15)),
+        min_interval: Duration::ZERO,
+        limit: Duration::from_mins(1),
+        retry: Retry { base: Duration::from_secs(2), cap: Duration::from_mins(10), attempts: None },
+        per_account: None,
+        api: Some(scopes::DRIVE),
+    },
+    step,
+};
+
+/// A drive that Google does not let the account read, although it is in the list, is tried again so much later.
+const LOST: Duration = Duration::from_mins(15);
+
+fn step<'a>(context: &'a Context, run: &'a Run) -> BoxFuture<'a, StepResult> {
+    one_page(context, run).boxed()
+}
+
+async fn one_page(context: &Context, run: &Run) -> StepResult {
+    let id = super::row_of(run)?;
+    let found = {
+        let mut connection = context.db.acquire().await?;
+        drives::get(&mut connection, id).await?
+    };
+    let Some(drive) = found.filter(|drive| !drive.deleted) else {
+        let why = "the drive is not in the account's list".to_owned();
+        return Ok(Step::quiet(Verdict::Park { parked: Parked::Gone, why }));
+    };
+    match drive.cursor.next() {
+        Next::Begin => sweep::begin(context, run, drive).await,
+        Next::Sweep => sweep::page(context, run, drive).await,
+        Next::Read => log::page(context, run, drive).await,
+        Next::Hold(after) => Ok(Step::quiet(super::waits_for_resync(after))),
+    }
+}
+
+/// The end of a step whose call was refused.
+async fn refused(context: &Context, run: &Run, drive: Drive, error: CallError) -> StepResult {
+    match error.class() {
+        _ if super::is_expired(&error, run) => expired(context, run, drive).await,
+        Some(Class::Gone) => lost(context, run, &drive, error.to_string()).await,
+        _ => super::failed(context, run, error).await,
+    }
+}
+
+/// Forgets the tokens: the next pass begins with a sweep.
+async fn expired(context: &Context, run: &Run, drive: Drive) -> StepResult {
+    let mut rng = super::rng(run);
+    let cursor = drive.cursor.expired(&mut rng);
+    let held = (!cursor.held.is_zero()).then_some(cursor.held);
+    let mut tx = context.db.begin().await?;
+    drives::save(&mut tx, drive.id, &cursor, drives::Ended::default()).await?;
+    Ok(Step::wrote(super::anew_within(held, &mut rng), tx, 0))
+}
+
+/// Has the account's list of drives looked at, which knows whether the drive is there: if not, it takes the files and this job
+/// away; else it is tried again.
+async fn lost(context: &Context, run: &Run, drive: &Drive, why: String) -> StepResult {
+    let mut tx = context.db.begin().await?;
+    let wanted = want_list(&mut tx, run, drive).await?;
+    Ok(Step { verdict: Verdict::Wait { after: LOST, why }, tx: Some(tx), changed: 0, wanted })
+}
+
+async fn want_list(conn: &mut PgConnection, run: &Run, drive: &Drive) -> Result<Vec<Wanted>, sqlx::Error> {
+    let job = NewJob {
+        key: drive.account.to_string(),
+        tenant: run.tenant,
+        account: Some(drive.account),
+        first: None,
+    };
+    let lists = jobs::ensure(&mut *conn, &drive_list::KIND.policy, &[job]).await?;
+    job_state::want(conn, &lists, None, None).await
+}
+
+/// The drives of the account that are there, which tell where a file belongs.
+struct Homes(Vec<(DriveRowId, String)>);
+
+impl Homes {
+    async fn of(conn: &mut PgConnection, drive: &Drive) -> Result<Self, sqlx::Error> {
+        Ok(Self(drives::there(conn, drive.account).await?))
+    }
+
+    /// The drive whose job writes a file that Google says is in `drive`; none: that of My Drive. What is in a shared drive of
+    /// which the account is no member was shared with it, and counts to My Drive.
+    fn of_file(&self, drive: Option<&str>) -> Option<DriveRowId> {
+        let drive = drive?;
+        self.0.iter().find(|(_, google_id)| google_id == drive).map(|(id, _)| *id)
+    }
+
+    fn is_at_home(&self, drive: &Drive, file: Option<&str>) -> bool {
+        match self.of_file(file) {
+            Some(home) => home == drive.id,
+            None => drive.is_mine,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The log of a drive: what changed since its place was taken, each with the state of now.
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use shared::{
+    google::drive::{Change, Changes, FileItem, What},
+    job::{Lane, Run, Step, StepResult, Verdict},
+    store::{
+        PgConnection,
+        drives::{self, Drive, DriveRowId, Ended},
+        files::{self, Folder, Mirror},
+        job_state::{self, Wanted},
+        jobs::{self, NewJob},
+    },
+};
+
+use super::{Homes, KIND, refused, want_list};
+use crate::jobs::Context;
+
+/// A folder that changed last so soon after it was made has nothing in it that the log does not tell.
+const JUST_MADE: TimeDelta = TimeDelta::minutes(1);
+
+/// A page of the log, sorted by what is to be done.
+#[derive(Debug, Default)]
+struct News<'a> {
+    /// Files that are in this drive.
+    files: Vec<&'a FileItem>,
+    /// Of them, the folders that were not made just now.
+    old_folders: Vec<&'a str>,
+    removed: Vec<&'a str>,
+    /// Drives of the account to which files went.
+    elsewhere: Vec<DriveRowId>,
+    /// A shared drive came, went or got another name.
+    drives: bool,
+}
+
+/// Writes a page's changes and moves the cursor, in one transaction.
+pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResult {
+    let google = context.google()?;
+    let place = drive.cursor.log_token.clone().unwrap_or_default();
+    let page = match google.changes(&context.db, drive.account, drive.call_id(), &place).await {
+        Ok(page) => page,
+        Err(error) => return refused(context, run, drive, error).await,
+    };
+    let is_sweeping = drive.cursor.start_token.is_some();
+    let cursor = drive.cursor.clone().read(page.place.clone());
+    if page.items.is_empty() && !page.more && !is_sweeping && cursor == drive.cursor {
+        return Ok(Step::quiet(Verdict::Complete));
+    }
+    let mut tx = context.db.begin().await?;
+    let homes = Homes::of(&mut tx, &drive).await?;
+    let news = sort(&drive, &homes, &page);
+    let mirror = Mirror { account: drive.account, drive: drive.id, generation: cursor.generation };
+    let ids: Vec<&str> = page.items.iter().map(|change| change.what.id()).collect();
+    let known = files::folders(&mut tx, mirror, &ids).await?;
+    let ended = Ended { sweep: false, read: !page.more, next_sweep: None };
+    drives::save(&mut tx, drive.id, &cursor, ended).await?;
+    let mut changed = files::upsert(&mut tx, mirror, &news.files).await?;
+    changed += files::remove(&mut tx, mirror, &news.removed).await?;
+    changed += files::propagate_trash(&mut tx, mirror, &turned(&news, &known)).await?;
+    let is_unsure = has_strange_folder(&drive, &news, &known)
+        || files::any_in(&mut tx, mirror, &unsettled(&news, &known)).await?;
+    if is_unsure {
+        // What a sweep under way has listed already is listed again: another one comes after it.
+        drives::sweep_soon(&mut tx, drive.id).await?;
+    }
+    let wanted = follow(&mut tx, run, &drive, &news).await?;
+    let verdict = if page.more || is_sweeping {
+        Verdict::Continue { lane: None }
+    } else if is_unsure || drive.cursor.sweep_is_due {
+        Verdict::Continue { lane: Some(Lane::Bulk) }
+    } else {
+        Verdict::Complete
+    };
+    Ok(Step { verdict, tx: Some(tx), changed: u32::try_from(changed).unwrap_or(u32::MAX), wanted })
+}
+
+/// One entry per file, the last one: all of them tell the state of now, so an earlier one may only be older.
+fn sort<'a>(drive: &Drive, homes: &Homes, page: &'a Changes) -> News<'a> {
+    let last: HashMap<&str, &Change> = page.items.iter().map(|change| (change.what.id(), change)).collect();
+    let mut news = News::default();
+    for change in last.into_values() {
+        match &change.what {
+            What::File(file) if homes.is_at_home(drive, file.drive.as_deref()) => {
+                news.files.push(file);
+                let age = change.at.zip(file.created_at).map(|(at, created)| at - created);
+                if file.is_folder() && age.is_none_or(|age| age > JUST_MADE) {
+                    news.old_folders.push(&file.id);
+                }
+            }
+            What::File(file) => news.elsewhere.extend(homes.of_file(file.drive.as_deref())),
+            What::Removed(id) => news.removed.push(id),
+            What::Drive(_) => news.drives = true,
+        }
+    }
+    news.files.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    news
+}
+
+/// Whether a folder came that may have been filled before: then the log has nothing of what is in it.
+fn has_strange_folder(drive: &Drive, news: &News<'_>, known: &HashMap<String, Folder>) -> bool {
+    let is_strange = |file: &&FileItem| {
+        // What somebody else made may have been filled before it was shared, however soon that was.
+        let is_own = file.owned_by_me || !drive.is_mine;
+        let is_new = is_own && !news.old_folders.contains(&file.id.as_str());
+        known.get(&file.id).map_or(!is_new, |folder| !folder.here)
+    };
+    news.files.iter().filter(|file| file.is_folder()).any(is_strange)
+}
+
+/// The folders whose content may be seen by others than before, or not at all: those with other permissions, and those that
+/// went.
+fn unsettled<'a>(news: &News<'a>, known: &HashMap<String, Folder>) -> Vec<&'a str> {
+    let folder = |id: &str| known.get(id).filter(|folder| folder.here);
+    let changed = news.files.iter().filter(|file| folder(&file.id).is_some_and(|f| f.access_differs(file)));
+    let gone = news.removed.iter().filter(|id| folder(id).is_some());
+    changed.map(|file| file.id.as_str()).chain(gone.copied()).collect()
+}
+
+/// The folders that went into the trash, or came out.
+fn turned<'a>(news: &News<'a>, known: &HashMap<String, Folder>) -> Vec<&'a str> {
+    let turned = |file: &&&FileItem| known.get(&file.id).is_some_and(|folder| folder.trashed != file.trashed);
+    news.files.iter().filter(turned).map(|file| file.id.as_str()).collect()
+}
+
+/// Has other jobs look at what is theirs.
+async fn follow(
+    conn: &mut PgConnection,
+    run: &Run,
+    drive: &Drive,
+    news: &News<'_>,
+) -> Result<Vec<Wanted>, sqlx::Error> {
+    let mut homes = news.elsewhere.clone();
+    homes.sort_unstable();
+    homes.dedup();
+    let jobs: Vec<NewJob> = homes
+        .iter()
+        .map(|id| NewJob {
+            key: id.to_string(),
+            tenant: run.tenant,
+            account: Some(drive.account),
+            first: None,
+        })
+        .collect();
+    let jobs = jobs::ensure(&mut *conn, &KIND.policy, &jobs).await?;
+    let mut wanted = job_state::want(&mut *conn, &jobs, None, None).await?;
+    if news.drives {
+        wanted.extend(want_list(conn, run, drive).await?);
+    }
+    Ok(wanted)
+}
