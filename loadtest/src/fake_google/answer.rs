@@ -61,21 +61,21 @@ pub(super) async fn revoke(State(shared): State<Shared>, caller: Caller, uri: Ur
         let index = form.get("token").and_then(|token| world.by_token(token));
         index.map(|index| world.accounts[index].email.clone())
     };
-    let call = Call { api: Api::Revoke, path: uri.path().to_owned(), account, calendar: None, list: None };
+    let call = Call { api: Api::Revoke, path: uri.path().to_owned(), account, collection: None, list: None };
     answer(&shared, &caller.0, call, |_| sign_in::revoke(&mut lock(&shared.world), &form)).await
 }
 
 /// `GET /.well-known/openid-configuration`.
 pub(super) async fn discovery(State(shared): State<Shared>, caller: Caller, uri: Uri) -> Response {
     let call =
-        Call { api: Api::Discovery, path: uri.path().to_owned(), account: None, calendar: None, list: None };
+        Call { api: Api::Discovery, path: uri.path().to_owned(), account: None, collection: None, list: None };
     answer(&shared, &caller.0, call, |_| Ok(sign_in::discovery(&lock(&shared.world).issuer))).await
 }
 
 /// `GET /oauth2/v3/certs`.
 pub(super) async fn certs(State(shared): State<Shared>, caller: Caller, uri: Uri) -> Response {
     let call =
-        Call { api: Api::Certs, path: uri.path().to_owned(), account: None, calendar: None, list: None };
+        Call { api: Api::Certs, path: uri.path().to_owned(), account: None, collection: None, list: None };
     answer(&shared, &caller.0, call, |_| id_token::keys()).await
 }
 

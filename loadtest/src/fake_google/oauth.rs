@@ -79,7 +79,9 @@ pub(super) fn permit(world: &World, account: usize, api: Api) -> Result<(), Refu
             (&["drive.metadata.readonly", "drive.metadata"], &DRIVE)
         }
         Api::Drives => (&[], &DRIVE),
-        Api::Token | Api::Watch | Api::StopChannel | Api::Revoke | Api::Discovery | Api::Certs => return Ok(()),
+        Api::Token | Api::Watch | Api::StopChannel | Api::Revoke | Api::Discovery | Api::Certs => {
+            return Ok(());
+        }
     };
     let mut enough = names.iter().chain(whole);
     let consent = &world.accounts[account].consent;

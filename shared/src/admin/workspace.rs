@@ -97,7 +97,9 @@ pub async fn connect(
         secrets::put(&mut tx, keys, owner, new.key.file(), None).await.map_err(unsealed)?;
         let mut touched = Vec::new();
         for user in &users {
-            touched.extend(make_jobs(&mut tx, policies, PROVIDER, Some(new.scopes), tenant, user.account).await?);
+            touched.extend(
+                make_jobs(&mut tx, policies, PROVIDER, Some(new.scopes), tenant, user.account).await?,
+            );
         }
         let waiting = of_workspace(&mut tx, tenant).await?;
         for account in waiting {

@@ -34,8 +34,8 @@ use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgPool, types::Uuid};
 
-pub(super) use self::refresh::{broken, failed as count_failure};
 use self::refresh::{Answer, Grant};
+pub(super) use self::refresh::{broken, failed as count_failure};
 pub use self::{
     check::{CheckError, Checked},
     error::AuthError,

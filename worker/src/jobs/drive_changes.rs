@@ -112,7 +112,7 @@ async fn expired(context: &Context, run: &Run, drive: Drive) -> StepResult {
 async fn lost(context: &Context, run: &Run, drive: &Drive, why: String) -> StepResult {
     let mut tx = context.db.begin().await?;
     let wanted = want_list(&mut tx, run, drive).await?;
-    Ok(Step { verdict: Verdict::Wait { after: LOST, why }, tx: Some(tx), changed: 0, wanted })
+    Ok(Step { wanted, ..Step::wrote(Verdict::Wait { after: LOST, why }, tx, 0) })
 }
 
 async fn want_list(conn: &mut PgConnection, run: &Run, drive: &Drive) -> Result<Vec<Wanted>, sqlx::Error> {

@@ -12,11 +12,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use shared::{
-    google::{
-        drive::Drives,
-        errors::{CallError, Class},
-        scopes,
-    },
+    google::{drive::Drives, errors::Class, scopes},
     job::{Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
     store::drive_lists,
 };

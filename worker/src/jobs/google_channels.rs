@@ -61,7 +61,7 @@ pub(super) const KIND: Kind = Kind {
         limit: Duration::from_secs(90),
         retry: Retry { base: Duration::from_secs(2), cap: Duration::from_mins(30), attempts: None },
         per_account: Some("google"),
-        provider: Some("google"),
+        api: None,
     },
     step,
 };

@@ -50,7 +50,7 @@ pub(super) const KIND: Kind = Kind {
         limit: Duration::from_secs(40),
         retry: Retry { base: Duration::from_secs(5), cap: Duration::from_hours(1), attempts: None },
         per_account: None,
-        provider: None,
+        api: None,
     },
     step,
 };

@@ -60,8 +60,13 @@ async fn a_sign_in_between_a_refusal_and_its_commit_is_not_undone(db: PgPool) ->
         let (db, keys) = (rig.db.clone(), rig.keys.clone());
         async move {
             let token = "refresh-anna-2".into();
-            let new =
-                New { tenant: "acme", provider: "google", email: ANNA, refresh_token: Some(&token), checked: None };
+            let new = New {
+                tenant: "acme",
+                provider: "google",
+                email: ANNA,
+                refresh_token: Some(&token),
+                checked: None,
+            };
             account::add(&db, &Actor::new("test"), &keys, &policies(), &new).await
         }
     });

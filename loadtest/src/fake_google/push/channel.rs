@@ -139,7 +139,7 @@ async fn watch(
         api: Api::Watch,
         path: uri.path().to_owned(),
         account,
-        calendar: calendar.clone(),
+        collection: calendar.clone(),
         list: None,
     };
     let mut made = None;
@@ -308,7 +308,7 @@ pub(in crate::fake_google) async fn stop(
     let token = oauth::bearer(&headers);
     let account = account_of(&shared, token);
     let call =
-        Call { api: Api::StopChannel, path: uri.path().to_owned(), account, calendar: None, list: None };
+        Call { api: Api::StopChannel, path: uri.path().to_owned(), account, collection: None, list: None };
     answer(&shared, &caller.0, call, |_| {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;

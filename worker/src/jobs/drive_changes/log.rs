@@ -73,7 +73,7 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
     } else {
         Verdict::Complete
     };
-    Ok(Step { verdict, tx: Some(tx), changed: u32::try_from(changed).unwrap_or(u32::MAX), wanted })
+    Ok(Step { wanted, ..Step::wrote(verdict, tx, u32::try_from(changed).unwrap_or(u32::MAX)) })
 }
 
 /// One entry per file, the last one: all of them tell the state of now, so an earlier one may only be older.

@@ -43,7 +43,7 @@ pub(super) async fn page(
     let wanted = follow(&mut tx, run, account, &changes).await?;
     let verdict = if is_last { Verdict::Complete } else { Verdict::Continue { lane: None } };
     let news = changes.iter().filter(|change| change.there != change.was_there).count();
-    Ok(Step { verdict, tx: Some(tx), changed: u32::try_from(news).unwrap_or(u32::MAX), wanted })
+    Ok(Step { wanted, ..Step::wrote(verdict, tx, u32::try_from(news).unwrap_or(u32::MAX)) })
 }
 
 /// Forgets the page: the next step begins a pass.

@@ -146,7 +146,9 @@ async fn one(
         Some(Class::Permanent | Class::Gone | Class::MissingScope | Class::Resync) => {
             Ok(Outcome::Refused(Reason::Refused, error.to_string()))
         }
-        Some(Class::Retry | Class::Circle | Class::SlowDown { .. } | Class::Unauthorized) | None => Err(error),
+        Some(Class::Retry | Class::Circle | Class::SlowDown { .. } | Class::Unauthorized) | None => {
+            Err(error)
+        }
     })
 }
 

@@ -80,7 +80,7 @@ impl Inbox {
             incoming: tokio::sync::Mutex::new(incoming),
             failing: AtomicBool::new(false),
         });
-        for kind in ingress.policies.iter().filter(|policy| policy.provider == Some("google")) {
+        for kind in ingress.policies.iter().filter(|policy| policy.api.is_some()) {
             count(kind.kind, 0);
         }
         for _ in 0..WRITERS {
