@@ -1,6 +1,9 @@
 //! `watch`, `channels.stop`, and what is sent.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post};
 use loadtest::fake_google::{Options, PushCounts, PushFaults};
@@ -9,6 +12,7 @@ use tokio::{
     io::AsyncReadExt,
     net::TcpListener,
     sync::{Mutex, mpsc},
+    task::JoinSet,
 };
 
 use crate::client::{ME, Setup, reason, setup};
@@ -17,6 +21,8 @@ use crate::client::{ME, Setup, reason, setup};
 struct Hook {
     address: String,
     heard: Mutex<mpsc::UnboundedReceiver<HeaderMap>>,
+    /// Dropping the set ends it.
+    _server: JoinSet<std::io::Result<()>>,
 }
 
 type Answers = (mpsc::UnboundedSender<HeaderMap>, Arc<std::sync::Mutex<Vec<u16>>>);
@@ -32,8 +38,9 @@ async fn hook(answers: &[u16]) -> Hook {
     let (say, heard) = mpsc::unbounded_channel();
     let state: Answers = (say, Arc::new(std::sync::Mutex::new(answers.to_vec())));
     let app = Router::new().route("/hook", post(receive)).with_state(state);
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    Hook { address, heard: Mutex::new(heard) }
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, app).await });
+    Hook { address, heard: Mutex::new(heard), _server: server }
 }
 
 impl Hook {
@@ -107,7 +114,8 @@ async fn case_59_the_time_of_a_channel_is_a_string_of_milliseconds_and_may_be_sh
     let (fake, hook) = (fake().await, hook(&[]).await);
     let life = |made: &Value| {
         let millis: i64 = made["expiration"].as_str().unwrap().parse().unwrap();
-        (millis - chrono::Utc::now().timestamp_millis()) / 1000
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        (millis - i64::try_from(now.as_millis()).unwrap()) / 1000
     };
     let (_, made) = fake.watch(&channel("usual", &hook.address)).await;
     assert!((604_700..=604_800).contains(&life(&made)), "{made}");
