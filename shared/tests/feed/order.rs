@@ -95,7 +95,8 @@ async fn readers_see_each_change_of_many_writers_once_and_in_one_order(
     for number in 0..6 {
         writers.spawn(writer(db.clone(), first, number));
     }
-    let alien = tokio::spawn(writer(db.clone(), foreign, 100));
+    let mut aliens = JoinSet::new();
+    aliens.spawn(writer(db.clone(), foreign, 100));
     let written: Vec<String> = writers.join_all().await.into_iter().flatten().collect();
     write(&mut db.acquire().await.unwrap(), first, &["last"]).await;
     let told = readers.join_all().await;
@@ -106,7 +107,7 @@ async fn readers_see_each_change_of_many_writers_once_and_in_one_order(
         let keys: BTreeSet<&str> = all.iter().map(|entry| entry.key.as_str()).collect();
         assert!(written.iter().all(|key| keys.contains(key.as_str())));
     }
-    let alien = alien.await.unwrap();
+    let alien = aliens.join_next().await.unwrap().unwrap();
     let theirs = until(&db, &other, Position::START, alien.len()).await;
     assert_eq!(theirs.len(), alien.len());
     assert!(theirs.iter().all(|entry| entry.key.starts_with("100/")));

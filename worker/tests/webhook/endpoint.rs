@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    task::JoinSet,
 };
 
 /// What comes after a request was read and before it is answered.
@@ -68,13 +68,8 @@ struct State {
 pub struct Endpoint {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
-    serving: JoinHandle<()>,
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
+    /// Ends with it.
+    _serving: JoinSet<()>,
 }
 
 impl Endpoint {
@@ -83,13 +78,14 @@ impl Endpoint {
         let address = listener.local_addr().unwrap();
         let state = Arc::<Mutex<State>>::default();
         let of = Arc::clone(&state);
-        let serving = tokio::spawn(async move {
-            let mut connections = tokio::task::JoinSet::new();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 connections.spawn(serve(stream, Arc::clone(&of)));
             }
         });
-        Self { address, state, serving }
+        Self { address, state, _serving: serving }
     }
 
     /// What the next requests are answered with; those after them with 200.
