@@ -123,10 +123,13 @@ async fn case_03_what_a_token_does_not_open_is_said(db: PgPool) {
     let shown = setup.program.json(&["account", "show", "1"]);
     assert_eq!(shown["not_granted"], json!(["the events of calendars"]));
 
-    setup.google.world().set_consent(ADA, Consent::to(&["https://www.googleapis.com/auth/drive"])).unwrap();
+    let contacts = "https://www.googleapis.com/auth/contacts.readonly";
+    setup.google.world().set_consent(ADA, Consent::to(&[contacts])).unwrap();
     let added = setup.add(ADA, "refresh-ada", &[]).await;
     assert!(added.stderr.contains("does not tell whose it is"), "{added:?}");
-    assert!(added.stderr.contains("the list of calendars and the events of calendars"), "{added:?}");
+    for what in ["the list of calendars", "the events of calendars", "the files of Drive"] {
+        assert!(added.stderr.contains(what), "{what}: {added:?}");
+    }
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]

@@ -17,10 +17,11 @@ async fn drive(page_size_cap: usize) -> Setup {
 
 /// Another account's token.
 async fn bob(setup: &Setup) -> String {
-    let mut world = setup.google.world();
-    world.add_account(BOB, "refresh-bob", None).unwrap();
-    world.set_consent(BOB, Consent::to(&[SCOPE])).unwrap();
-    drop(world);
+    {
+        let mut world = setup.google.world();
+        world.add_account(BOB, "refresh-bob", None).unwrap();
+        world.set_consent(BOB, Consent::to(&[SCOPE])).unwrap();
+    }
     let (status, answer) = refresh(&setup.google, &setup.http, &[("refresh_token", "refresh-bob")]).await;
     assert_eq!(status, 200, "{answer}");
     answer["access_token"].as_str().unwrap().to_owned()

@@ -43,7 +43,7 @@ async fn files(db: &PgPool) {
             account_id, file_id, drive_id, name, mime_type, parent_id, size, md5, trashed, explicitly_trashed, owned_by_me,
             shared, starred, permissions, raw, generation
         )
-        select 1, id, d.id, name, mime_type, parent, size, md5, false, false, true, false, false, permissions, '{}', 1
+        select 1, f.id, d.id, f.name, mime_type, parent, size, md5, false, false, true, false, false, permissions::text[], '{}', 1
         from drives d, (values
             ('plans', 'Plans', 'application/vnd.google-apps.folder', 'top', null::bigint, null, null::text[]),
             ('roof', 'Roof.pdf', 'application/pdf', 'plans', 5, 'abc', '{owner user:ada@example.com, reader anyone}'),

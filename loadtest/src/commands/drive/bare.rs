@@ -45,6 +45,7 @@ struct Page<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent, and Google's own")]
 struct File {
     id: String,
     name: String,
