@@ -92,7 +92,7 @@ mod tests {
         for email in ["a@example.com", "b@example.com", "c@example.com"] {
             let new = NewAccount { tenant, provider: "google", subject: None, email };
             let account = accounts::insert(&mut conn, &new).await?.context("it is new")?;
-            jobs.push(list_job(&mut conn, tenant, account).await?);
+            jobs.push(list_job(&mut conn, "calendar_list", tenant, account).await?);
         }
         drop(conn);
         assert_eq!(leave_alone_but(&db, &jobs[1..2]).await?, 2);

@@ -16,9 +16,8 @@ use tokio::task::JoinSet;
 
 use super::Args;
 use crate::{
-    commands::calendar::accounts,
     stage::{
-        Stage,
+        Stage, accounts,
         fleet::free,
         google::Google,
         stats::{ms, percentile, rate},
@@ -69,7 +68,7 @@ pub async fn measure(
     settings.push(("SYNCFLEET_PUBLIC_URL", format!("http://{public}/")));
     let ingress = stage.ingress(public, &settings).await?;
     let fleet = stage.fleet_with(&args.lanes.to_string(), &settings).await?;
-    let lists = accounts::add(&stage.db, keys, &people).await?;
+    let lists = accounts::add(&stage.db, keys, &people, "calendar_list").await?;
     job_state::want(&mut *stage.db.acquire().await?, &lists, None, None).await?;
     let calendars: Vec<&str> =
         people.iter().flat_map(|person| &person.calendars).map(String::as_str).collect();

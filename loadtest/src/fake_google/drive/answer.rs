@@ -99,14 +99,14 @@ async fn call(
     let list = match (api, params.get("pageToken")) {
         (Api::Changes, _) => Some(ListKind::Incremental),
         (Api::Files | Api::Drives, None) => Some(ListKind::Full),
-        (Api::Files | Api::Drives, Some(_)) => Some(ListKind::Page),
+        (Api::Files | Api::Drives, Some(page)) => Some(ListKind::Page(page.to_owned())),
         _ => None,
     };
     let call = Call {
         api,
         path: uri.path().to_owned(),
         account: answer::account_of(shared, token),
-        collection: list.map(|_| params.get("driveId").unwrap_or("my drive").to_owned()),
+        collection: list.as_ref().map(|_| params.get("driveId").unwrap_or("my drive").to_owned()),
         list,
     };
     answer::answer(shared, &caller.0, call, |cap| {
