@@ -50,7 +50,7 @@ async fn sign_in(drives: &Drives, scopes: &[&str]) -> anyhow::Result<(Vec<String
         tenant: "acme",
         provider: "google",
         email: BEN,
-        refresh_token: &token,
+        refresh_token: Some(&token),
         checked: Some(&checked),
     };
     let added = account::add(&rig.db, &Actor::new("test"), &rig.keys, &policies(), &new).await?;
