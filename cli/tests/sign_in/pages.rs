@@ -41,7 +41,7 @@ async fn every_page_is_kept_nowhere_framed_nowhere_and_runs_nothing(db: PgPool) 
     let response = Person::new().begin(&link).await;
     let cookie = header(response.headers(), "set-cookie");
     assert!(
-        cookie.starts_with("syncfleet_sign_in=") && cookie.ends_with("; HttpOnly; SameSite=Lax"),
+        cookie.starts_with("syncfleet-sign-in=") && cookie.ends_with("; HttpOnly; SameSite=Lax"),
         "{cookie}"
     );
     assert_eq!(header(response.headers(), "cache-control"), "no-store");
@@ -63,7 +63,7 @@ async fn under_https_the_cookie_is_the_hosts_own(db: PgPool) {
     let response = http().post(format!("http://{address}/oauth2/start")).form(&form).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 303);
     let cookie = header(response.headers(), "set-cookie");
-    assert!(cookie.starts_with("__Host-syncfleet_sign_in="), "{cookie}");
+    assert!(cookie.starts_with("__Host-syncfleet-sign-in="), "{cookie}");
     assert!(cookie.contains("; Path=/;") && cookie.ends_with("; Secure"), "{cookie}");
     let google = header(response.headers(), "location");
     assert_eq!(parameter(google, "redirect_uri"), format!("{public}/oauth2/callback"));

@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may take to store what was granted.
 const STORE: Duration = Duration::from_secs(20);
 
-const COOKIE: &str = "syncfleet_sign_in";
+const COOKIE: &str = "syncfleet-sign-in";
 
 /// What a step came to, as in metrics.
 const OUTCOMES: [&str; 14] = [
