@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -42,7 +43,7 @@ impl Client {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let mut request = format!("GET /feed{query} HTTP/1.0\r\nhost: feed\r\n");
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            write!(request, "{name}: {value}\r\n").unwrap();
         }
         stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
         let mut client = Self { stream, bytes: Vec::new(), status: 0, headers: HashMap::new(), last: None };

@@ -112,8 +112,9 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
         Some(Answer::Raw(bytes)) => stream.write_all(bytes.as_bytes()).await,
         Some(Answer::Endless(head)) => {
             let mut written = stream.write_all(head.as_bytes()).await;
+            let endless = vec![b'x'; 64 * 1024];
             while written.is_ok() {
-                written = stream.write_all(&[b'x'; 64 * 1024]).await;
+                written = stream.write_all(&endless).await;
             }
             written
         }

@@ -30,10 +30,10 @@ fn names(answers: &[&[&str]]) -> (Lookup, Arc<AtomicUsize>) {
     (lookup, asked)
 }
 
-fn sender(lookup: Lookup, allow: &[&str]) -> Sender {
+fn sender(lookup: &Lookup, allow: &[&str]) -> Sender {
     let keys = KeyRing::parse(&generate_key("test").unwrap()).unwrap();
     let allow: Vec<_> = allow.iter().map(|network| network.parse().unwrap()).collect();
-    Sender::new(keys, Allow::new(&allow), &lookup).unwrap()
+    Sender::new(keys, Allow::new(&allow), lookup).unwrap()
 }
 
 async fn send(sender: &Sender, url: &str) -> Result<u16, SendError> {
@@ -68,7 +68,7 @@ async fn a_name_that_leads_inside_is_not_called() {
         "ff02::1",
     ] {
         let (lookup, asked) = names(&[&[inside]]);
-        let error = send(&sender(lookup, &[]), &format!("https://hooks.example:{port}/")).await.unwrap_err();
+        let error = send(&sender(&lookup, &[]), &format!("https://hooks.example:{port}/")).await.unwrap_err();
         assert!(matches!(error, SendError::Blocked(_)), "{inside}: {error}");
         assert!(error.to_string().contains("must not be called"), "{inside}: {error}");
         assert_eq!(asked.load(Ordering::SeqCst), 1, "the name was resolved once, by the guard");
@@ -81,7 +81,7 @@ async fn an_address_in_the_url_is_not_called_either() {
     let endpoint = Endpoint::start().await;
     let port = endpoint.address.port();
     let (lookup, asked) = names(&[&["127.0.0.1"]]);
-    let sender = sender(lookup, &[]);
+    let sender = sender(&lookup, &[]);
     for host in ["127.0.0.1", "2130706433", "0x7f000001", "127.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"] {
         for scheme in ["https", "http"] {
             let error = send(&sender, &format!("{scheme}://{host}:{port}/")).await.unwrap_err();
@@ -98,7 +98,7 @@ async fn what_is_allowed_is_called_by_the_very_address_that_was_looked_at() {
     let url = format!("http://hooks.example:{}/x", endpoint.address.port());
     // A second question would lead elsewhere.
     let (lookup, asked) = names(&[&["10.0.0.1", "127.0.0.1"], &["10.0.0.1"]]);
-    let sender = sender(lookup, &["127.0.0.0/8"]);
+    let sender = sender(&lookup, &["127.0.0.0/8"]);
     assert_eq!(send(&sender, &url).await.unwrap(), 200);
     assert_eq!((endpoint.requests().len(), asked.load(Ordering::SeqCst)), (1, 1));
     // The name has changed its mind.
@@ -110,10 +110,10 @@ async fn what_is_allowed_is_called_by_the_very_address_that_was_looked_at() {
 #[tokio::test]
 async fn without_tls_only_what_is_allowed_is_called() {
     let (lookup, _) = names(&[&["8.8.8.8"]]);
-    let error = send(&sender(lookup, &["127.0.0.0/8"]), "http://hooks.example/").await.unwrap_err();
+    let error = send(&sender(&lookup, &["127.0.0.0/8"]), "http://hooks.example/").await.unwrap_err();
     assert!(error.to_string().contains("must not be called without TLS"), "{error}");
     let (lookup, asked) = names(&[&["127.0.0.1"]]);
-    let error = send(&sender(lookup, &[]), "http://hooks.example/").await.unwrap_err();
+    let error = send(&sender(&lookup, &[]), "http://hooks.example/").await.unwrap_err();
     assert!(error.to_string().contains("begins with https://"), "{error}");
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
