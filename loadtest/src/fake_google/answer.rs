@@ -67,8 +67,13 @@ pub(super) async fn revoke(State(shared): State<Shared>, caller: Caller, uri: Ur
 
 /// `GET /.well-known/openid-configuration`.
 pub(super) async fn discovery(State(shared): State<Shared>, caller: Caller, uri: Uri) -> Response {
-    let call =
-        Call { api: Api::Discovery, path: uri.path().to_owned(), account: None, collection: None, list: None };
+    let call = Call {
+        api: Api::Discovery,
+        path: uri.path().to_owned(),
+        account: None,
+        collection: None,
+        list: None,
+    };
     answer(&shared, &caller.0, call, |_| Ok(sign_in::discovery(&lock(&shared.world).issuer))).await
 }
 

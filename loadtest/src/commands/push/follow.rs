@@ -15,14 +15,12 @@ use shared::{secrets::KeyRing, store::job_state};
 use tokio::task::JoinSet;
 
 use super::Args;
-use crate::{
-    stage::{
-        Stage, accounts,
-        fleet::free,
-        google::Google,
-        stats::{ms, percentile, rate},
-        until,
-    },
+use crate::stage::{
+    Stage, accounts,
+    fleet::free,
+    google::Google,
+    stats::{ms, percentile, rate},
+    until,
 };
 
 /// Calendars of an account.
