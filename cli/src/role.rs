@@ -187,13 +187,20 @@ pub fn google(keys: &config::Keys, google: &config::Google) -> anyhow::Result<Op
 pub fn context(
     db: &PgPool,
     google: Option<Google>,
+    objects: &config::Objects,
     public_url: &config::PublicUrl,
     webhooks: Option<webhook::Sender>,
 ) -> anyhow::Result<worker::jobs::Context> {
     if google.is_none() {
         tracing::warn!("no OAuth client is configured: jobs that call Google will fail until there is one");
     }
-    Ok(worker::jobs::Context { db: db.clone(), google, public_url: public_url.url()?, webhooks })
+    Ok(worker::jobs::Context {
+        db: db.clone(),
+        google,
+        objects: objects.open()?,
+        public_url: public_url.url()?,
+        webhooks,
+    })
 }
 
 /// What sends messages to webhooks; none: no key ring is configured.

@@ -23,6 +23,8 @@ pub struct Args {
     listeners: config::Listeners,
     #[command(flatten)]
     retention: config::Retention,
+    #[command(flatten)]
+    objects: config::Objects,
 }
 
 /// Runs the role until a signal.
@@ -43,6 +45,7 @@ pub async fn run(args: &Args) -> anyhow::Result<Exit> {
     let scheduler = Scheduler {
         db: role.db.clone(),
         bell,
+        objects: args.objects.open()?,
         keep_runs: args.retention.runs_keep,
         keep_changes: args.retention.changes_keep,
     };

@@ -71,6 +71,8 @@ pub struct Args {
     webhooks: config::Webhooks,
     #[command(flatten)]
     feed: config::Feed,
+    #[command(flatten)]
+    objects: config::Objects,
 }
 
 /// Starts everything and runs until a signal.
@@ -116,6 +118,9 @@ async fn serve(
     if !args.keys.is_set() {
         args.keys.keys_file = Some(files.keys()?);
     }
+    if !args.objects.is_set() {
+        args.objects.store = Some(files.objects());
+    }
     let mut role =
         role::begin("up", url, args.database.database_connections, &args.listeners, signals).await?;
     let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
@@ -143,10 +148,11 @@ async fn serve(
         feed_readers: args.feed.feed_readers,
     };
     let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
-    let context = role::context(&role.db, google, &args.public_url, webhooks)?;
+    let context = role::context(&role.db, google, &args.objects, &args.public_url, webhooks)?;
     let scheduler = Scheduler {
         db: role.db.clone(),
         bell: Arc::clone(&bell),
+        objects: context.objects.clone(),
         keep_runs: args.retention.runs_keep,
         keep_changes: args.retention.changes_keep,
     };

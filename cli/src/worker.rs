@@ -38,6 +38,8 @@ pub struct Args {
     google: config::Google,
     #[command(flatten)]
     webhooks: config::Webhooks,
+    #[command(flatten)]
+    objects: config::Objects,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -76,9 +78,9 @@ async fn work(args: &Args) -> anyhow::Result<Exit> {
     )
     .await?;
     let bell = role::shared_bell(&args.access.redis)?;
+    let google = role::google(&args.keys, &args.google)?;
     let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
-    let context =
-        role::context(&role.db, role::google(&args.keys, &args.google)?, &args.public_url, webhooks)?;
+    let context = role::context(&role.db, google, &args.objects, &args.public_url, webhooks)?;
     if context.public_url.is_none() {
         tracing::info!("SYNCFLEET_PUBLIC_URL is not set: no push channels are made, all is polled");
     }

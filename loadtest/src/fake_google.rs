@@ -55,7 +55,7 @@ pub use self::{
     quota::{QuotaCounts, QuotaLimits},
     scenario::Scenario,
     seed::SeededAccount,
-    stats::{ListCounts, Stats},
+    stats::{ListCounts, MediaCounts, Stats},
     truth::{TruthAccount, TruthCalendar, TruthEvent, TruthRow},
     world::{Consent, World},
 };

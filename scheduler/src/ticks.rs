@@ -15,7 +15,7 @@ use std::{
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use rand::RngExt;
-use shared::{bell::Bell, shutdown::Tasks, store::PgPool};
+use shared::{bell::Bell, objects::Objects, shutdown::Tasks, store::PgPool};
 use tokio_util::sync::CancellationToken;
 
 /// What the ticks work with.
@@ -25,6 +25,8 @@ pub struct Scheduler {
     pub db: PgPool,
     /// The doorbell.
     pub bell: Arc<Bell>,
+    /// The object store, to clear it; none: none is named.
+    pub objects: Option<Objects>,
     /// How long the history is kept.
     pub keep_runs: Duration,
     /// How long the change feed is kept.

@@ -6,6 +6,7 @@ mod feed;
 pub mod google;
 mod keys;
 pub mod listeners;
+mod objects;
 mod public_url;
 mod redis;
 mod retention;
@@ -17,8 +18,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 pub use self::{
-    database::Database, feed::Feed, google::Google, keys::Keys, listeners::Listeners, public_url::PublicUrl,
-    redis::Redis, retention::Retention, webhooks::Webhooks,
+    database::Database, feed::Feed, google::Google, keys::Keys, listeners::Listeners, objects::Objects,
+    public_url::PublicUrl, redis::Redis, retention::Retention, webhooks::Webhooks,
 };
 
 /// A setting that is missing or cannot be used.

@@ -7,7 +7,9 @@ pub mod channels;
 pub mod drive;
 pub mod errors;
 mod execute;
+pub mod formats;
 mod item;
+pub mod media;
 pub mod quota;
 pub mod scopes;
 pub mod sign_in;
@@ -53,6 +55,7 @@ struct Inner {
     keys: KeyRing,
     api: ApiClient,
     oauth: reqwest::Client,
+    media: reqwest::Client,
     channel_tokens: Tokens,
     /// For the tokens of service accounts.
     assertions: AssertionClient,
@@ -75,7 +78,8 @@ impl Google {
         let tls = transport::tls(&config)?;
         let api = transport::api_client(tls.clone());
         let assertions = transport::assertion_client(tls.clone());
-        let oauth = transport::oauth_client(tls)?;
+        let oauth = transport::oauth_client(tls.clone())?;
+        let media = transport::media_client(tls)?;
         for api in Api::ALL {
             counter!("syncfleet_google_throttled_total", "api" => api.name()).absolute(0);
         }
@@ -90,6 +94,7 @@ impl Google {
             keys,
             api,
             oauth,
+            media,
             channel_tokens,
             assertions,
             calendar_budget,

@@ -1,5 +1,5 @@
 //! What scheduler and worker both need: jobs and their store, the bell, the admin operations, configuration, secrets,
-//! telemetry, and Google.
+//! telemetry, the object store, and Google.
 
 pub mod admin;
 pub mod bell;
@@ -7,8 +7,10 @@ pub mod calendar;
 pub mod config;
 pub mod google;
 pub mod job;
+pub mod objects;
 pub mod secrets;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+mod tls;
 pub mod webhook;

@@ -3,10 +3,11 @@
 mod calendar_events;
 mod calendar_list;
 mod drive_changes;
+mod drive_contents;
 mod drive_list;
 mod google_channels;
 mod noop;
-pub(crate) mod webhook;
+mod webhook;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use shared::{
         errors::{CallError, Class},
     },
     job::{Failure, Parked, Policy, Run, Step, StepResult, Verdict},
+    objects::Objects,
     store::{PgPool, cursor::Cursor, secrets},
     webhook::Sender,
 };
@@ -32,6 +34,7 @@ pub const KINDS: &[Kind] = &[
     calendar_events::KIND,
     calendar_list::KIND,
     drive_changes::KIND,
+    drive_contents::KIND,
     drive_list::KIND,
     google_channels::KIND,
     noop::KIND,
@@ -58,6 +61,8 @@ pub struct Context {
     pub db: PgPool,
     /// Google; none: no OAuth client is configured.
     pub google: Option<Google>,
+    /// Where contents of files are kept; none: no object store is named.
+    pub objects: Option<Objects>,
     /// Where the outside reaches the fleet; none: nothing is pushed to it, all is polled.
     pub public_url: Option<Url>,
     /// Sends messages to webhooks; none: no key ring is configured.
@@ -74,6 +79,16 @@ impl Context {
         let missing = "this worker has no key ring: set SYNCFLEET_KEYS or SYNCFLEET_KEYS_FILE";
         Ok(self.webhooks.as_ref().context(missing)?)
     }
+
+    fn objects(&self) -> Result<&Objects, Failure> {
+        Ok(self.objects.as_ref().context("this worker has no object store: set SYNCFLEET_OBJECTS")?)
+    }
+}
+
+/// Describes the metrics of kinds, and begins them at zero.
+pub(crate) fn describe_metrics() {
+    drive_contents::describe_metrics();
+    webhook::describe_metrics();
 }
 
 /// The policies of all kinds.

@@ -190,6 +190,7 @@ pub fn start(
 }
 
 fn describe_metrics(settings: &Settings) {
+    jobs::describe_metrics();
     describe_gauge!("syncfleet_worker_slots", "Slots of this worker");
     describe_gauge!("syncfleet_worker_slots_busy", "Slots of this worker in use");
     describe_counter!("syncfleet_job_attempts_total", "Steps, by their outcome");
@@ -214,7 +215,6 @@ fn describe_metrics(settings: &Settings) {
         gauge!("syncfleet_worker_slots_busy", "lane" => lane.as_str()).set(0);
         counter!("syncfleet_claims_empty_total", "lane" => lane.as_str()).absolute(0);
     }
-    jobs::webhook::describe_metrics();
     for kind in settings.kinds {
         for lane in Lane::ALL {
             let (kind, lane) = (kind.policy.kind, lane.as_str());

@@ -1,5 +1,7 @@
 //! `config check`: the settings in effect, where they come from, and whether what they name is there and fit.
 
+use std::time::Duration;
+
 use clap::{ArgMatches, Command, CommandFactory, Subcommand, parser::ValueSource};
 use serde::Serialize;
 use shared::{
@@ -13,6 +15,9 @@ use crate::{
     exit::Exit,
     output::{Output, json, line},
 };
+
+/// How long the object store may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The settings
 #[derive(Debug, clap::Args)]
@@ -50,6 +55,8 @@ struct Settings {
     webhooks: config::Webhooks,
     #[command(flatten)]
     feed: config::Feed,
+    #[command(flatten)]
+    objects: config::Objects,
 }
 
 /// A setting in effect.
@@ -115,6 +122,7 @@ async fn checks(settings: &Settings) -> Vec<Check> {
         Check::new("SYNCFLEET_PUBLIC_URL", public_url(&settings.public_url)),
         Check::new("SYNCFLEET_KEYS", keys(&settings.keys)),
         Check::new("SYNCFLEET_GOOGLE_CLIENT_ID", google(&settings.google)),
+        Check::new("SYNCFLEET_OBJECTS", objects(&settings.objects).await),
     ]
 }
 
@@ -133,6 +141,16 @@ fn keys(keys: &config::Keys) -> Result<String, String> {
     let ring = keys.key_ring().map_err(|error| format!("{error:#}"))?;
     let ids: Vec<_> = ring.ids().collect();
     Ok(format!("readable: {}; the first one seals", ids.join(", ")))
+}
+
+async fn objects(objects: &config::Objects) -> Result<String, String> {
+    let store = objects.open().map_err(|error| format!("{error:#}"))?;
+    let Some(store) = store else { return Ok("not set: contents of files are not stored".to_owned()) };
+    match tokio::time::timeout(PATIENCE, store.check()).await {
+        Ok(Ok(())) => Ok("an object can be written, read and removed".to_owned()),
+        Ok(Err(error)) => Err(format!("{error:#}")),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
 }
 
 fn google(google: &config::Google) -> Result<String, String> {

@@ -1,5 +1,7 @@
 //! `drive`: which drives are mirrored of whom, and what is in them.
 
+mod contents;
+
 use clap::Subcommand;
 use shared::{
     admin::{
@@ -10,6 +12,7 @@ use shared::{
     store::files::TreeRow,
 };
 
+use self::contents::{Contents, MirrorVerb, Pull};
 use super::{Access, limit, more};
 use crate::{
     exit::Exit,
@@ -21,7 +24,10 @@ use crate::{
 #[command(after_help = "Examples:
   syncfleet drive ls --tenant acme
   syncfleet drive tree 3 --depth 2
-  syncfleet drive tree 3 --folder 1AbC -o json")]
+  syncfleet drive tree 3 --folder 1AbC -o json
+  syncfleet drive mirror add --account ada@example.com --folder /Reports --type application/pdf
+  syncfleet drive contents --account ada@example.com --state refused
+  syncfleet drive pull --account ada@example.com --folder /Reports --to reports")]
 pub struct Args {
     #[command(flatten)]
     access: Access,
@@ -46,6 +52,13 @@ enum Verb {
         #[arg(long, value_name = "N", default_value = "100", value_parser = limit)]
         limit: i64,
     },
+    /// Choose which contents are stored
+    #[command(subcommand)]
+    Mirror(MirrorVerb),
+    /// List what is stored, pending or refused
+    Contents(Contents),
+    /// Write stored contents into a folder of this machine
+    Pull(Box<Pull>),
     /// Show what is in a drive, as a tree
     Tree {
         /// The drive's number
@@ -67,9 +80,16 @@ enum Verb {
 
 /// Runs the noun.
 pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
+    match &args.verb {
+        Verb::Mirror(verb) => return contents::mirror(&args.access, verb, out).await,
+        Verb::Contents(verb) => return contents::ls(&args.access, verb, out).await,
+        Verb::Pull(verb) => return contents::pull(&args.access, verb, out).await,
+        Verb::Ls { .. } | Verb::Tree { .. } => {}
+    }
     let db = args.access.open().await?;
     let mut conn = db.acquire().await?;
     match &args.verb {
+        Verb::Mirror(_) | Verb::Contents(_) | Verb::Pull(_) => {}
         Verb::Ls { account, tenant, after, limit } => {
             let filter = Filter { account: *account, tenant: tenant.clone(), after: *after, limit: *limit };
             let drives = drive::ls(&mut conn, &filter).await?;

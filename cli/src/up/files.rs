@@ -44,6 +44,11 @@ impl Files {
         Ok(path)
     }
 
+    /// The folder for the contents of files.
+    pub fn objects(&self) -> String {
+        self.folder.join("contents").to_string_lossy().into_owned()
+    }
+
     /// A file for `source`, with what the other commands need to know.
     pub fn environment(&self, database_url: &SecretString, args: &Args) -> anyhow::Result<PathBuf> {
         let path = self.folder.join("env");
@@ -52,11 +57,18 @@ impl Files {
         let google = &args.google;
         let client = google.client_id.as_ref();
         let secret = google.client_secret.as_ref().map(|secret| secret.expose_secret().to_owned());
+        let objects_secret =
+            args.objects.secret_access_key.as_ref().map(|secret| secret.expose_secret().to_owned());
         let settings = [
             ("DATABASE_URL", Some(database_url.expose_secret().to_owned())),
             ("SYNCFLEET_KEYS_FILE", keys),
             ("REDIS_URL", redis),
             ("SYNCFLEET_PUBLIC_URL", args.public_url.url()?.map(String::from)),
+            ("SYNCFLEET_OBJECTS", args.objects.store.clone()),
+            ("SYNCFLEET_OBJECTS_ENDPOINT", args.objects.endpoint.clone()),
+            ("SYNCFLEET_OBJECTS_REGION", Some(args.objects.region.clone())),
+            ("SYNCFLEET_OBJECTS_ACCESS_KEY_ID", args.objects.access_key_id.clone()),
+            ("SYNCFLEET_OBJECTS_SECRET_ACCESS_KEY", objects_secret),
             ("SYNCFLEET_GOOGLE_CLIENT_ID", client.cloned()),
             ("SYNCFLEET_GOOGLE_CLIENT_SECRET", secret),
             ("SYNCFLEET_GOOGLE_TOKEN_URL", client.map(|_| google.token_url.clone())),

@@ -141,6 +141,8 @@ fn a_wrong_value_names_its_variable() {
         Program::bare().env("DATABASE_URL", "postgres://127.0.0.1:1/d").env("REDIS_URL", "http://h");
     let report = program.run(&["config", "check"]);
     assert!(report.stdout.contains("not a Redis URL"), "{}", report.stdout);
+    let report = program.env("SYNCFLEET_OBJECTS", "gs://files").run(&["config", "check"]);
+    assert!(report.stdout.contains("a folder or s3://BUCKET[/PREFIX] is allowed"), "{}", report.stdout);
 }
 
 #[test]

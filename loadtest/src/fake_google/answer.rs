@@ -286,11 +286,16 @@ fn json_response(status: StatusCode, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json; charset=UTF-8")], body).into_response()
 }
 
-fn refused(refusal: &Refusal) -> Response {
+pub(super) fn refused(refusal: &Refusal) -> Response {
     json_response(refusal.status, refusal.body.to_string())
 }
 
-fn faulty(status: u16, reason: Option<&str>, retry_after_s: Option<u32>, body: FaultBody) -> Response {
+pub(super) fn faulty(
+    status: u16,
+    reason: Option<&str>,
+    retry_after_s: Option<u32>,
+    body: FaultBody,
+) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match body {
         FaultBody::Json | FaultBody::Rpc => refused(&faults::refusal(status, reason, body)),

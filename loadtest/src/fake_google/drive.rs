@@ -11,6 +11,7 @@ mod fields;
 mod file;
 mod files;
 mod log;
+mod media;
 mod operations;
 mod seed;
 mod truth;

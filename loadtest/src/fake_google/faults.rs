@@ -41,12 +41,25 @@ pub enum Api {
     StartPageToken,
     /// `drives.list`.
     Drives,
+    /// `files.get` with `alt=media`: the content.
+    Media,
+    /// `files.export`.
+    Export,
 }
 
 impl Api {
     /// Whether it is Drive's.
     pub(super) const fn is_drive(self) -> bool {
-        matches!(self, Self::Files | Self::File | Self::Changes | Self::StartPageToken | Self::Drives)
+        match self {
+            Self::Files
+            | Self::File
+            | Self::Changes
+            | Self::StartPageToken
+            | Self::Drives
+            | Self::Media
+            | Self::Export => true,
+            Self::Token | Self::CalendarList | Self::PrimaryCalendar | Self::Events => false,
+        }
     }
 
     /// What a call costs of the quota: in Calendar a request is a request, in Drive a list is worth many reads.
@@ -55,6 +68,7 @@ impl Api {
         match self {
             Self::Files | Self::Changes | Self::Drives => 100,
             Self::File | Self::StartPageToken => 5,
+            Self::Media | Self::Export => 200,
             Self::Token
             | Self::CalendarList
             | Self::PrimaryCalendar
@@ -129,6 +143,14 @@ pub enum FaultKind {
     Cut,
     /// The same, but the connection is reset (RST).
     Reset,
+    /// All of the content comes, with 200, although a part was asked for.
+    IgnoredRange,
+    /// A part that was asked for is answered with 416.
+    NotSatisfiable,
+    /// A part that was asked for comes with the place of another one.
+    WrongRange,
+    /// The first byte of the content that comes is wrong.
+    Corrupt,
     /// The answer comes byte by byte.
     Drip {
         /// The time between two bytes.

@@ -78,7 +78,7 @@ pub(super) fn permit(world: &World, account: usize, api: Api) -> Result<(), Refu
         Api::Files | Api::File | Api::Changes | Api::StartPageToken => {
             (&["drive.metadata.readonly", "drive.metadata"], &DRIVE)
         }
-        Api::Drives => (&[], &DRIVE),
+        Api::Drives | Api::Media | Api::Export => (&[], &DRIVE),
         Api::Token | Api::Watch | Api::StopChannel | Api::Revoke | Api::Discovery | Api::Certs => {
             return Ok(());
         }

@@ -68,8 +68,20 @@ pub struct Stats {
     /// Lists of files and pages of changes, by `account/drive`; the account's own is `my drive`.
     #[serde(default)]
     pub by_drive: BTreeMap<String, ListCounts>,
+    /// Contents by the file's id.
+    #[serde(default)]
+    pub media: BTreeMap<String, MediaCounts>,
     /// The most calls that were under way at once for one `account/calendar` or `account/drive`.
     pub max_concurrent: BTreeMap<String, u64>,
+}
+
+/// What was asked for, and sent, of one file's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaCounts {
+    /// The first byte of each call that was answered with content, in order.
+    pub from: Vec<u64>,
+    /// Bytes that were given to the connection, of all calls.
+    pub sent: u64,
 }
 
 #[derive(Default)]
@@ -96,6 +108,14 @@ impl Counters {
 
     pub(super) fn charged(&self, whom: &str) {
         *lock(&self.0).stats.charged.entry(whom.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn asked(&self, file: &str, from: u64) {
+        lock(&self.0).stats.media.entry(file.to_owned()).or_default().from.push(from);
+    }
+
+    pub(super) fn sent(&self, file: &str, bytes: u64) {
+        lock(&self.0).stats.media.entry(file.to_owned()).or_default().sent += bytes;
     }
 
     pub(super) fn answered(&self, api: Api, status: &str) {

@@ -1,9 +1,9 @@
 //! Keeps the partitions of the history and the change feed ready and drops the old ones; forgets budgets that are not in use, and
-//! links and sign-ins whose time is over.
+//! links and sign-ins whose time is over; takes out of the object store what nothing refers to.
 
 use std::time::Duration;
 
-use shared::store::{changes, quotas, runs, sign_in_links, sign_ins};
+use shared::store::{changes, objects, quotas, runs, sign_in_links, sign_ins};
 use tokio_util::sync::CancellationToken;
 
 use super::{Pace, Scheduler};
@@ -22,9 +22,26 @@ async fn tick(scheduler: &Scheduler) -> anyhow::Result<Duration> {
     if !retained.dropped.is_empty() {
         tracing::info!(partitions = retained.dropped.join(", "), "dropped old changes");
     }
-    let mut connection = scheduler.db.acquire().await?;
-    quotas::forget_idle(&mut connection).await?;
-    sign_ins::forget_old(&mut connection).await?;
-    sign_in_links::forget_old(&mut connection).await?;
+    {
+        let mut connection = scheduler.db.acquire().await?;
+        quotas::forget_idle(&mut connection).await?;
+        sign_ins::forget_old(&mut connection).await?;
+        sign_in_links::forget_old(&mut connection).await?;
+    }
+    clear_contents(scheduler).await?;
     Ok(Duration::from_mins(10))
+}
+
+/// Objects and uploads in one go, at most.
+const CLEARED: i64 = 1000;
+
+/// Two schedulers at once do no harm: what is gone can be removed again.
+async fn clear_contents(scheduler: &Scheduler) -> anyhow::Result<()> {
+    let Some(store) = &scheduler.objects else { return Ok(()) };
+    let forgotten = objects::forget_unused(&mut *scheduler.db.acquire().await?, CLEARED).await?;
+    let removed = store.remove_due(&scheduler.db, CLEARED).await?;
+    if forgotten > 0 || removed > 0 {
+        tracing::info!(forgotten, removed, "cleared the object store");
+    }
+    Ok(())
 }

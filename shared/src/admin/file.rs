@@ -68,7 +68,7 @@ async fn account(conn: &mut PgConnection, filter: &Filter) -> Result<AccountId, 
 }
 
 /// The folders at a path. Names are not unique, so there may be several.
-async fn at(
+pub(super) async fn at(
     conn: &mut PgConnection,
     account: AccountId,
     drive: Option<i64>,

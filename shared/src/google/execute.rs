@@ -91,14 +91,14 @@ impl Recorder {
 impl Delegate for Recorder {
     fn http_failure(&mut self, response: &Response, error: Option<&Value>) -> Retry {
         self.answer = Some(Answer::new(response.status().as_u16(), error));
-        self.after = retry_after(response);
+        self.after = retry_after(response.headers());
         Retry::Abort
     }
 }
 
 /// Seconds, or a date, which is compared with the answer's own date (RFC 9110, section 10.2.3).
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = |name| response.headers().get(name)?.to_str().ok();
+pub(super) fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
     let wait = text(header::RETRY_AFTER)?;
     if let Ok(seconds) = wait.trim().parse() {
         return Some(Duration::from_secs(seconds));
@@ -227,7 +227,7 @@ mod tests {
         for (name, value) in headers {
             response = response.header(*name, *value);
         }
-        retry_after(&response.body(common::to_body::<String>(None)).unwrap())
+        retry_after(response.body(common::to_body::<String>(None)).unwrap().headers())
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! Connections: TLS by rustls, HTTP/1.1, time limits.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use google_calendar3::common;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::ClientConfig;
 
 use crate::config::google::GoogleConfig;
 
@@ -21,6 +21,8 @@ pub(super) const TOKEN_LIMIT: Duration = Duration::from_secs(6);
 
 /// How long a connection that nobody uses is kept.
 const IDLE_LIMIT: Duration = Duration::from_secs(50);
+/// How long content that comes may stand still.
+const READ_LIMIT: Duration = Duration::from_secs(20);
 
 /// What carries API calls.
 pub(super) type ApiConnector = HttpsConnector<HttpConnector>;
@@ -30,21 +32,11 @@ pub(super) type ApiClient = common::Client<ApiConnector>;
 
 /// Trusts the system's certificates. Only loopback addresses need none.
 pub(super) fn tls(config: &GoogleConfig) -> anyhow::Result<ClientConfig> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .context("no TLS version is left to speak")?;
     let encrypted = config.issuer.starts_with("https:")
         || [&config.token_url, &config.calendar_url, &config.drive_url]
             .iter()
             .any(|url| url.scheme() == "https");
-    let builder = if encrypted {
-        builder
-            .with_native_roots()
-            .context("the system's root certificates cannot be read: install them (ca-certificates)")?
-    } else {
-        builder.with_root_certificates(RootCertStore::empty())
-    };
-    Ok(builder.with_no_client_auth())
+    crate::tls::client(encrypted)
 }
 
 /// The client below yup-oauth2.
@@ -74,4 +66,16 @@ pub(super) fn oauth_client(tls: ClientConfig) -> anyhow::Result<reqwest::Client>
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .context("cannot make a client for the token endpoint")
+}
+
+/// What carries contents: no limit for the whole, but for each wait. Google may lead to another host, which gets no token.
+pub(super) fn media_client(tls: ClientConfig) -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(CONNECT_LIMIT)
+        .read_timeout(READ_LIMIT)
+        .redirect(reqwest::redirect::Policy::limited(3))
+        .user_agent(concat!("syncfleet/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("cannot make a client for contents")
 }

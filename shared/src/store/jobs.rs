@@ -98,3 +98,18 @@ pub async fn of_kind(
     .fetch_all(conn)
     .await
 }
+
+/// The jobs of a kind that work with an account.
+pub async fn of_account(
+    conn: &mut PgConnection,
+    kind: &str,
+    account: AccountId,
+) -> Result<Vec<JobId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "-- jobs::of_account\nselect id from jobs where account_id = $1 and kind = $2 order by id",
+        account,
+        kind,
+    )
+    .fetch_all(conn)
+    .await
+}

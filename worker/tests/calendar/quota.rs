@@ -190,6 +190,7 @@ impl Fleet {
         let context = Context {
             db: rig.db.clone(),
             google: Some(process(rig, limits)?),
+            objects: None,
             public_url: None,
             webhooks: None,
         };

@@ -51,7 +51,7 @@ impl Rig {
         let fake = FakeGoogle::start(options).await?;
         let keys = KeyRing::parse(&generate_key("test")?)?;
         let google = Some(google(&fake, keys.clone())?);
-        let context = Context { db: db.clone(), google, public_url: None, webhooks: None };
+        let context = Context { db: db.clone(), google, objects: None, public_url: None, webhooks: None };
         let mut connection = db.acquire().await?;
         let tenant = tenants::ensure(&mut connection, "acme").await?;
         drop(connection);

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{changes, drives, files};
+use super::{changes, drives, files, media};
 use crate::fake_google::{
     Shared, answer,
     connection::Connection,
@@ -21,13 +21,14 @@ use crate::fake_google::{
     world::World,
 };
 
-type Caller = ConnectInfo<Connection>;
-type QueryPairs = Query<Vec<(String, String)>>;
+pub(super) type Caller = ConnectInfo<Connection>;
+pub(super) type QueryPairs = Query<Vec<(String, String)>>;
 
 pub(in crate::fake_google) fn routes() -> Router<Shared> {
     Router::new()
         .route("/drive/v3/files", get(list_files))
         .route("/drive/v3/files/{id}", get(get_file))
+        .route("/drive/v3/files/{id}/export", get(media::export))
         .route("/drive/v3/changes", get(list_changes))
         .route("/drive/v3/changes/startPageToken", get(start_page_token))
         .route("/drive/v3/drives", get(list_drives))
@@ -51,8 +52,12 @@ async fn get_file(
     headers: HeaderMap,
     Query(pairs): QueryPairs,
 ) -> Response {
+    let params = Params(pairs);
+    if params.get("alt") == Some("media") {
+        return media::get(&shared, &caller, &id, &uri, &headers, &params).await;
+    }
     let work = |world: &World, account, params: &Params, _| files::get(world, account, &id, params);
-    call(&shared, &caller, Api::File, &uri, &headers, Params(pairs), work).await
+    call(&shared, &caller, Api::File, &uri, &headers, params, work).await
 }
 
 async fn list_changes(

@@ -60,6 +60,9 @@ pub struct FileDraft {
     /// Nobody but its writers may download it.
     #[serde(default)]
     pub no_download: bool,
+    /// Exports of it have so many bytes; missing: a line that tells the format and the time of change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export_length: Option<u64>,
     /// Any further fields of the resource, served as they are; they win over the made-up ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Box<Map<String, Value>>>,

@@ -74,6 +74,11 @@ impl Answer {
         });
         Self { status, error }
     }
+
+    /// Google's word for it; none: the answer is not Google's own.
+    pub(in crate::google) fn reason(&self) -> Option<&str> {
+        self.error.as_ref().map(|error| error.reason.as_str())
+    }
 }
 
 impl std::fmt::Display for Answer {

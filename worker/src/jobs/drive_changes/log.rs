@@ -16,7 +16,7 @@ use shared::{
 };
 
 use super::{Homes, KIND, refused, want_list};
-use crate::jobs::Context;
+use crate::jobs::{Context, drive_contents};
 
 /// A folder that changed last so soon after it was made has nothing in it that the log does not tell.
 const JUST_MADE: TimeDelta = TimeDelta::minutes(1);
@@ -65,7 +65,10 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
         // What a sweep under way has listed already is listed again: another one comes after it.
         drives::sweep_soon(&mut tx, drive.id).await?;
     }
-    let wanted = follow(&mut tx, run, &drive, &news).await?;
+    let mut wanted = follow(&mut tx, run, &drive, &news).await?;
+    if changed > 0 && !page.more {
+        wanted.extend(drive_contents::want(&mut tx, drive.account).await?);
+    }
     let verdict = if page.more || is_sweeping {
         Verdict::Continue { lane: None }
     } else if is_unsure || drive.cursor.sweep_is_due {

@@ -12,7 +12,7 @@ use shared::{
 };
 
 use super::{Homes, refused};
-use crate::jobs::{Context, rng};
+use crate::jobs::{Context, drive_contents, rng};
 
 /// A drive that was swept so long ago is swept again.
 const AGAIN: Duration = Duration::from_hours(7 * 24);
@@ -64,7 +64,9 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
     if ended.sweep {
         changed += files::sweep(&mut tx, mirror).await?;
     }
+    let wanted = if is_last { drive_contents::want(&mut tx, drive.account).await? } else { Vec::new() };
     // After the last page the log is read.
     let lane = (!is_last).then_some(Lane::Bulk);
-    Ok(Step::wrote(Verdict::Continue { lane }, tx, u32::try_from(changed).unwrap_or(u32::MAX)))
+    let changed = u32::try_from(changed).unwrap_or(u32::MAX);
+    Ok(Step { wanted, ..Step::wrote(Verdict::Continue { lane }, tx, changed) })
 }

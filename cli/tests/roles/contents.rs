@@ -1,0 +1,105 @@
+//! A worker that is killed in the middle of a large file.
+
+use loadtest::fake_google::{Consent, Content, FakeGoogle, FileDraft, Options};
+use rustix::process::Signal;
+use secrecy::ExposeSecret as _;
+use shared::{objects::PART, secrets::generate_key, store::PgPool};
+
+use crate::process::{LIMIT, Program, until};
+
+const ANNA: &str = "anna@example.com";
+
+/// Bytes of the file.
+const LENGTH: u64 = 200 << 20;
+
+/// What may be on its way, beside the part that was not noted yet: the buffers of both ends of a connection, as the kernel lets
+/// them grow, and the server's own.
+fn on_its_way() -> u64 {
+    let largest = |name: &str| -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap();
+        text.split_whitespace().last().unwrap().parse().unwrap()
+    };
+    largest("tcp_rmem") + largest("tcp_wmem") + (1 << 20)
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_killed_worker_costs_a_part_and_not_the_file(db: PgPool) {
+    let google = FakeGoogle::start(Options::default()).await.unwrap();
+    let file = {
+        let mut world = google.world();
+        world.add_account(ANNA, "refresh-anna", None).unwrap();
+        world.set_consent(ANNA, Consent::to(&["https://www.googleapis.com/auth/drive.readonly"])).unwrap();
+        let content = Some(Content::Drawn { seed: 1, length: LENGTH });
+        let mime_type = Some("application/octet-stream".to_owned());
+        world
+            .put_file(
+                ANNA,
+                FileDraft { name: "large".to_owned(), mime_type, content, ..FileDraft::default() },
+            )
+            .unwrap()
+    };
+    let place = tempfile::tempdir().unwrap();
+    let objects = place.path().join("objects");
+    let token = place.path().join("token");
+    std::fs::write(&token, "refresh-anna").unwrap();
+    let key = generate_key("test").unwrap();
+    let program = Program::with(&db)
+        .env("SYNCFLEET_KEYS", key.expose_secret())
+        .env("SYNCFLEET_OBJECTS", objects.to_str().unwrap())
+        .env("SYNCFLEET_GOOGLE_CLIENT_ID", &google.options().client_id)
+        .env("SYNCFLEET_GOOGLE_CLIENT_SECRET", &google.options().client_secret)
+        .env("SYNCFLEET_GOOGLE_TOKEN_URL", &google.token_url())
+        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &google.calendar_url())
+        .env("SYNCFLEET_GOOGLE_DRIVE_URL", &google.drive_url());
+    program.ok(&["tenant", "add", "acme"]).await;
+    program
+        .ok(&["account", "add", "--tenant", "acme", "--email", ANNA, "--token-file", token.to_str().unwrap()])
+        .await;
+    program.ok(&["drive", "mirror", "add", "--account", ANNA]).await;
+
+    let mut scheduler = program.start(&["scheduler"]).await;
+    let mut killed = program.start(&["worker"]).await;
+    scheduler.ready().await;
+    killed.ready().await;
+    let received = async || -> u64 {
+        let received: Option<i64> =
+            sqlx::query_scalar("select received from file_contents where state = 'pending'")
+                .fetch_optional(&db)
+                .await
+                .unwrap();
+        u64::try_from(received.unwrap_or_default()).unwrap()
+    };
+    until("some parts are stored", LIMIT, async || received().await >= 3 * PART as u64).await;
+    killed.signal(Signal::KILL);
+    assert_eq!(killed.ended(LIMIT).await.code, 137);
+    let durable = received().await;
+    assert!((3 * PART as u64..LENGTH).contains(&durable), "{durable} bytes: it was not killed in the middle");
+
+    let mut heir = program.start(&["worker"]).await;
+    heir.ready().await;
+    until("the file is stored", 3 * LIMIT, async || {
+        sqlx::query_scalar("select count(*) = 1 from file_contents where state = 'stored'")
+            .fetch_one(&db)
+            .await
+            .unwrap()
+    })
+    .await;
+    let counts = google.stats().media[&file].clone();
+    assert_eq!(counts.from[0], 0);
+    assert!(counts.from[1..].contains(&durable), "it goes on where it was: {counts:?}, {durable}");
+    let again = counts.sent - LENGTH;
+    eprintln!("{durable} bytes were durable; asked for {:?}; {again} bytes were sent again", counts.from);
+    // Each step ends a connection, whose last bytes are thrown away as well.
+    let ends = counts.from.len() as u64 - 1;
+    assert!(again <= ends * (PART as u64 + on_its_way()), "{again} bytes were sent again over {ends} ends");
+
+    let to = place.path().join("pulled");
+    let root = google.world().root_folder(ANNA).unwrap();
+    let said = program
+        .ok(&["drive", "pull", "--account", ANNA, "--folder", &root, "--to", to.to_str().unwrap()])
+        .await;
+    assert!(said.contains("1 files written (209715200 bytes), 0 unchanged"), "{said}");
+    assert_eq!(std::fs::metadata(to.join("large")).unwrap().len(), LENGTH);
+    let listed = program.ok(&["drive", "contents", "--account", ANNA, "--state", "stored"]).await;
+    assert!(listed.contains("large") && listed.contains("209715200"), "{listed}");
+}

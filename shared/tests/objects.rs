@@ -1,0 +1,105 @@
+//! The object store in a folder, and in a bucket where a service is named.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, ensure};
+use shared::{
+    config,
+    objects::{ObjectError, Objects, Upload},
+};
+use uuid::Uuid;
+
+fn upload() -> Upload {
+    Upload { key: Uuid::now_v7(), id: None, parts: Vec::new(), received: 0 }
+}
+
+/// Uploads a part, and notes it.
+async fn part(objects: &Objects, upload: &mut Upload, bytes: Vec<u8>) -> anyhow::Result<()> {
+    let length = bytes.len() as u64;
+    upload.parts.push(objects.part(upload, bytes).await?);
+    upload.received += length;
+    Ok(())
+}
+
+fn files_in(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files_in(&path) } else { 1 }).sum()
+}
+
+/// What holds for any store.
+async fn is_a_store(objects: &Objects) -> anyhow::Result<()> {
+    objects.check().await?;
+    let small = Uuid::now_v7();
+    for bytes in [b"hello".to_vec(), Vec::new()] {
+        objects.put(small, bytes.clone()).await?;
+        ensure!(objects.read_all(small).await? == bytes);
+    }
+    objects.remove(small, None).await?;
+    objects.remove(small, None).await.context("what is gone can be removed again")?;
+    ensure!(objects.read_all(small).await.is_err());
+
+    let mut large = upload();
+    large.id = objects.begin(large.key).await?;
+    let parts: Vec<Vec<u8>> = (0..3_u8).map(|n| vec![n; 5 << 20]).chain([b"end".to_vec()]).collect();
+    for (place, bytes) in parts.iter().enumerate() {
+        if place == 2 {
+            // Somebody wrote this part, and died before it was noted.
+            objects.part(&large, bytes.clone()).await?;
+        }
+        ensure!(objects.read_all(large.key).await.is_err(), "an object is there whole or not at all");
+        part(objects, &mut large, bytes.clone()).await?;
+    }
+    objects.finish(&large).await?;
+    ensure!(objects.read_all(large.key).await? == parts.concat());
+    objects.finish(&large).await.context("finished twice")?;
+    objects.remove(large.key, large.id.as_deref()).await?;
+
+    let mut given_up = upload();
+    given_up.id = objects.begin(given_up.key).await?;
+    part(objects, &mut given_up, vec![1; 5 << 20]).await?;
+    objects.remove(given_up.key, given_up.id.as_deref()).await?;
+    let lost = objects.part(&given_up, b"more".to_vec()).await;
+    ensure!(matches!(lost, Err(ObjectError::Lost { .. })), "{lost:?}");
+    let lost = objects.finish(&given_up).await;
+    ensure!(matches!(lost, Err(ObjectError::Lost { .. })), "{lost:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_is_a_store_and_keeps_nothing_that_was_removed() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    is_a_store(&Objects::in_folder(folder.path())?).await?;
+    ensure!(files_in(folder.path()) == 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nobody_answered_for_is_cut_off() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let objects = Objects::in_folder(folder.path())?;
+    let mut upload = upload();
+    part(&objects, &mut upload, b"abc".to_vec()).await?;
+    objects.part(&upload, b"a part that was never noted".to_vec()).await?;
+    objects.finish(&upload).await?;
+    ensure!(objects.read_all(upload.key).await? == b"abc");
+    Ok(())
+}
+
+/// `scripts/with-s3.sh` names a service; without it there is nothing to ask.
+#[tokio::test]
+async fn a_bucket_is_a_store() -> anyhow::Result<()> {
+    let Some(settings) = bucket() else { return Ok(()) };
+    is_a_store(&settings.required()?).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's own settings come from its script")]
+fn bucket() -> Option<config::Objects> {
+    let endpoint = std::env::var("SYNCFLEET_TEST_S3").ok()?;
+    Some(config::Objects {
+        store: Some("s3://syncfleet-test/some/prefix".to_owned()),
+        endpoint: Some(endpoint),
+        region: "us-east-1".to_owned(),
+        access_key_id: Some("test".to_owned()),
+        secret_access_key: Some("test".into()),
+    })
+}
