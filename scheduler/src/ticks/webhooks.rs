@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metrics::{counter, describe_gauge, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use shared::{
     admin::webhook::KIND,
     job::{Lane, TenantId},
@@ -48,6 +48,7 @@ pub(super) fn describe_metrics() {
         "syncfleet_feed_held_back_seconds",
         "How long the change feed has been held back by a transaction that writes and stays open"
     );
+    describe_counter!("syncfleet_jobs_enqueued_total", "Jobs that were wanted, by who wanted them");
     gauge!("syncfleet_webhook_lag_seconds").set(0.0);
     gauge!("syncfleet_feed_held_back_seconds").set(0.0);
     for lane in Lane::ALL {
