@@ -50,16 +50,8 @@ pub enum Api {
 impl Api {
     /// Whether it is Drive's.
     pub(super) const fn is_drive(self) -> bool {
-        match self {
-            Self::Files
-            | Self::File
-            | Self::Changes
-            | Self::StartPageToken
-            | Self::Drives
-            | Self::Media
-            | Self::Export => true,
-            Self::Token | Self::CalendarList | Self::PrimaryCalendar | Self::Events => false,
-        }
+        // Whatever is Calendar's or of signing in costs one.
+        self.cost() > 1
     }
 
     /// What a call costs of the quota: in Calendar a request is a request, in Drive a list is worth many reads.

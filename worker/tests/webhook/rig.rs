@@ -79,8 +79,13 @@ impl Rig {
             name: "test".to_owned(),
             database_url: url,
         };
-        let context =
-            Context { db: db.clone(), google: None, public_url: None, webhooks: Some(sender.clone()) };
+        let context = Context {
+            db: db.clone(),
+            google: None,
+            objects: None,
+            public_url: None,
+            webhooks: Some(sender.clone()),
+        };
         let (_, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks).unwrap();
 
         let url = format!("http://{}/hook?x=1", endpoint.address);
