@@ -7,3 +7,5 @@ deploy/test/render.sh
 # The fault test starts it as separate processes.
 cargo build --locked -p syncfleet
 scripts/with-servers.sh cargo test --locked --workspace "$@"
+# The object store in a bucket.
+[ $# -gt 0 ] || scripts/with-s3.sh cargo test --locked --workspace --test objects -- --ignored

@@ -20,7 +20,8 @@ service=$!
 trap 'kill "$service" 2>/dev/null || true; rm -f "$log"' EXIT
 export SYNCFLEET_TEST_S3="http://127.0.0.1:$port"
 for _ in $(seq 100); do
-  if curl --silent --fail --max-time 2 --output /dev/null --request PUT "$SYNCFLEET_TEST_S3/syncfleet-test"; then
+  if "$venv/bin/python" -c 'import sys, urllib.request as r
+r.urlopen(r.Request(sys.argv[1], method="PUT"), timeout=2)' "$SYNCFLEET_TEST_S3/syncfleet-test" 2>/dev/null; then
     "$@"
     exit
   fi

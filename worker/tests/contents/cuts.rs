@@ -23,7 +23,7 @@ async fn case_49_contents_are_stored_whole_and_equal_ones_once(db: PgPool) -> an
     for file in small.iter().chain([&long, &same, &empty]) {
         contents.assert_stored(file).await?;
     }
-    assert_eq!((contents.object_rows().await?, contents.files_in("staging")), (27, 0));
+    assert_eq!((contents.object_rows().await?, contents.files_in("staging")?), (27, 0));
     let calls = contents.rig.fake.stats().requests[&Api::Media]["200"];
     assert_eq!(contents.pass().await?, 1, "a quiet pass is one step");
     assert_eq!(contents.rig.fake.stats().requests[&Api::Media]["200"], calls, "and asks for nothing");
@@ -140,7 +140,7 @@ async fn case_52_what_explains_an_error_is_never_content(db: PgPool) -> anyhow::
         contents.hurry().await?;
         contents.mirror_and_step().await?;
         assert_eq!(contents.bytes(&file).await?, None, "{fault:?}");
-        assert_eq!((contents.object_rows().await?, contents.files_in("objects")), (0, 0), "{fault:?}");
+        assert_eq!((contents.object_rows().await?, contents.files_in("objects")?), (0, 0), "{fault:?}");
     }
     contents.insist(&file).await?;
     contents.assert_stored(&file).await?;

@@ -168,10 +168,14 @@ impl Contents {
     }
 
     /// Files below a place of the store.
-    pub fn files_in(&self, place: &str) -> usize {
-        fn count(folder: PathBuf) -> usize {
-            let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-            entries.map(|path| if path.is_dir() { count(path) } else { 1 }).sum()
+    pub fn files_in(&self, place: &str) -> anyhow::Result<usize> {
+        fn count(folder: PathBuf) -> anyhow::Result<usize> {
+            let mut files = 0;
+            for entry in std::fs::read_dir(folder)? {
+                let path = entry?.path();
+                files += if path.is_dir() { count(path)? } else { 1 };
+            }
+            Ok(files)
         }
         count(self.folder.path().join(place))
     }

@@ -208,7 +208,7 @@ pub async fn pull(access: &Access, args: &Pull, out: Output) -> anyhow::Result<E
         pulled.missing.len()
     );
     if pulled.left > 0 {
-        sentence.push_str(&format!("; {} are gone at the source (--delete removes them)", pulled.left));
+        sentence = format!("{sentence}; {} are gone at the source (--delete removes them)", pulled.left);
     }
     out.result(&pulled, &sentence)?;
     Ok(Exit::Done)
