@@ -9,7 +9,7 @@ use anyhow::Context;
 use loadtest::fake_google::{Consent, FakeGoogle, Options, PermissionRole, SeededAccount, World};
 use shared::{
     config,
-    google::auth::REFRESH_TOKEN,
+    google::{auth::REFRESH_TOKEN, scopes},
     job::AccountId,
     secrets::{KeyRing, Owner},
     store::{
@@ -55,6 +55,7 @@ pub async fn start(
     google.client_secret = Some(options.client_secret.clone().into());
     google.token_url = fake.token_url();
     google.issuer = fake.base_url();
+    google.sign_in_for = vec![scopes::CALENDAR.to_owned(), scopes::DRIVE.to_owned()];
     google.calendar_url = fake.calendar_url();
     google.drive_url = fake.drive_url();
 

@@ -222,6 +222,11 @@ async fn want_keeper(
     Ok(Changed { account, jobs, by: keepers.first().copied(), wanted })
 }
 
+/// Has the channels of an account made anew, if it is to have any.
+pub(super) async fn make_anew(db: &PgPool, account: AccountId) -> Result<(), AdminError> {
+    want_keeper(&mut *db.acquire().await?, account, Vec::new()).await.map(drop)
+}
+
 /// Ends all channels of accounts that are about to go, as far as that goes within `limit`: afterwards nobody can. No new
 /// ones are made meanwhile, as the job that does it goes first.
 pub async fn stop_all(

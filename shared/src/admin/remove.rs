@@ -14,7 +14,7 @@ use crate::{
 pub(super) const ATTEMPTS: u32 = 5;
 
 /// How long ending push channels may take before the rows go.
-const FAREWELL: Duration = Duration::from_secs(20);
+pub(in crate::admin) const FAREWELL: Duration = Duration::from_secs(20);
 
 /// Ends the push channels of what is about to go: afterwards nobody has the right to, and they would call on.
 pub(super) async fn channels(

@@ -5,6 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{Invalid, given, local};
+use crate::google::scopes;
 
 const CLIENT_ID: &str = "SYNCFLEET_GOOGLE_CLIENT_ID";
 const CLIENT_SECRET: &str = "SYNCFLEET_GOOGLE_CLIENT_SECRET";
@@ -52,6 +53,17 @@ pub struct Google {
         default_value = "https://accounts.google.com"
     )]
     pub issuer: String,
+    /// The APIs that people are asked for when they sign in: `calendar`, `drive`
+    #[arg(
+        id = "google_sign_in_for",
+        long = "google-sign-in-for",
+        env = "SYNCFLEET_GOOGLE_SIGN_IN_FOR",
+        value_name = "API,…",
+        value_delimiter = ',',
+        value_parser = [scopes::CALENDAR, scopes::DRIVE],
+        default_value = scopes::CALENDAR
+    )]
+    pub sign_in_for: Vec<String>,
     /// The root of the Calendar API
     #[arg(
         id = "google_calendar_url",
@@ -183,6 +195,8 @@ pub struct GoogleConfig {
     pub token_url: Url,
     /// Who signs accounts in, as it calls itself in ID tokens; without a slash at its end.
     pub issuer: String,
+    /// The APIs that people are asked for when they sign in: see [`scopes`].
+    pub sign_in_for: Vec<String>,
     /// The root of the Calendar API; ends with a slash.
     pub calendar_url: Url,
     /// What Google allows of the Calendar API.
@@ -229,6 +243,7 @@ impl Google {
             client_secret,
             token_url,
             issuer,
+            sign_in_for: self.sign_in_for.clone(),
             calendar_url,
             calendar_limits: self.calendar_limits(),
             drive_url,
@@ -300,6 +315,7 @@ mod tests {
             client_secret: Some("secret".into()),
             token_url: "http://127.0.0.1:1/token".to_owned(),
             issuer: "http://127.0.0.1:1/".to_owned(),
+            sign_in_for: vec![scopes::CALENDAR.to_owned()],
             calendar_url: "https://www.googleapis.com/calendar/v3".to_owned(),
             calendar_per_minute: 10_000,
             calendar_per_user_per_minute: 600,

@@ -68,7 +68,9 @@ pub const NEEDS: [Need; 4] = [
 ];
 
 impl Need {
-    fn is_met(&self, granted: &[String]) -> bool {
+    /// Whether one of the scopes was granted.
+    #[must_use]
+    pub fn is_met(&self, granted: &[String]) -> bool {
         self.scopes.iter().any(|scope| granted.iter().any(|had| had == scope))
     }
 }
@@ -87,10 +89,24 @@ pub fn is_for(granted: Option<&[String]>, api: &str) -> bool {
     met.peek().is_none() || met.any(|need| need.api == api)
 }
 
-/// What a sign-in asks for: the narrowest scope of each need, once.
-pub fn requested() -> impl Iterator<Item = &'static str> {
-    let first = |place: usize| NEEDS[place].scopes[0];
-    (0..NEEDS.len()).filter(move |&place| (0..place).all(|before| first(before) != first(place))).map(first)
+/// What these APIs need.
+pub fn needs(apis: &[String]) -> impl Iterator<Item = &'static Need> {
+    NEEDS.iter().filter(|need| apis.iter().any(|api| api == need.api))
+}
+
+/// The scopes that a sign-in for these APIs asks for: the narrowest of each need, without those whose need is met by the
+/// others.
+#[must_use]
+pub fn requested(apis: &[String]) -> Vec<&'static str> {
+    let narrowest: Vec<_> = needs(apis).map(|need| need.scopes[0]).collect();
+    let mut scopes = Vec::new();
+    for need in needs(apis) {
+        let wider = narrowest.iter().any(|scope| *scope != need.scopes[0] && need.scopes.contains(scope));
+        if !wider && !scopes.contains(&need.scopes[0]) {
+            scopes.push(need.scopes[0]);
+        }
+    }
+    scopes
 }
 
 /// What to do about a method that was refused for want of a scope.
@@ -125,11 +141,12 @@ mod tests {
 
     #[test]
     fn a_sign_in_asks_for_enough_and_for_nothing_twice() {
-        let asked: Vec<_> = requested().collect();
+        let both = [CALENDAR.to_owned(), DRIVE.to_owned()];
+        let asked = requested(&both);
         assert_eq!(what(&asked), [""; 0]);
-        let different: std::collections::BTreeSet<_> = asked.iter().collect();
-        assert_eq!(different.len(), asked.len());
+        assert_eq!(asked.len(), 3, "drive.readonly is enough for all of Drive: {asked:?}");
         assert!(asked.iter().all(|scope| scope.ends_with(".readonly")), "{asked:?}");
+        assert!(requested(&both[..1]).iter().all(|scope| scope.contains("calendar")));
     }
 
     #[test]

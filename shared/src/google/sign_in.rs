@@ -24,7 +24,7 @@ pub use self::{
 use super::{
     Google,
     auth::{Checked, exchange::Exchanged},
-    scopes,
+    scopes::{self, Need},
 };
 
 /// The one algorithm that Google signs ID tokens with.
@@ -67,7 +67,7 @@ impl Google {
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
             // `openid` is there already.
             .add_scope(Scope::new("email".to_owned()))
-            .add_scopes(scopes::requested().map(|scope| Scope::new(scope.to_owned())))
+            .add_scopes(self.requested().into_iter().map(|scope| Scope::new(scope.to_owned())))
             // Without these two there is no refresh token, or only at the first consent.
             .add_extra_param("access_type", "offline")
             .add_extra_param("prompt", "consent")
@@ -104,12 +104,20 @@ impl Google {
         let email = email.ok_or(SignInError::NoAddress)?.to_string();
         let subject = claims.subject().to_string();
         // The endpoint may leave out what is as it was asked for: RFC 6749, section 5.1.
-        let asked =
-            || ["openid", "email"].into_iter().chain(scopes::requested()).map(str::to_owned).collect();
+        let asked = || ["openid", "email"].into_iter().chain(self.requested()).map(str::to_owned).collect();
         checked.scopes = Some(checked.scopes.unwrap_or_else(asked));
         checked.subject = Some(subject.clone());
         checked.email = Some(email.clone());
         Ok(SignedIn { subject, email, checked })
+    }
+
+    fn requested(&self) -> Vec<&'static str> {
+        scopes::requested(&self.0.config.sign_in_for)
+    }
+
+    /// What the accounts that sign in are asked for.
+    pub fn asked_for(&self) -> impl Iterator<Item = &'static Need> {
+        scopes::needs(&self.0.config.sign_in_for)
     }
 
     fn client_id(&self) -> ClientId {

@@ -247,6 +247,7 @@ pub fn config(fake: &FakeGoogle) -> anyhow::Result<GoogleConfig> {
         client_secret: fake.options().client_secret.clone().into(),
         token_url: fake.token_url().parse()?,
         issuer: fake.base_url(),
+        sign_in_for: vec!["calendar".to_owned(), "drive".to_owned()],
         calendar_url: fake.calendar_url().parse()?,
         calendar_limits: PLENTY,
         drive_url: fake.drive_url().parse()?,

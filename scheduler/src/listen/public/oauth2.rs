@@ -165,7 +165,9 @@ struct Link {
 /// Shows whom the link lets sign in, for what.
 async fn start(State(ingress): State<Ingress>, Query(query): Query<Link>) -> Response {
     match invited(&ingress, &query.link).await {
-        Ok((desk, link)) => page::invitation(&link, &query.link).response(&desk.google.sign_in_origin()),
+        Ok((desk, link)) => {
+            page::invitation(desk.google, &link, &query.link).response(&desk.google.sign_in_origin())
+        }
         Err(failed) => failed.page().response(""),
     }
 }
@@ -251,18 +253,22 @@ async fn callback(
     Query(answer): Query<Answer>,
 ) -> Response {
     match come_back(&ingress, &headers, answer).await {
-        Ok(added) => {
+        Ok((google, added)) => {
             counter!("syncfleet_sign_ins_total", "outcome" => "signed_in").increment(1);
             let account = &added.account;
             tracing::info!(account = account.id, new = added.new, "an account has signed in");
             ingress.bell.offer(added.bell.iter().filter_map(Wanted::ring), Instant::now()).await;
-            page::signed_in(account, added.new).response("")
+            page::signed_in(google, account, added.new).response("")
         }
         Err(failed) => failed.page().response(""),
     }
 }
 
-async fn come_back(ingress: &Ingress, headers: &HeaderMap, answer: Answer) -> Result<Added, Failed> {
+async fn come_back<'a>(
+    ingress: &'a Ingress,
+    headers: &HeaderMap,
+    answer: Answer,
+) -> Result<(&'a Google, Added), Failed> {
     let desk = desk(ingress)?;
     let state = Secret::read(&answer.state).ok_or(Refused::NotUnderWay)?;
     let browser = browser(headers, &desk);
@@ -278,5 +284,5 @@ async fn come_back(ingress: &Ingress, headers: &HeaderMap, answer: Answer) -> Re
     };
     let who = desk.google.signed_in(&attempt, &desk.redirect_uri, &code).await?;
     let stored = sign_in::finish(&ingress.db, desk.google, &ingress.policies, &link, &who);
-    Ok(limited(STORE, stored).await?)
+    Ok((desk.google, limited(STORE, stored).await?))
 }

@@ -2,7 +2,7 @@
 //!
 //! The order is the point. The push channels end first, while the account's tokens still may end them. Then Google is asked to
 //! revoke, while nothing else has changed here: if it does not answer, all stays as it was but for the channels, which are made
-//! anew by themselves, and the command can be given again. When it has answered, one transaction does the rest; if that fails, the grant is gone and
+//! anew, and the command can be given again. When it has answered, one transaction does the rest; if that fails, the grant is gone and
 //! the command, given again, finds it revoked already.
 //!
 //! - *A sync runs meanwhile.* Its next call is refused, and it finds no refresh token: its job waits for a sign-in.
@@ -15,7 +15,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::holdings;
 use crate::{
-    admin::{Actor, AdminError, remove, tenant::Holdings},
+    admin::{Actor, AdminError, channel, remove, tenant::Holdings},
     google::{
         Google,
         auth::{ACCESS_TOKEN, REFRESH_TOKEN},
@@ -77,11 +77,16 @@ pub async fn disconnect(
     account: AccountId,
     (delete_data, force): (bool, bool),
 ) -> Result<Disconnected, DisconnectError> {
-    let channels = remove::channels(db, Some(google), &[account]).await?;
+    let channels = google.stop_channels(db, account, remove::FAREWELL).await?;
     let grant = match revoke(db, google, account).await {
         Ok(grant) => grant,
         Err(DisconnectError::Google(_) | DisconnectError::Token(_)) if force => "not_revoked",
-        Err(error) => return Err(error),
+        Err(error) => {
+            if channels.stopped > 0 {
+                channel::make_anew(db, account).await?;
+            }
+            return Err(error);
+        }
     };
     let disconnected = forget(db, actor, account, grant, delete_data).await?;
     Ok(Disconnected { channels, ..disconnected })

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::digest;
 use shared::{
     admin::{AdminError, account::Account, account::sign_in::Refused},
-    google::{scopes, sign_in::SignInError},
+    google::{Google, scopes::Need, sign_in::SignInError},
     store::sign_in_links::LinkRow,
 };
 
@@ -116,10 +116,10 @@ fn paragraph(text: &str) -> String {
     format!("<p>{}</p>\n", escaped(text))
 }
 
-/// Each thing that can be mirrored, with a word on it.
-fn features(word: impl Fn(&scopes::Need) -> (&'static str, &'static str)) -> String {
+/// Each thing that is asked for, with a word on it.
+fn features(google: &Google, word: impl Fn(&Need) -> (&'static str, &'static str)) -> String {
     let mut html = "<ul>\n".to_owned();
-    for need in &scopes::NEEDS {
+    for need in google.asked_for() {
         let (class, word) = word(need);
         // Writing to a string does not fail.
         let _ = writeln!(
@@ -138,7 +138,7 @@ fn sentence(text: &str) -> String {
 }
 
 /// What a link asks for, with the button that leads to Google. `secret`: the link's.
-pub(super) fn invitation(link: &LinkRow, secret: &str) -> Page {
+pub(super) fn invitation(google: &Google, link: &LinkRow, secret: &str) -> Page {
     let tenant = &link.tenant_name;
     let (title, asks) = match &link.email {
         Some(email) => (
@@ -156,7 +156,7 @@ pub(super) fn invitation(link: &LinkRow, secret: &str) -> Page {
         "{}{}<form method=\"post\" action=\"start\">\n<input type=\"hidden\" name=\"link\" value=\"{}\">\n\
         <button type=\"submit\">Sign in with Google</button>\n</form>\n<p class=\"note\">{}</p>\n",
         paragraph(&asks),
-        features(|_| ("", "read only")),
+        features(google, |_| ("", "read only")),
         escaped(secret),
         escaped(
             "Google asks you to confirm, and you may leave out what you do not want to share. Nothing of your account is \
@@ -167,8 +167,8 @@ pub(super) fn invitation(link: &LinkRow, secret: &str) -> Page {
 }
 
 /// The end of a sign-in that was stored.
-pub(super) fn signed_in(account: &Account, is_new: bool) -> Page {
-    let lacks = |need: &scopes::Need| account.not_granted.contains(&need.what);
+pub(super) fn signed_in(google: &Google, account: &Account, is_new: bool) -> Page {
+    let granted = account.scopes.as_deref().unwrap_or_default();
     let title = if is_new { "Your account is connected" } else { "You are signed in again" };
     let mut body = paragraph(&format!(
         "{} is connected with {}. The first copy is on its way; you need not wait for it.",
@@ -180,8 +180,9 @@ pub(super) fn signed_in(account: &Account, is_new: bool) -> Page {
             account.email, account.tenant
         ));
     }
-    body += &features(|need| if lacks(need) { ("no", "not shared") } else { ("yes", "shared") });
-    if !account.not_granted.is_empty() {
+    body +=
+        &features(google, |need| if need.is_met(granted) { ("yes", "shared") } else { ("no", "not shared") });
+    if !google.asked_for().all(|need| need.is_met(granted)) {
         body += &paragraph(
             "What you did not share is not read. To share it after all, ask for a new link and tick it at Google.",
         );
