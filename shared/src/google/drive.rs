@@ -20,7 +20,7 @@ use super::{
     Api, Google,
     errors::{CallError, Class},
     execute::Method,
-    item::{self, items, lenient},
+    item::{self, lenient},
     transport::ApiConnector,
 };
 use crate::job::AccountId;
@@ -98,18 +98,12 @@ pub struct Drives {
     pub next: Option<String>,
 }
 
-/// A page of any of the three lists, its items unparsed.
+/// A page of any of the three lists, its items unparsed. The list must be there: a page without one would be the last page of
+/// an empty drive, whose files would be swept.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawPage<'a> {
-    #[serde(
-        borrow,
-        default,
-        alias = "files",
-        alias = "changes",
-        alias = "drives",
-        deserialize_with = "items"
-    )]
+    #[serde(borrow, alias = "files", alias = "changes", alias = "drives")]
     items: Vec<&'a RawValue>,
     #[serde(default, deserialize_with = "lenient")]
     next_page_token: Option<String>,
@@ -318,6 +312,8 @@ mod tests {
         let (page, items) = read(METHOD, body, FileItem::read).unwrap();
         let ids: Vec<_> = items.iter().map(|item| item.id.as_str()).collect();
         assert_eq!((ids, page.incomplete_search, page.next_page_token), (vec!["a", "b"], Some(true), None));
-        assert!(read(METHOD, "[]", FileItem::read).is_err());
+        for no_list in ["[]", "{}", r#"{"files": null}"#, r#"{"error": "x"}"#] {
+            assert!(read(METHOD, no_list, FileItem::read).is_err(), "{no_list}");
+        }
     }
 }

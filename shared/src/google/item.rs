@@ -29,9 +29,7 @@ pub(super) fn skipped(api: Api, method: Method, skipped: usize) {
 }
 
 /// `null` is as good as no items.
-pub(super) fn items<'de: 'a, 'a, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<&'a RawValue>, D::Error> {
+fn items<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'a RawValue>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 

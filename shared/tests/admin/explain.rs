@@ -141,7 +141,7 @@ async fn a_job_that_waits_for_the_budget_says_until_when(db: PgPool) {
 async fn a_parked_job_says_why_and_what_to_do(db: PgPool) {
     for (parked, remedy) in [
         (Parked::SignIn, "syncfleet account add"),
-        (Parked::Scope, "a refresh token of that scope"),
+        (Parked::Scope, "syncfleet account connect"),
         (Parked::Failed, "syncfleet job retry"),
         (Parked::Gone, "syncfleet job retry"),
         (Parked::Crashed, "look into the workers' logs"),
