@@ -103,8 +103,8 @@ create table files (
 ) with (fillfactor = 85);
 -- What is in a folder.
 create index files_parent on files (account_id, parent_id);
--- By name, whatever its case, or how it begins.
-create index files_name on files (account_id, lower(name) text_pattern_ops);
+-- By how a name begins, whatever its case. Cut off, as an entry of an index has a limit and a name has none.
+create index files_name on files (account_id, left(lower(name), 64) text_pattern_ops);
 -- What a sweep has not seen.
 create index files_drive on files (drive_id, account_id);
 

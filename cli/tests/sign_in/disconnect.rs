@@ -112,6 +112,11 @@ async fn data_goes_when_that_is_asked_for_and_the_account_stays(db: PgPool) {
     assert_eq!((&account["id"], &account["calendars"], &account["jobs"]), (&id, &json!(0), &json!(0)));
     assert_eq!(account["gates"][0]["reason"], json!("sign_in"));
     assert_eq!(events(&setup).await, 0);
+    let told: i64 = sqlx::query_scalar("select count(*) from changes where what = 'deleted'")
+        .fetch_one(&setup.db)
+        .await
+        .unwrap();
+    assert_eq!(told, 2, "the feed tells of the calendar and of its event");
 
     // Signing in makes it all anew.
     let (status, page) = setup.sign_in(ADA, ALL, &["--account", ADA]).await;

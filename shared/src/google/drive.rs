@@ -105,11 +105,11 @@ pub struct Drives {
 struct RawPage<'a> {
     #[serde(borrow, alias = "files", alias = "changes", alias = "drives")]
     items: Vec<&'a RawValue>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default)]
     next_page_token: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default)]
     new_start_page_token: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default)]
     incomplete_search: Option<bool>,
 }
 
@@ -160,6 +160,10 @@ impl Google {
             })
             .await?;
         let (page, items) = read(method, &body, entry)?;
+        if items.len() < page.items.len() {
+            // All of a drive's files would go with its entry.
+            return Err(odd(method, "an entry of the list cannot be read".to_owned()));
+        }
         Ok(Drives { items, next: page.next_page_token })
     }
 
@@ -220,7 +224,8 @@ impl Google {
             })
             .await?;
         let (page, items) = read(method, &body, FileItem::read)?;
-        let incomplete = page.incomplete_search.unwrap_or(false);
+        // What could not be read must not be taken for gone.
+        let incomplete = page.incomplete_search.unwrap_or(false) || items.len() < page.items.len();
         Ok(Files { items, next: page.next_page_token, incomplete })
     }
 
@@ -312,7 +317,8 @@ mod tests {
         let (page, items) = read(METHOD, body, FileItem::read).unwrap();
         let ids: Vec<_> = items.iter().map(|item| item.id.as_str()).collect();
         assert_eq!((ids, page.incomplete_search, page.next_page_token), (vec!["a", "b"], Some(true), None));
-        for no_list in ["[]", "{}", r#"{"files": null}"#, r#"{"error": "x"}"#] {
+        let odd_page = r#"{"files": [], "nextPageToken": 7}"#;
+        for no_list in ["[]", "{}", r#"{"files": null}"#, r#"{"error": "x"}"#, odd_page] {
             assert!(read(METHOD, no_list, FileItem::read).is_err(), "{no_list}");
         }
     }

@@ -37,6 +37,7 @@ pub async fn upsert(
     if files.is_empty() {
         return Ok(0);
     }
+    let files = super::last_of_each(files, |file| file.id.as_str());
     let text = |of: fn(&FileItem) -> Option<&str>| -> Vec<Option<String>> {
         files.iter().map(|file| of(file).map(str::to_owned)).collect()
     };

@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use shared::{
-    google::channels::webhook,
+    google::{channels::webhook, scopes},
     job::{Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
     store::channels,
 };
@@ -61,7 +61,7 @@ pub(super) const KIND: Kind = Kind {
         limit: Duration::from_secs(90),
         retry: Retry { base: Duration::from_secs(2), cap: Duration::from_mins(30), attempts: None },
         per_account: Some("google"),
-        api: None,
+        api: Some(scopes::CALENDAR),
     },
     step,
 };

@@ -59,6 +59,7 @@ fn sentence(done: &Disconnected) -> String {
         "revoked" => "its access is revoked and its tokens are forgotten",
         "revoked_before" => "its access had been revoked before; its tokens are forgotten",
         "no_token" => "it had no tokens",
+        "delegated" => "its tenant's service account acts for it no more",
         _ => {
             "its tokens are forgotten, but Google was not reached: its owner may revoke the access at myaccount.google.com/connections"
         }

@@ -25,7 +25,7 @@ use crate::{
     job::AccountId,
     secrets::{KeyRing, Owner},
     store::{
-        accounts, audit,
+        accounts, audit, changes,
         gates::{self, Gate, Reason},
         secrets::{self, SecretError, Stored},
         sign_in_links,
@@ -39,8 +39,8 @@ pub struct Disconnected {
     pub id: AccountId,
     /// Its address.
     pub email: String,
-    /// `revoked`; `revoked_before`: Google did not know the grant any more; `no_token`: there was none; `not_revoked`: Google
-    /// could not be asked, and that was to be overlooked.
+    /// `revoked`; `revoked_before`: Google did not know the grant any more; `no_token`: there was none; `delegated`: its tenant's
+    /// service account acted for it; `not_revoked`: Google could not be asked, and that was to be overlooked.
     pub grant: &'static str,
     /// What became of its push channels.
     pub channels: Stopped,
@@ -95,6 +95,9 @@ pub async fn disconnect(
 async fn revoke(db: &PgPool, google: &Google, account: AccountId) -> Result<&'static str, DisconnectError> {
     let stored = {
         let mut connection = db.acquire().await?;
+        if accounts::get(&mut connection, account).await?.is_some_and(|account| account.workspace) {
+            return Ok("delegated");
+        }
         token(&mut connection, google.keys(), account).await?
     };
     let Some(stored) = stored else { return Ok("no_token") };
@@ -135,12 +138,15 @@ async fn forget(
         let deleted = if delete_data {
             let held = Holdings { accounts: 0, ..holdings(&mut tx, id).await? };
             remove::leases(&mut tx, None, Some(id)).await?;
+            changes::account_goes(&mut tx, id).await?;
             accounts::empty(&mut tx, &row).await?;
             Some(held)
         } else {
             None
         };
         secrets::remove(&mut tx, "account", id).await?;
+        // Else a new key of the workspace would take it up again.
+        accounts::end_delegation(&mut tx, id).await?;
         sign_in_links::withdraw(&mut tx, id).await?;
         let note = format!("disconnected by {}", actor.as_str());
         gates::close(&mut tx, &Gate::Account(id), Reason::SignIn, None, &note).await?;

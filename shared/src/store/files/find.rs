@@ -56,6 +56,20 @@ pub struct Found {
     pub limit: i64,
 }
 
+/// How a name begins that is like the pattern, as far as the index `files_name` knows it: a pattern again.
+fn beginning(like: &str) -> String {
+    let mut beginning = String::new();
+    let mut chars = like.chars();
+    for _ in 0..64 {
+        match chars.next() {
+            Some('\\') => beginning.extend(['\\'].into_iter().chain(chars.next())),
+            None | Some('%' | '_') => break,
+            Some(c) => beginning.push(c),
+        }
+    }
+    beginning + "%"
+}
+
 /// The files of an account that fit, folders first, then by name.
 pub async fn named(
     conn: &mut PgConnection,
@@ -72,6 +86,7 @@ pub async fn named(
                 and ($2::bigint is null or drive_id = $2)
                 and ($3::text[] is null or parent_id = any($3))
                 and ($4::text is null or lower(name) like $4)
+                and ($7::text is null or left(lower(name), 64) like $7)
                 and ($5::bool is null or trashed = $5)
             order by is_folder desc, lower(name), file_id
             limit $6
@@ -88,6 +103,7 @@ pub async fn named(
         found.like,
         found.trashed,
         found.limit,
+        found.like.as_deref().map(beginning),
     )
     .fetch_all(conn)
     .await

@@ -66,7 +66,7 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
         drives::sweep_soon(&mut tx, drive.id).await?;
     }
     let mut wanted = follow(&mut tx, run, &drive, &news).await?;
-    if changed > 0 && !page.more {
+    if changed > 0 {
         wanted.extend(drive_contents::want(&mut tx, drive.account).await?);
     }
     let verdict = if page.more || is_sweeping {
@@ -121,10 +121,11 @@ fn unsettled<'a>(news: &News<'a>, known: &HashMap<String, Folder>) -> Vec<&'a st
     changed.map(|file| file.id.as_str()).chain(gone.copied()).collect()
 }
 
-/// The folders that went into the trash, or came out.
+/// The folders that may have gone into the trash, or come out: all that were there. Whether one has cannot be told by its row,
+/// which a sweep may have written after the rows of what is in it.
 fn turned<'a>(news: &News<'a>, known: &HashMap<String, Folder>) -> Vec<&'a str> {
-    let turned = |file: &&&FileItem| known.get(&file.id).is_some_and(|folder| folder.trashed != file.trashed);
-    news.files.iter().filter(turned).map(|file| file.id.as_str()).collect()
+    let files = news.files.iter().filter(|file| file.is_folder() && known.contains_key(&file.id));
+    files.map(|file| file.id.as_str()).collect()
 }
 
 /// Has other jobs look at what is theirs.

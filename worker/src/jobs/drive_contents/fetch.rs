@@ -19,7 +19,14 @@ use shared::{
     },
 };
 
-/// A file that was refused for its many downloads, or was not found, is asked for again after a day.
+/// The word for a refusal that Google gives no word of its own.
+const PERMANENT: &str = "permanent";
+
+/// Refusals that may end without a change of the file.
+const PASSING: [&str; 5] =
+    ["downloadQuotaExceeded", "notFound", "insufficientFilePermissions", "cannotDownloadFile", PERMANENT];
+
+/// A file that was refused for one of these is asked for again after a day.
 const REFUSED_AGAIN: Duration = Duration::from_hours(24);
 
 /// The delay after the first failure; it doubles with each.
@@ -134,8 +141,7 @@ impl Fetch<'_> {
             Err(Trouble::Step(failure)) => return Err(failure),
             Err(Trouble::Stop) => return Ok(if download.moved { Fetched::GoesOn } else { Fetched::Later }),
             Err(Trouble::Refused { reason, what }) => {
-                let again =
-                    matches!(reason.as_str(), "downloadQuotaExceeded" | "notFound").then_some(REFUSED_AGAIN);
+                let again = PASSING.contains(&reason.as_str()).then_some(REFUSED_AGAIN);
                 (Outcome::Refused { why: word_of(reason, what), again }, Fetched::Ended, "refused")
             }
             Err(Trouble::Passing(why)) => (self.failed(wanted, &why, false), Fetched::Failed(why), "failed"),
@@ -168,6 +174,10 @@ impl Fetch<'_> {
     fn call_trouble(&self, error: CallError) -> Trouble {
         match error.class() {
             Some(Class::Retry) => Trouble::Passing(error.to_string()),
+            // Of this file: a format that its kind is not exported to, a rule of its domain.
+            Some(Class::Permanent) => {
+                Trouble::Refused { reason: PERMANENT.to_owned(), what: error.to_string() }
+            }
             _ => Trouble::Step(error.into_failure(self.run.attempt, &mut crate::jobs::rng(self.run))),
         }
     }

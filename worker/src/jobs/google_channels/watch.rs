@@ -15,7 +15,7 @@ use shared::{
         Tx, calendars, channel_refusals,
         channel_refusals::Reason,
         channels::{self, Channel, State, Target},
-        job_state::{self, Wanted},
+        job_state,
     },
 };
 
@@ -75,13 +75,20 @@ pub(super) async fn all(
         }
     }
     let mut tx = context.db.begin().await?;
-    let mut wanted = Vec::new();
+    // Jobs before channels, as a notification locks them. What a new channel takes the place of nothing for was not watched.
+    let mut unwatched: Vec<JobId> = outcomes
+        .iter()
+        .filter(|(channel, outcome)| {
+            matches!(outcome, Outcome::Made(_)) && !has_other(all, channel.job, channel.expires_at - LIFE)
+        })
+        .map(|(channel, _)| channel.job)
+        .collect();
+    unwatched.sort_unstable();
+    let wanted = job_state::want(&mut tx, &unwatched, None, None).await?;
     let mut taken = false;
     for (channel, outcome) in outcomes {
         match outcome {
-            Outcome::Made(made) => {
-                wanted.extend(live(&mut tx, account, all, channel, made, &mut rng).await?);
-            }
+            Outcome::Made(made) => live(&mut tx, account, channel, made, &mut rng).await?,
             Outcome::Taken => {
                 tracing::info!(channel = channel.id, "the channel's id is taken: another one is drawn");
                 channels::retire(&mut tx, std::slice::from_ref(&channel.id)).await?;
@@ -152,15 +159,14 @@ async fn one(
     })
 }
 
-/// Notes a channel that was made. If it takes the place of none, its job is wanted.
+/// Notes a channel that was made.
 async fn live(
     tx: &mut Tx,
     account: AccountId,
-    all: &[Channel],
     channel: &Channel,
     made: Made,
     rng: &mut impl Rng,
-) -> Result<Vec<Wanted>, sqlx::Error> {
+) -> Result<(), sqlx::Error> {
     // What the row was made with: its life began then, a moment ago.
     let now = channel.expires_at - LIFE;
     let expires_at = made.expires_at.unwrap_or(now + UNSAID);
@@ -170,18 +176,13 @@ async fn live(
             "Google's channel ends at {expires_at}, which is now or past by the database's clock: is that right?"
         );
         channel_refusals::put(tx, account, channel.job, Reason::Refused, &note, Some(REFUSED)).await?;
-        channels::retire(tx, std::slice::from_ref(&channel.id)).await?;
-        return Ok(Vec::new());
+        return channels::retire(tx, std::slice::from_ref(&channel.id)).await.map(drop);
     }
     let renew_at: DateTime<Utc> = now + life.mul_f64(rng.random_range(0.5..=0.75));
-    if !channels::answered(tx, &channel.id, &made.resource_id, expires_at, renew_at).await? {
-        return Ok(Vec::new());
-    }
-    if has_other(all, channel.job, now) {
-        return Ok(Vec::new());
-    }
-    job_state::want(tx, &[channel.job], None, None).await
+    channels::answered(tx, &channel.id, &made.resource_id, expires_at, renew_at).await.map(drop)
 }
+
+/// Whether another channel tells of the job already.
 
 fn has_other(all: &[Channel], job: JobId, now: DateTime<Utc>) -> bool {
     all.iter().any(|other| {

@@ -23,6 +23,7 @@ use shared::{
         limited,
     },
 };
+use sqlx::Connection as _;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::listen::public::Ingress;
@@ -230,14 +231,15 @@ fn orphans(keys: &[(&'static str, Heard)], outcomes: &[Outcome]) -> BTreeMap<Str
         .collect()
 }
 
-/// Notes channels that are to be stopped, and wants the jobs that do it.
+/// Notes channels that are to be stopped, and wants the jobs that do it: both or neither.
 async fn adopt(
     conn: &mut PgConnection,
     unknown: &BTreeMap<String, Orphan>,
 ) -> Result<Vec<Wanted>, sqlx::Error> {
+    let mut tx = conn.begin().await?;
     let mut accounts: Vec<AccountId> = Vec::new();
     for orphan in unknown.values() {
-        if channels::adopt(conn, orphan).await? {
+        if channels::adopt(&mut tx, orphan).await? {
             tracing::info!(
                 channel = orphan.id,
                 account = orphan.account,
@@ -249,6 +251,8 @@ async fn adopt(
     if accounts.is_empty() {
         return Ok(Vec::new());
     }
-    let keepers = channels::keepers(conn, KEEPER, &accounts).await?;
-    job_state::want(conn, &keepers, None, None).await
+    let keepers = channels::keepers(&mut tx, KEEPER, &accounts).await?;
+    let wanted = job_state::want(&mut tx, &keepers, None, None).await?;
+    tx.commit().await?;
+    Ok(wanted)
 }
