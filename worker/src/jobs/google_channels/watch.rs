@@ -183,7 +183,6 @@ async fn live(
 }
 
 /// Whether another channel tells of the job already.
-
 fn has_other(all: &[Channel], job: JobId, now: DateTime<Utc>) -> bool {
     all.iter().any(|other| {
         other.job == job
