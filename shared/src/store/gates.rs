@@ -73,7 +73,8 @@ pub struct Closed {
     pub note: String,
 }
 
-/// Closes a gate for a time (none: until [`open`]). A gate that is closed already for longer stays so.
+/// Closes a gate for a time (none: until [`open`]). A gate that is closed already for longer stays so. Why an account must sign in
+/// is told by the first note: what fails afterwards only follows from it.
 pub async fn close(
     conn: &mut PgConnection,
     gate: &Gate,
@@ -89,7 +90,7 @@ pub async fn close(
         on conflict (scope, target, reason) do update set
             until = case when excluded.until is null or g.until is null then null
                 else greatest(g.until, excluded.until) end,
-            note = excluded.note"#,
+            note = case when g.until is null and g.reason = 'sign_in' then g.note else excluded.note end"#,
         scope,
         target,
         reason.as_str(),
