@@ -1,7 +1,7 @@
 -- The change feed: what changed in the mirror, who may read it, and to whom it is sent. How it is read without missing a row is
 -- told in `shared/src/store/changes.rs`.
 
-create type change_resource as enum ('calendar', 'event', 'drive', 'file');
+create type change_resource as enum ('calendar', 'event');
 create type change_what as enum ('created', 'updated', 'deleted');
 
 -- Where this database lives: the server's identifier and its timeline. Both are others after a restore elsewhere, a restore to

@@ -259,6 +259,12 @@ impl FakeGoogle {
         Ok(())
     }
 
+    /// The rules that are left.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultRule> {
+        self.shared.faults.rules()
+    }
+
     /// Forgets all rules.
     pub fn clear_faults(&self) {
         self.shared.faults.clear();

@@ -110,7 +110,7 @@ fn rng(run: &Run) -> StdRng {
 
 /// The end of a step whose call failed. Before the account is asked to sign in again, the secret that was refused is locked in
 /// the step's transaction: it still stands when its job is parked and its gate closed, or neither happens.
-async fn failed(context: &Context, run: &Run, error: CallError) -> StepResult {
+pub(crate) async fn failed(context: &Context, run: &Run, error: CallError) -> StepResult {
     let refused = match &error {
         CallError::Auth(error) if error.needs_sign_in() => error.refused(),
         _ => None,

@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
+use rsa::{
+    RsaPrivateKey,
+    pkcs1v15::{Signature, VerifyingKey},
+    sha2::Sha256,
+    signature::Verifier,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -68,7 +73,8 @@ pub(super) fn exchange(
     let Some(account) = world.service_accounts.get(&claims.iss) else {
         return Err(grant("Invalid grant: account not found"));
     };
-    if header.alg != "RS256" || !is_signed(account.key(), signed.as_bytes(), &signature) {
+    let key = account.key().map_err(|_| grant("Invalid JWT Signature."))?;
+    if header.alg != "RS256" || !is_signed(key, signed.as_bytes(), &signature) {
         return Err(grant("Invalid JWT Signature."));
     }
     if claims.aud != endpoint {
@@ -109,10 +115,9 @@ pub(super) fn exchange(
     Ok((index, answer))
 }
 
-fn is_signed(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let Ok(key) = RsaKeyPair::from_pkcs8(key) else { return false };
-    let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref());
-    public.verify(message, signature).is_ok()
+fn is_signed(key: &RsaPrivateKey, message: &[u8], signature: &[u8]) -> bool {
+    let key = VerifyingKey::<Sha256>::new(key.to_public_key());
+    Signature::try_from(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
 }
 
 fn part<T: DeserializeOwned>(text: &str) -> Option<T> {

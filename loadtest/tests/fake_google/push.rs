@@ -71,6 +71,14 @@ impl Setup {
         self.post("calendars/primary/events/watch", body).await
     }
 
+    /// Watches by another channel, and changes something: when that is heard, all channels have been told that are to be.
+    async fn heard_by_another(&self, id: &str, hook: &Hook) {
+        self.watch(&channel(id, &hook.address)).await;
+        assert_eq!(text(&hook.next().await, "channel-id"), id);
+        self.put("something changes");
+        assert_eq!(text(&hook.next().await, "channel-id"), id);
+    }
+
     async fn counts(&self, fits: impl Fn(&PushCounts) -> bool) -> PushCounts {
         for _ in 0..3000 {
             let counts = self.google.push().counts;
@@ -189,9 +197,9 @@ async fn case_63_an_id_counts_once_even_after_its_channel_was_stopped() {
     assert_eq!(fake.post("channels/stop", &stop).await.0, 404);
     let (status, answer) = fake.watch(&channel("one", &hook.address)).await;
     assert_eq!((status, reason(&answer)), (400, "channelIdNotUnique"));
-    fake.put("nobody hears of it");
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(fake.google.push().counts.sent, 1, "the first message alone");
+    assert_eq!(text(&hook.next().await, "channel-id"), "one");
+    fake.heard_by_another("two", &hook).await;
+    assert_eq!(fake.google.push().counts.sent, 3, "of the first channel its first message alone");
 }
 
 #[tokio::test]
@@ -263,10 +271,9 @@ async fn case_65_a_channel_ends_at_its_time_without_a_word() {
     fake.watch(&channel("one", &hook.address)).await;
     hook.next().await;
     fake.google.end_channels();
-    fake.put("nobody hears of it");
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let state = fake.google.push();
-    assert_eq!((state.channels.len(), state.counts.sent), (0, 1));
+    assert_eq!(fake.google.push().channels, []);
+    fake.heard_by_another("two", &hook).await;
+    assert_eq!(fake.google.push().counts.sent, 3, "of the first channel its first message alone");
 }
 
 #[tokio::test]

@@ -236,6 +236,14 @@ pub async fn keep(conn: &mut PgConnection, id: AccountId) -> Result<bool, sqlx::
         .map(|row| row.is_some())
 }
 
+/// Keeps the account as `keep` does, and has others wait who would change it.
+pub async fn hold(conn: &mut PgConnection, id: AccountId) -> Result<bool, sqlx::Error> {
+    sqlx::query!("-- accounts::hold\nselect id from accounts where id = $1 for no key update", id)
+        .fetch_optional(conn)
+        .await
+        .map(|row| row.is_some())
+}
+
 /// Waits for those who keep the account, and has those wait who want to.
 pub async fn lock(conn: &mut PgConnection, id: AccountId) -> Result<(), sqlx::Error> {
     sqlx::query!("-- accounts::lock\nselect id from accounts where id = $1 for update", id)

@@ -58,15 +58,11 @@ pub enum Resource {
     Calendar,
     /// A row in `events`. Parent: its calendar's number; key: `event_id`.
     Event,
-    /// A shared drive.
-    Drive,
-    /// A file.
-    File,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Calendar, Self::Event, Self::Drive, Self::File];
+    pub const ALL: [Self; 2] = [Self::Calendar, Self::Event];
 
     /// The word in SQL, JSON and the CLI.
     #[must_use]
@@ -74,8 +70,6 @@ impl Resource {
         match self {
             Self::Calendar => "calendar",
             Self::Event => "event",
-            Self::Drive => "drive",
-            Self::File => "file",
         }
     }
 }

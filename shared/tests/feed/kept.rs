@@ -76,8 +76,8 @@ async fn a_filter_passes_over_what_is_not_asked_for_and_goes_on(db: PgPool) {
     for (subject, found) in [
         (only(Some(second), &[]), vec!["b"]),
         (only(None, &[Resource::Event]), vec!["a", "b"]),
-        (only(None, &[Resource::File, Resource::Calendar]), vec![]),
-        (only(Some(first), &[Resource::File, Resource::Event]), vec!["a"]),
+        (only(None, &[Resource::Calendar]), vec![]),
+        (only(Some(first), &[Resource::Calendar, Resource::Event]), vec!["a"]),
     ] {
         let batch = read(&db, &subject, Position::START, 10).await;
         assert_eq!(keys(&batch.entries), found);

@@ -41,7 +41,7 @@ use shared::{
     },
 };
 
-use self::fetch::{Fetch, Fetched};
+use self::fetch::{Broken, Fetch, Fetched};
 use super::{Context, Kind, drive_changes};
 
 pub(super) const KIND: Kind = Kind {
@@ -144,11 +144,13 @@ async fn some_files(context: &Context, run: &Run) -> StepResult {
     let mut files = stream::iter(wanted).map(|wanted| fetch.file(wanted)).buffer_unordered(AT_ONCE);
     let (mut changed, mut failed, mut is_stale) = (0, 0, false);
     while let Some(fetched) = files.next().await {
-        match fetched? {
-            Fetched::Later => {}
-            Fetched::GoesOn | Fetched::Ended => changed += 1,
-            Fetched::Stale => is_stale = true,
-            Fetched::Failed(why) => {
+        match fetched {
+            Err(Broken::Step(failure)) => return Err(failure),
+            Err(Broken::Call(error)) => return super::failed(context, run, error).await,
+            Ok(Fetched::Later) => {}
+            Ok(Fetched::GoesOn | Fetched::Ended) => changed += 1,
+            Ok(Fetched::Stale) => is_stale = true,
+            Ok(Fetched::Failed(why)) => {
                 failed += 1;
                 if failed >= FAILURES && changed == 0 {
                     return Err(Failure::retry(anyhow!("contents cannot be fetched: {why}"), None));

@@ -1,15 +1,28 @@
 //! Service accounts, and whom they may act for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use anyhow::Context;
-use base64::{Engine, engine::general_purpose::STANDARD};
+use rsa::{
+    RsaPrivateKey,
+    pkcs8::{EncodePrivateKey, LineEnding},
+    rand_core::OsRng,
+};
 use serde_json::{Value, json};
 
 use super::World;
 
-/// Key pairs (PKCS #8), made for this fake: they open nothing else. A service account begins with the first one.
-const KEYS: [&[u8]; 2] = [include_bytes!("../keys/1.pk8"), include_bytes!("../keys/2.pk8")];
+/// The key pairs of all fakes of a process: they take a moment to draw. A service account begins with the first one. None: the
+/// system gives no random numbers.
+static KEYS: [LazyLock<Option<RsaPrivateKey>>; 2] =
+    [const { LazyLock::new(draw) }, const { LazyLock::new(draw) }];
+
+fn draw() -> Option<RsaPrivateKey> {
+    RsaPrivateKey::new(&mut OsRng, 2048).ok()
+}
 
 /// A service account.
 #[derive(Debug)]
@@ -24,8 +37,8 @@ pub(in crate::fake_google) struct ServiceAccount {
 
 impl ServiceAccount {
     /// The key pair whose signatures count.
-    pub(in crate::fake_google) fn key(&self) -> &'static [u8] {
-        KEYS[self.key]
+    pub(in crate::fake_google) fn key(&self) -> anyhow::Result<&'static RsaPrivateKey> {
+        KEYS[self.key].as_ref().context("no key could be drawn")
     }
 
     /// Whether it may act for a user with all of these scopes.
@@ -78,15 +91,12 @@ impl World {
     pub(in crate::fake_google) fn key_file(&self, email: &str, token_uri: &str) -> anyhow::Result<Value> {
         let account = self.service_accounts.get(email);
         let account = account.with_context(|| format!("no service account {email}: add it first"))?;
-        let text = STANDARD.encode(account.key());
-        let lines: Vec<&str> =
-            (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
-        let label = "PRIVATE KEY";
+        let key = account.key()?.to_pkcs8_pem(LineEnding::LF).context("a key cannot be written")?;
         Ok(json!({
             "type": "service_account",
             "project_id": "fake-project",
             "private_key_id": format!("fake-key-{}", account.key + 1),
-            "private_key": format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n")),
+            "private_key": key.as_str(),
             "client_email": email,
             "client_id": account.client_id,
             "auth_uri": "https://accounts.google.com/o/oauth2/auth",

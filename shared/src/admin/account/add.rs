@@ -84,19 +84,19 @@ pub(super) async fn put(
     if !tenants::keep(&mut *conn, tenant).await? {
         return Err(AdminError::not_found("tenant", new.tenant, ""));
     }
-    let there = accounts::find(&mut *conn, Some(tenant), new.email).await?;
-    let there = there.into_iter().find(|account| account.provider == new.provider);
-    if let Some(checked) = new.checked {
-        same_address(new, checked, there.as_ref())?;
-        same_subject(&mut *conn, tenant, new, checked, there.as_ref()).await?;
-    }
     let row = NewAccount { tenant, provider: new.provider, subject: None, email: new.email };
     let (id, is_new) = match accounts::insert(&mut *conn, &row).await? {
         Some(id) => (id, true),
         None => (existing(&mut *conn, tenant, new).await?, false),
     };
-    if !accounts::keep(&mut *conn, id).await? {
+    // One sign-in of an account at a time: what is checked here still holds when it is stored.
+    if !accounts::hold(&mut *conn, id).await? {
         return Err(AdminError::not_found("account", new.email, ""));
+    }
+    if let Some(checked) = new.checked {
+        let there = if is_new { None } else { accounts::get(&mut *conn, id).await? };
+        same_address(new, checked, there.as_ref())?;
+        same_subject(&mut *conn, tenant, new, checked, there.as_ref()).await?;
     }
     store(&mut *conn, keys, id, new).await?;
     let granted = new.checked.and_then(|checked| checked.scopes.as_deref());

@@ -60,10 +60,26 @@ pub(super) enum Fetched {
     Failed(String),
 }
 
+/// Why a step ends that had more to fetch.
+pub(super) enum Broken {
+    /// No database, no store.
+    Step(Failure),
+    /// No token, no budget.
+    Call(CallError),
+}
+
+impl From<sqlx::Error> for Broken {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Step(error.into())
+    }
+}
+
 /// Why a file is not whole.
 enum Trouble {
-    /// It ends the step: no token, no budget, no database, no store.
+    /// It ends the step: no database, no store.
     Step(Failure),
+    /// It ends the step: no token, no budget.
+    Call(CallError),
     /// Google does not give it.
     Refused { reason: String, what: String },
     /// In passing; what was received is good.
@@ -116,7 +132,7 @@ impl Download {
 
 impl Fetch<'_> {
     /// Fetches a file, as far as time allows, and writes down what became of it. An error ends the step.
-    pub(super) async fn file(&self, wanted: Wanted) -> Result<Fetched, Failure> {
+    pub(super) async fn file(&self, wanted: Wanted) -> Result<Fetched, Broken> {
         if Instant::now() >= self.soft {
             return Ok(Fetched::Later);
         }
@@ -138,7 +154,8 @@ impl Fetch<'_> {
         let wanted = &download.wanted;
         let (outcome, fetched, word) = match stored {
             Ok(stored) => (stored, Fetched::Ended, "stored"),
-            Err(Trouble::Step(failure)) => return Err(failure),
+            Err(Trouble::Step(failure)) => return Err(Broken::Step(failure)),
+            Err(Trouble::Call(error)) => return Err(Broken::Call(error)),
             Err(Trouble::Stop) => return Ok(if download.moved { Fetched::GoesOn } else { Fetched::Later }),
             Err(Trouble::Refused { reason, what }) => {
                 let again = PASSING.contains(&reason.as_str()).then_some(REFUSED_AGAIN);
@@ -162,32 +179,12 @@ impl Fetch<'_> {
         Outcome::Failed { why: why.to_owned(), again, anew }
     }
 
-    /// The call's error, as far as it is the file's.
-    fn trouble(&self, error: MediaError) -> Trouble {
-        match error {
-            MediaError::Refused { reason, what } => Trouble::Refused { reason, what },
-            MediaError::Other(why) => Trouble::Stale(why),
-            MediaError::Call(error) => self.call_trouble(error),
-        }
-    }
-
-    fn call_trouble(&self, error: CallError) -> Trouble {
-        match error.class() {
-            Some(Class::Retry) => Trouble::Passing(error.to_string()),
-            // Of this file: a format that its kind is not exported to, a rule of its domain.
-            Some(Class::Permanent) => {
-                Trouble::Refused { reason: PERMANENT.to_owned(), what: error.to_string() }
-            }
-            _ => Trouble::Step(error.into_failure(self.run.attempt, &mut crate::jobs::rng(self.run))),
-        }
-    }
-
     /// An export is small: Google makes none of more than 10 MB.
     async fn export(&self, download: &mut Download, format: &str) -> Result<Outcome, Trouble> {
         let file = File { id: &download.wanted.file, resource_key: download.wanted.resource_key.as_deref() };
         let content = self.google.export(self.db, download.wanted.account, file, format).await;
-        let mut content = content.map_err(|error| self.trouble(error))?;
-        while let Some(chunk) = content.chunk().await.map_err(|error| self.call_trouble(error))? {
+        let mut content = content.map_err(trouble)?;
+        while let Some(chunk) = content.chunk().await.map_err(call_trouble)? {
             download.buffer.extend_from_slice(&chunk);
             if download.buffer.len() > PART {
                 let what = format!("the export has more than {PART} bytes");
@@ -213,7 +210,7 @@ impl Fetch<'_> {
             let file =
                 File { id: &download.wanted.file, resource_key: download.wanted.resource_key.as_deref() };
             let content = self.google.content(self.db, account, file, download.length()).await;
-            let mut content = content.map_err(|error| self.trouble(error))?;
+            let mut content = content.map_err(trouble)?;
             if let Err(error) = self.receive(download, &mut content).await {
                 // What came is good, and need not come again.
                 if download.buffer.len() >= self.objects.least_part() {
@@ -236,7 +233,7 @@ impl Fetch<'_> {
 
     /// Takes what comes to its end, a part after the other.
     async fn receive(&self, download: &mut Download, content: &mut Content) -> Result<(), Trouble> {
-        while let Some(chunk) = content.chunk().await.map_err(|error| self.call_trouble(error))? {
+        while let Some(chunk) = content.chunk().await.map_err(call_trouble)? {
             download.buffer.extend_from_slice(&chunk);
             if download.wanted.size.is_some_and(|size| download.length() > size) {
                 download.buffer.clear();
@@ -323,8 +320,7 @@ impl Fetch<'_> {
     /// Whether the revision at the head is still the one that is wanted.
     async fn still_wanted(&self, wanted: &Wanted) -> Result<(), Trouble> {
         let file = File { id: &wanted.file, resource_key: wanted.resource_key.as_deref() };
-        let head =
-            self.google.head(self.db, wanted.account, file).await.map_err(|error| self.trouble(error))?;
+        let head = self.google.head(self.db, wanted.account, file).await.map_err(trouble)?;
         match head.head_revision_id.or(head.md5_checksum) {
             Some(revision) if revision != wanted.revision => {
                 Err(Trouble::Stale("the file has another revision by now".to_owned()))
@@ -348,4 +344,22 @@ async fn hashed(download: &mut Download) -> Result<Vec<u8>, Trouble> {
 
 fn word_of(reason: String, what: String) -> String {
     if reason.is_empty() { what } else { reason }
+}
+
+/// The call's error, as far as it is the file's.
+fn trouble(error: MediaError) -> Trouble {
+    match error {
+        MediaError::Refused { reason, what } => Trouble::Refused { reason, what },
+        MediaError::Other(why) => Trouble::Stale(why),
+        MediaError::Call(error) => call_trouble(error),
+    }
+}
+
+fn call_trouble(error: CallError) -> Trouble {
+    match error.class() {
+        Some(Class::Retry) => Trouble::Passing(error.to_string()),
+        // Of this file: a format that its kind is not exported to, a rule of its domain.
+        Some(Class::Permanent) => Trouble::Refused { reason: PERMANENT.to_owned(), what: error.to_string() },
+        _ => Trouble::Call(error),
+    }
 }

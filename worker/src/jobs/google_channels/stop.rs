@@ -9,7 +9,7 @@ use shared::{
 };
 
 use super::watch::{CALLS, TIME};
-use crate::jobs::{Context, rng};
+use crate::jobs::Context;
 
 /// Ends channels, as many as fit into a step. One that Google does not let us end runs out by itself.
 pub(super) async fn all(
@@ -20,7 +20,7 @@ pub(super) async fn all(
     stopping: &[(String, String)],
 ) -> StepResult {
     let began = Instant::now();
-    let (mut done, mut verdict) = (Vec::new(), Verdict::Continue { lane: None });
+    let mut done = Vec::new();
     let first = run.attempt as usize % stopping.len();
     for (id, resource_id) in stopping.iter().cycle().skip(first).take(stopping.len().min(CALLS)) {
         if began.elapsed() > TIME {
@@ -29,10 +29,13 @@ pub(super) async fn all(
         match google.stop_channel(&context.db, account, id, resource_id).await {
             Ok(()) => done.push((id, None)),
             Err(error) => match error.class() {
-                Some(Class::Retry | Class::SlowDown { .. } | Class::Unauthorized) | None => {
-                    verdict = error.into_failure(run.attempt, &mut rng(run)).into();
-                    break;
+                // What was done is written down first. The next step meets the failure again.
+                Some(Class::Retry | Class::SlowDown { .. } | Class::Unauthorized) | None
+                    if done.is_empty() =>
+                {
+                    return crate::jobs::failed(context, run, error).await;
                 }
+                Some(Class::Retry | Class::SlowDown { .. } | Class::Unauthorized) | None => break,
                 Some(_) => {
                     tracing::warn!(channel = id, "a push channel cannot be stopped, and runs out: {error}");
                     done.push((id, Some(error.to_string())));
@@ -44,5 +47,5 @@ pub(super) async fn all(
     for (id, note) in &done {
         channels::stopped(&mut tx, id, note.as_deref()).await?;
     }
-    Ok(Step::wrote(verdict, tx, 0))
+    Ok(Step::wrote(Verdict::Continue { lane: None }, tx, 0))
 }

@@ -59,7 +59,7 @@ pub(super) async fn all(
     let began = Instant::now();
     let mut rng = rng(run);
     let mut outcomes = Vec::new();
-    let mut failed: Option<Failure> = None;
+    let mut failed: Option<CallError> = None;
     // One that fails again and again does not hold up the others: after a failure another one is the first.
     let first = run.attempt as usize % asked.len();
     for channel in asked.iter().cycle().skip(first).take(asked.len().min(CALLS)) {
@@ -69,10 +69,16 @@ pub(super) async fn all(
         match one(context, google, account, targets, channel).await? {
             Ok(outcome) => outcomes.push((channel, outcome)),
             Err(error) => {
-                failed = Some(error.into_failure(run.attempt, &mut rng));
+                failed = Some(error);
                 break;
             }
         }
+    }
+    match failed {
+        Some(error) if outcomes.is_empty() => return crate::jobs::failed(context, run, error).await,
+        // What was done is written down first. The next step meets the failure again.
+        Some(error) => tracing::debug!("a watch failed: {error}"),
+        None => {}
     }
     let mut tx = context.db.begin().await?;
     // Jobs before channels, as a notification locks them. What a new channel takes the place of nothing for was not watched.
@@ -105,11 +111,11 @@ pub(super) async fn all(
             }
         }
     }
-    let verdict = match failed {
-        Some(failure) => Verdict::from(failure),
+    let verdict = if taken {
         // Not at once: whoever answers so again and again must not be asked without end.
-        None if taken => Verdict::Retry { after: None, why: "a channel's id was used before".to_owned() },
-        None => Verdict::Continue { lane: None },
+        Verdict::Retry { after: None, why: "a channel's id was used before".to_owned() }
+    } else {
+        Verdict::Continue { lane: None }
     };
     Ok(Step { wanted, ..Step::wrote(verdict, tx, 0) })
 }
