@@ -46,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     calendar::Role,
+    churn::Churned,
     control::Operation,
     drive::{Content, FOLDER, FileDraft, PermissionRole, SHORTCUT, TruthFile},
     event::{EventDraft, When},
@@ -110,7 +111,7 @@ struct Inner {
     faults: faults::Faults,
     counters: stats::Counters,
     quota: quota::Quotas,
-    churn: Mutex<Option<churn::Churn>>,
+    churn: Mutex<churn::Churns>,
     push: push::Push,
 }
 
@@ -161,7 +162,7 @@ impl FakeGoogle {
             faults: faults::Faults::new(options.seed),
             counters: stats::Counters::default(),
             quota: quota::Quotas::default(),
-            churn: Mutex::new(None),
+            churn: Mutex::default(),
             address,
             options,
         }));
@@ -278,10 +279,15 @@ impl FakeGoogle {
 
     /// Starts to change calendars, `rate_per_s` times a second, drawn from `seed`.
     pub fn start_churn(&self, rate_per_s: f64, seed: u64) -> anyhow::Result<()> {
-        churn::start(&self.shared, rate_per_s, seed)
+        churn::start(&self.shared, Churned::Events, rate_per_s, seed)
     }
 
-    /// Stops changing calendars. When this returns, no further change will happen.
+    /// Starts to change files and shared drives, `rate_per_s` times a second, drawn from `seed`.
+    pub fn start_churn_of_files(&self, rate_per_s: f64, seed: u64) -> anyhow::Result<()> {
+        churn::start(&self.shared, Churned::Files, rate_per_s, seed)
+    }
+
+    /// Stops changing calendars and drives. When this returns, no further change will happen.
     pub fn stop_churn(&self) {
         churn::stop(&self.shared);
     }

@@ -193,8 +193,8 @@ async fn drive(
     target.fleet.wait_ready().await?;
     say("the faults are over; all is wanted once more")?;
     let began = Instant::now();
-    // First the lists, which have a job for each calendar.
-    for kind in ["calendar_list", "calendar_events"] {
+    // First the lists, which have a job for each calendar and each drive.
+    for kind in ["calendar_list", "calendar_events", "drive_list", "drive_changes"] {
         cli.run(&["enqueue", kind, "--all"]).await?;
         observe::settle(&target.db, SETTLE).await?;
     }
@@ -212,6 +212,7 @@ async fn drive(
     findings.wrong.extend(record.wrong.iter().cloned());
     check::jobs(&target.db, google, findings).await?;
     check::mirror(&target.db, google, findings).await?;
+    check::drives(&target.db, google, findings).await?;
     check::reruns(&target.db, &record, findings).await?;
     check::bell(&target.fleet, &record, findings).await;
     honesty.tell(findings);

@@ -14,7 +14,7 @@ use super::{
     Shared,
     answer::control,
     calendar::Role,
-    churn,
+    churn::{self, Churned},
     drive::{Content, FileDraft, PermissionRole},
     event::{EventDraft, When},
     faults::FaultRule,
@@ -337,13 +337,15 @@ async fn clear_faults(State(shared): State<Shared>) -> Json<Value> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StartChurn {
+    #[serde(default)]
+    of: Churned,
     rate_per_s: f64,
     seed: Option<u64>,
 }
 
 async fn start_churn(State(shared): State<Shared>, Json(wanted): Json<StartChurn>) -> Response {
     let seed = wanted.seed.unwrap_or(shared.options.seed);
-    control(churn::start(&shared, wanted.rate_per_s, seed).map(|()| json!({})))
+    control(churn::start(&shared, wanted.of, wanted.rate_per_s, seed).map(|()| json!({})))
 }
 
 async fn stop_churn(State(shared): State<Shared>) -> Json<Value> {

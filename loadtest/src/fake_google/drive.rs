@@ -5,6 +5,7 @@
 
 mod answer;
 mod changes;
+mod churn;
 mod content;
 mod drives;
 mod fields;

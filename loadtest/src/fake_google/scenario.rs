@@ -12,7 +12,13 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 
 use self::trouble::Trouble;
-use super::{Operation, Options, PushFaults, Shared, churn, faults::FaultRule, lock, push, world::World};
+use super::{
+    Operation, Options, PushFaults, Shared,
+    churn::{self, Churned},
+    faults::FaultRule,
+    lock, push,
+    world::World,
+};
 
 /// A scenario that was read, and whose world can be made.
 #[derive(Debug, Clone)]
@@ -24,6 +30,7 @@ pub struct Scenario {
     now: Option<DateTime<Utc>>,
     world: Vec<Operation>,
     churn: Option<f64>,
+    churn_files: Option<f64>,
     faults: Vec<FaultRule>,
     troubles: Vec<Trouble>,
     push: Option<PushFaults>,
@@ -75,7 +82,10 @@ impl Scenario {
             push::set(shared, faults.clone())?;
         }
         if let Some(rate) = self.churn {
-            churn::start(shared, rate, self.seed)?;
+            churn::start(shared, Churned::Events, rate, self.seed)?;
+        }
+        if let Some(rate) = self.churn_files {
+            churn::start(shared, Churned::Files, rate, self.seed)?;
         }
         for trouble in &self.troubles {
             tasks.spawn(trouble::run(shared.clone(), trouble.clone()));

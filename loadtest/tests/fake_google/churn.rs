@@ -3,8 +3,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadtest::fake_google::{FakeGoogle, Options};
+use loadtest::fake_google::{FakeGoogle, Options, TruthFile};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::Value;
 
 use crate::{
     client::{ME, Setup, setup, small_pages},
@@ -115,4 +116,37 @@ async fn a_seeded_calendar_holds_exactly_the_events_asked_for() {
     let events = truth.iter().flat_map(|account| &account.calendars).flat_map(|calendar| &calendar.events);
     let statuses: BTreeSet<&str> = events.map(|event| event.status.as_str()).collect();
     assert_eq!(statuses, BTreeSet::from(["cancelled", "confirmed", "tentative"]));
+}
+
+/// Whatever people do with files, every change succeeds, all sorts come, and the same seed does the same.
+#[tokio::test]
+async fn drives_change_in_all_ways() {
+    let options = || Options { seed: 9, now: "2026-03-01T00:00:00Z".parse().unwrap(), ..Options::default() };
+    let mut worlds = Vec::new();
+    for _ in 0..2 {
+        let google = FakeGoogle::start(options()).await.unwrap();
+        let seeded = google.seed_world(3, 1, 1).unwrap();
+        for account in &seeded {
+            google.world().seed_files(&account.email, None, 30).unwrap();
+        }
+        let drives = |google: &FakeGoogle| -> BTreeSet<String> {
+            google.world().truth_files(None).into_iter().filter_map(|file| file.drive).collect()
+        };
+        let (mut rng, mut seen) = (StdRng::seed_from_u64(3), BTreeSet::new());
+        for round in 0..2000 {
+            google.world().churn_files(&mut rng).unwrap();
+            if round % 100 == 0 {
+                seen.extend(drives(&google));
+            }
+        }
+        let truth = google.world().truth_files(None);
+        assert!(truth.iter().any(|file| file.trashed) && truth.iter().any(|file| !file.trashed));
+        let of_others = |file: &TruthFile| file.drive.is_none() && file.json["ownedByMe"] == false;
+        assert!(truth.iter().any(of_others), "nothing is shared");
+        assert!(seen.len() > drives(&google).len(), "no drive went: {seen:?}");
+        // Times are those of the clock.
+        let rows = truth.into_iter().map(|file| TruthFile { json: Value::Null, ..file });
+        worlds.push(rows.collect::<Vec<_>>());
+    }
+    assert!(worlds[0] == worlds[1]);
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use loadtest::fake_google::{Api, FaultRule, ListCounts, Options, Stats, TruthAccount, TruthRow};
+use loadtest::fake_google::{Api, FaultRule, ListCounts, Options, Stats, TruthAccount, TruthFile, TruthRow};
 use serde_json::{Value, json};
 
 use crate::client::{ME, Setup, setup};
@@ -127,6 +127,14 @@ async fn faults_and_churn_over_http() {
     let rows: Vec<TruthRow> = read(&setup, "truth/rows").await;
     assert_eq!(read::<Vec<TruthRow>>(&setup, "truth/rows").await, rows);
     assert_eq!(post(&setup, "churn", json!({"rate_per_s": -1})).await.0, 400);
+
+    assert_eq!(post(&setup, "churn", json!({"of": "files", "rate_per_s": 500})).await.0, 200);
+    while read::<Vec<TruthFile>>(&setup, "truth/files").await.is_empty() {
+        assert!(std::time::Instant::now() < deadline);
+    }
+    delete(&setup, "churn").await;
+    let files: Vec<TruthFile> = read(&setup, "truth/files").await;
+    assert!(read::<Vec<TruthFile>>(&setup, "truth/files").await == files);
 }
 
 #[tokio::test]

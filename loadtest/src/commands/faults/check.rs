@@ -1,11 +1,14 @@
 //! What must hold at the end.
 
+mod drive;
+
 use std::{collections::BTreeMap, fs};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use loadtest::fake_google::{FakeGoogle, TruthRow};
 use sqlx::PgPool;
 
+pub use self::drive::drives;
 use super::{
     super::mirror::rows as mirrored_rows,
     fault::{Fault, Line, Role},
@@ -46,16 +49,16 @@ impl Findings {
     }
 }
 
-/// Compares the mirror with the truth, row by row.
+/// Compares the mirror of calendars with the truth, row by row.
 pub async fn mirror(db: &PgPool, google: &FakeGoogle, findings: &mut Findings) -> anyhow::Result<()> {
     let mirrored = mirrored_rows(db).await?;
     let truth = google.world().truth_rows();
     findings.told.push(format!(
-        "rows compared: {} of the truth, {} of the mirror",
+        "events compared: {} of the truth, {} of the mirror",
         truth.len(),
         mirrored.len()
     ));
-    findings.wrong_many("rows of the mirror differ from the truth", &differences(&truth, &mirrored));
+    findings.wrong_many("events of the mirror differ from the truth", &differences(&truth, &mirrored));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! A Google whose calendars change all the time, and which has troubles of its own.
+//! A Google whose calendars and drives change all the time, and which has troubles of its own.
 
 use std::{
     collections::HashMap,
@@ -6,15 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadtest::fake_google::{Api, FakeGoogle, FaultBody, FaultKind, FaultRule, Options, Role};
+use loadtest::fake_google::{
+    Api, Consent, FakeGoogle, FaultBody, FaultKind, FaultRule, Options, PermissionRole, Role,
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 const ACCOUNTS: usize = 8;
 const CALENDARS: usize = 6;
 const EVENTS: usize = 60;
 
+/// In each My Drive.
+const FILES: usize = 120;
+
+/// Shared drives, and what is in each at first.
+const DRIVES: usize = 3;
+const SHARED_FILES: usize = 60;
+
 /// Changes of events a second, over all calendars.
 const CHURN: f64 = 25.0;
+
+/// Changes of files and shared drives a second.
+const FILE_CHURN: f64 = 6.0;
 
 /// How long a calendar is then left in peace: whose sync tokens are refused again and again is made to wait for minutes.
 const PEACE: Duration = Duration::from_mins(2);
@@ -28,13 +40,29 @@ pub async fn start(seed: u64) -> anyhow::Result<FakeGoogle> {
         ..Options::default()
     })
     .await?;
-    google.seed_world(ACCOUNTS, CALENDARS, EVENTS)?;
+    let accounts = google.seed_world(ACCOUNTS, CALENDARS, EVENTS)?;
+    let mut world = google.world();
+    let read =
+        ["calendar.readonly", "drive.readonly"].map(|api| format!("https://www.googleapis.com/auth/{api}"));
+    for account in &accounts {
+        world.set_consent(&account.email, Consent::to(&read.each_ref().map(String::as_str)))?;
+        world.seed_files(&account.email, None, FILES)?;
+    }
+    for (place, account) in accounts.iter().enumerate().take(DRIVES) {
+        let drive = world.add_drive(&account.email, None, "Everybody's")?;
+        for member in accounts.iter().cycle().skip(place + 1).take(2) {
+            world.add_member(&drive, &member.email, PermissionRole::Writer)?;
+        }
+        world.seed_files(&account.email, Some(&drive), SHARED_FILES)?;
+    }
+    drop(world);
     Ok(google)
 }
 
-/// Begins the changes of events and the troubles.
+/// Begins the changes and the troubles.
 pub fn begin_trouble(google: &FakeGoogle, seed: u64) -> anyhow::Result<()> {
     google.start_churn(CHURN, seed)?;
+    google.start_churn_of_files(FILE_CHURN, seed)?;
     let status = |status, retry_after_s| {
         FaultRule::new(FaultKind::Status { status, reason: None, retry_after_s, body: FaultBody::Json })
     };
@@ -43,6 +71,9 @@ pub fn begin_trouble(google: &FakeGoogle, seed: u64) -> anyhow::Result<()> {
         status(403, None).on(Api::Events).probability(0.002),
         status(503, None).probability(0.01),
         status(500, None).on(Api::Events).probability(0.01),
+        status(403, None).on(Api::Changes).probability(0.002),
+        status(500, None).on(Api::Changes).probability(0.01),
+        status(500, None).on(Api::Files).probability(0.01),
         FaultRule::new(FaultKind::Truncated).probability(0.01),
         FaultRule::new(FaultKind::Cut).probability(0.01),
         FaultRule::new(FaultKind::Delay { ms: 1500 }).probability(0.03),

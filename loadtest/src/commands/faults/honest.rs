@@ -92,7 +92,11 @@ async fn cursors(db: &PgPool) -> Result<Vec<(String, (i64, i64))>, sqlx::Error> 
     let rows = sqlx::query(
         "select 'calendar ' || id, generation, step from calendars
         union all
-        select 'list ' || account_id, generation, step from calendar_lists",
+        select 'list ' || account_id, generation, step from calendar_lists
+        union all
+        select 'drive ' || id, generation, step from drives
+        union all
+        select 'list of drives ' || account_id, generation, step from drive_lists",
     );
     rows.fetch_all(db)
         .await?

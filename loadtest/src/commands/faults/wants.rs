@@ -97,12 +97,18 @@ pub async fn add_accounts(cli: &Cli, google: &FakeGoogle) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Wants every calendar every two seconds or so, as pushes do, and the lists now and then.
+/// Wants every calendar and every drive every two seconds or so, as pushes do, and the lists now and then.
 pub async fn want_all_the_time(cli: Cli) {
     for round in 0_u64.. {
-        let kind = if round.is_multiple_of(4) { "calendar_list" } else { "calendar_events" };
-        // While the database is away nobody can be told of a want.
-        let _ = cli.run(&["enqueue", kind, "--all"]).await;
+        let kinds = if round.is_multiple_of(4) {
+            ["calendar_list", "drive_list"]
+        } else {
+            ["calendar_events", "drive_changes"]
+        };
+        for kind in kinds {
+            // While the database is away nobody can be told of a want.
+            let _ = cli.run(&["enqueue", kind, "--all"]).await;
+        }
         tokio::time::sleep(Duration::from_millis(1500)).await;
     }
 }
@@ -131,7 +137,18 @@ pub async fn watch(watch: Watch, db: PgPool) {
 
 /// Writes the engine's tables beside the logs, for whoever looks into a failure.
 pub async fn dump(db: &PgPool, logs: &Path) {
-    for table in ["jobs", "job_state", "gates", "workers", "runs", "calendars", "calendar_lists"] {
+    for table in [
+        "jobs",
+        "job_state",
+        "gates",
+        "workers",
+        "runs",
+        "calendars",
+        "calendar_lists",
+        "drives",
+        "drive_lists",
+        "files",
+    ] {
         let query = sqlx::AssertSqlSafe(format!("select row_to_json(t)::text from {table} t"));
         let written = match sqlx::query_scalar::<_, String>(query).fetch_all(db).await {
             Ok(rows) => std::fs::write(logs.join(format!("{table}.jsonl")), rows.join("\n")),

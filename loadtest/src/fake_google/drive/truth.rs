@@ -58,6 +58,15 @@ impl World {
         }
         rows
     }
+
+    /// The members of shared drives, each with the drive's id and name.
+    #[must_use]
+    pub fn memberships(&self) -> Vec<(String, String)> {
+        let drives = self.drive.drives.iter();
+        let members =
+            drives.flat_map(|(id, drive)| drive.members.keys().map(move |email| (id, drive, email)));
+        members.map(|(id, drive, email)| (email.clone(), format!("{id} {}", drive.name))).collect()
+    }
 }
 
 fn seen_by<'a>(drive: &'a Drive, viewer: Viewer<'_>) -> Vec<&'a str> {

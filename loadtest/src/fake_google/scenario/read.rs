@@ -29,6 +29,8 @@ struct File<'a> {
     #[serde(borrow)]
     churn_per_s: Option<&'a RawValue>,
     #[serde(borrow)]
+    churn_files_per_s: Option<&'a RawValue>,
+    #[serde(borrow)]
     http_callbacks: Option<&'a RawValue>,
     #[serde(borrow)]
     push: Option<&'a RawValue>,
@@ -53,6 +55,7 @@ pub(super) fn scenario(text: &str) -> anyhow::Result<Scenario> {
         latency: number("latency_ms", file.latency_ms, 0, 60_000)?.map(Duration::from_millis),
         now: part("now", file.now).map(|part: Part<'_>| part.read()).transpose()?,
         churn: part("churn_per_s", file.churn_per_s).map(|part| part.rate()).transpose()?,
+        churn_files: part("churn_files_per_s", file.churn_files_per_s).map(|part| part.rate()).transpose()?,
         world: Vec::new(),
         faults: Vec::new(),
         troubles: Vec::new(),
