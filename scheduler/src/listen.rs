@@ -1,15 +1,19 @@
 //! The listeners. The admin listener (metrics, health) is every role's; the public one is the ingress's.
 
 pub mod admin;
+mod body;
+mod connections;
 mod patience;
 pub mod public;
+mod sources;
 
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use axum::{extract::connect_info::Connected, serve::IncomingStream};
 use shared::shutdown::Tasks;
 use tokio::net::TcpListener;
+
+use self::connections::Limits;
 
 /// Binds an address now, so that a taken port is told at the start, with the `setting` that names it.
 pub async fn bind(address: SocketAddr, what: &str, setting: &str) -> anyhow::Result<TcpListener> {
@@ -24,23 +28,7 @@ pub async fn bind(address: SocketAddr, what: &str, setting: &str) -> anyhow::Res
 #[derive(Debug, Clone, Copy)]
 struct Peer(SocketAddr);
 
-impl Connected<IncomingStream<'_, patience::Patient>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, patience::Patient>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
-
 /// Serves until the soft word of `tasks`.
 fn serve(listener: TcpListener, routes: axum::Router, tasks: &Tasks, what: &'static str) {
-    let soft = tasks.soft().clone();
-    let hard = tasks.hard().clone();
-    let listener = patience::Patient::new(listener, soft.clone());
-    tasks.spawn(async move {
-        let service = routes.into_make_service_with_connect_info::<Peer>();
-        let served =
-            axum::serve(listener, service).with_graceful_shutdown(async move { soft.cancelled().await });
-        if let Some(Err(error)) = hard.run_until_cancelled(served.into_future()).await {
-            tracing::error!("the {what} listener ended: {error}");
-        }
-    });
+    tasks.spawn(connections::serve(listener, routes, tasks.clone(), what, Limits::LISTENER));
 }

@@ -105,10 +105,18 @@ pub async fn run(args: &Args, matches: &ArgMatches, out: Output) -> anyhow::Resu
 }
 
 async fn checks(settings: &Settings) -> Vec<Check> {
+    let url = settings.database.required();
     vec![
-        match settings.database.required() {
-            Ok(url) => check::database(&url).await,
-            Err(invalid) => Check::new(invalid.setting, Err(invalid.why)),
+        match &url {
+            Ok(url) => check::database(url).await,
+            Err(invalid) => Check::new(invalid.setting, Err(invalid.why.clone())),
+        },
+        match &url {
+            Ok(url) => check::connections(url, settings.database.database_connections).await,
+            Err(_) => Check::new(
+                "SYNCFLEET_DATABASE_CONNECTIONS",
+                Ok("not checked: there is no database to ask".to_owned()),
+            ),
         },
         match settings.redis.url() {
             Ok(Some(url)) => check::redis(&url).await,

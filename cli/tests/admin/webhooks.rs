@@ -146,3 +146,26 @@ async fn a_test_message_is_sent_and_its_answer_told(db: PgPool) {
     let strict = Program::with(&db).env("SYNCFLEET_KEYS", &key("k"));
     assert_eq!(strict.run(&["webhook", "test", "1"]).code, 1);
 }
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_tenant_has_so_many_webhooks_and_no_more(db: PgPool) {
+    let program = Program::with(&db).env("SYNCFLEET_KEYS", &key("k"));
+    program.ok(&["tenant", "add", "acme"]);
+    program.ok(&["tenant", "add", "other"]);
+    sqlx::query(
+        "insert into webhooks (tenant_id, url, epoch, xid, change_id)
+        select t.id, 'https://hooks.example/' || n, 0, 0, 0
+        from tenants t cross join generate_series(1, $1) n where t.name = 'acme'",
+    )
+    .bind(shared::admin::webhook::MOST - 1)
+    .execute(&db)
+    .await
+    .unwrap();
+    let add =
+        |tenant: &'static str| ["webhook", "add", "--tenant", tenant, "--url", "https://hooks.example/x"];
+    program.ok(&add("acme"));
+    program.refused(&add("acme"), 1, &["tenant acme has 50 webhooks already", "webhook rm"]);
+    program.ok(&add("other"));
+    program.ok(&["webhook", "rm", "1", "--yes"]);
+    program.ok(&add("acme"));
+}

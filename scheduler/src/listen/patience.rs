@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -10,43 +9,13 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     time::{Instant, Sleep},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// How long a peer may take nothing of what is written to it.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// The same after the soft word.
+/// How long a peer may take nothing of what is written to it after the soft word.
 const HURRY: Duration = Duration::from_secs(2);
-
-/// A listener whose connections have limited patience.
-pub(super) struct Patient {
-    listener: TcpListener,
-    soft: CancellationToken,
-    limit: Duration,
-}
-
-impl Patient {
-    pub(super) const fn new(listener: TcpListener, soft: CancellationToken) -> Self {
-        Self { listener, soft, limit: LIMIT }
-    }
-}
-
-impl axum::serve::Listener for Patient {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let (io, from) = axum::serve::Listener::accept(&mut self.listener).await;
-        (Connection::new(io, self.soft.clone(), self.limit), from)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
 
 /// A connection with limited patience.
 pub(super) struct Connection {
@@ -59,7 +28,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(io: TcpStream, soft: CancellationToken, limit: Duration) -> Self {
+    /// `limit`: how long the peer may take nothing.
+    pub(super) fn new(io: TcpStream, soft: CancellationToken, limit: Duration) -> Self {
         Self { io, limit, soft: Some(Box::pin(soft.cancelled_owned())), until: None }
     }
 
@@ -126,7 +96,10 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     use super::*;
 

@@ -7,7 +7,7 @@ mod oauth2;
 
 use std::sync::Arc;
 
-use axum::{Router, routing::get};
+use axum::{Router, middleware, routing::get};
 use shared::{bell::Bell, google::Google, job::Policy, shutdown::Tasks, store::PgPool};
 use tokio::net::TcpListener;
 use url::Url;
@@ -35,8 +35,11 @@ pub fn serve(listener: TcpListener, ingress: Ingress, tasks: &Tasks) {
         tracing::info!("SYNCFLEET_PUBLIC_URL is not set: nothing is pushed to this fleet, all is polled");
     }
     let (feed, webhooks) = (feed::routes(&ingress, tasks), google::routes(&ingress, tasks));
-    let pages =
-        Router::new().route("/healthz", get(async || "ok\n")).merge(oauth2::routes()).with_state(ingress);
+    let pages = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .merge(oauth2::routes())
+        .layer(middleware::from_fn(super::body::whole))
+        .with_state(ingress);
     let routes = pages.merge(feed).merge(webhooks);
     super::serve(listener, routes, tasks, "public");
 }

@@ -4,6 +4,10 @@ use shared::store::{
     PgPool,
     changes::{self, Position},
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{client::Client, rig::Rig};
 
@@ -43,7 +47,7 @@ async fn what_makes_no_sense_is_refused_with_the_reason(db: PgPool) {
         ("?account=999", 404, "the tenant has no account 999"),
         (foreign.as_str(), 404, "the tenant has no account"),
         ("?after=1-1-1", 200, ""),
-        ("?after=2147483647-1-1", 410, "go on with after=now"),
+        ("?after=2147483647-1-1", 410, "lies ahead of this feed"),
     ] {
         let mut client = Client::with(rig.address, query, &rig.acme.token).await;
         assert_eq!(client.status, status, "{query}");
@@ -63,7 +67,19 @@ async fn a_position_before_what_is_kept_is_gone(db: PgPool) {
     let start = format!("?after={}", Position::START);
     let mut client = Client::with(rig.address, &start, &rig.acme.token).await;
     assert_eq!(client.status, 410);
-    assert!(client.body().await.contains("read the tables anew"));
+    let told = client.body().await;
+    assert!(
+        told.contains("0-0-0 lies before what is kept") && told.contains("read the tables anew"),
+        "{told}"
+    );
+    // As a reader that comes back says it.
+    let bearer = format!("Bearer {}", rig.acme.token);
+    let headers = [("authorization", bearer.as_str()), ("last-event-id", "1-1-1")];
+    let mut client = Client::open(rig.address, "?after=now", &headers).await;
+    let told = client.body().await;
+    assert_eq!(client.status, 410, "{told}");
+    assert!(told.contains("the position 1-1-1 lies before what is kept"), "{told}");
+    assert!(told.contains("\"position\":\"1-1-1\""), "{told}");
     assert_eq!(
         Client::with(rig.address, &start, &rig.other.token).await.status,
         200,
@@ -88,6 +104,36 @@ async fn a_tenant_has_so_many_readers_and_no_more(db: PgPool) {
     let began = std::time::Instant::now();
     while Client::with(rig.address, "", &rig.acme.token).await.status != 200 {
         assert!(began.elapsed() < Duration::from_secs(40), "a place that was left is not free again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn who_fails_too_often_is_not_looked_at_any_more(db: PgPool) {
+    const CALLS: usize = 3_000;
+    let rig = Rig::start(db, 5).await;
+    drop(Client::with(rig.address, "", &rig.acme.token).await.greeted().await);
+    let calls = "GET /feed HTTP/1.1\r\nhost: feed\r\nauthorization: Bearer x\r\n\r\n".repeat(CALLS);
+    let (mut from, mut to) = TcpStream::connect(rig.address).await.unwrap().into_split();
+    let calling = async {
+        to.write_all(calls.as_bytes()).await.unwrap();
+        to.write_all(b"GET /healthz HTTP/1.1\r\nhost: feed\r\nconnection: close\r\n\r\n").await.unwrap();
+    };
+    let mut answers = String::new();
+    let reading = async { from.read_to_string(&mut answers).await.unwrap() };
+    tokio::join!(calling, reading);
+    let answered = |status: &str| answers.matches(&format!("HTTP/1.1 {status}")).count();
+    let (unknown, refused) = (answered("401"), answered("429"));
+    assert_eq!(unknown + refused, CALLS);
+    assert!(unknown >= 100 && refused > 0, "{unknown} were answered as such, {refused} refused");
+    assert_eq!(answers.matches("retry-after: 1").count(), refused);
+    // Whoever was let in before comes in from the same address; whoever was not waits a moment at most.
+    let known = Client::with(rig.address, "", &rig.acme.token).await;
+    assert_eq!(known.status, 200);
+    let began = std::time::Instant::now();
+    while Client::with(rig.address, "", &rig.other.token).await.status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(40), "a source is never let in again");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     rig.end().await;

@@ -43,11 +43,17 @@ async fn tenant(db: &PgPool, name: &str) -> Tenant {
 
 impl Rig {
     pub async fn start(db: PgPool, feed_readers: u32) -> Self {
+        let pool = db.clone();
+        Self::over(db, pool, feed_readers).await
+    }
+
+    /// The listener works with a pool of its own.
+    pub async fn over(db: PgPool, pool: PgPool, feed_readers: u32) -> Self {
         let (acme, other) = (tenant(&db, "acme").await, tenant(&db, "other").await);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, tasks) = (listener.local_addr().unwrap(), Tasks::new());
         let ingress = Ingress {
-            db: db.clone(),
+            db: pool,
             bell: Arc::new(Bell::in_memory()),
             google: None,
             public_url: None,
@@ -70,6 +76,21 @@ impl Rig {
         let mut conn = self.db.acquire().await.unwrap();
         changes::write(&mut conn, &told).await.unwrap();
         changes::notify(&mut conn, &[tenant.id]).await.unwrap();
+    }
+
+    /// Changes of so many calendars, all at once.
+    pub async fn crowd(&self, tenant: &Tenant, count: i32) {
+        sqlx::query(
+            "insert into changes (epoch, xid, at, tenant_id, account_id, resource, what, key)
+            select feed_epoch_to_write(), pg_current_xact_id()::text::bigint, clock(), $1, $2, 'calendar', 'created', n::text
+            from generate_series(1, $3) n",
+        )
+        .bind(tenant.id)
+        .bind(tenant.account)
+        .bind(count)
+        .execute(&self.db)
+        .await
+        .unwrap();
     }
 
     /// The end, as at a signal: everything must go within the grace.

@@ -4,6 +4,7 @@ use shared::{
     admin::{Actor, feed},
     store::PgPool,
 };
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::{
     client::{Client, Event},
@@ -135,5 +136,41 @@ async fn a_token_that_is_removed_ends_its_streams(db: PgPool) {
     assert_eq!(Client::with(rig.address, "", &rig.acme.token).await.status, 401);
     rig.change(&rig.other, &["o"]).await;
     assert_eq!(keys(&other.changes(1).await), ["o"]);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_reader_of_little_catches_up_with_much(db: PgPool) {
+    let rig = Rig::start(db, 5).await;
+    rig.crowd(&rig.acme, 12_000).await;
+    rig.change(&rig.acme, &["a"]).await;
+    rig.crowd(&rig.acme, 12_000).await;
+    rig.change(&rig.acme, &["b"]).await;
+    let events = Client::with(rig.address, "?after=oldest&resource=event", &rig.acme.token);
+    let mut events = events.await.greeted().await;
+    assert_eq!(keys(&events.changes(2).await), ["a", "b"]);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn who_listens_takes_no_connection_of_the_pool(_: PgPoolOptions, database: PgConnectOptions) {
+    let db = PgPoolOptions::new().max_connections(5).connect_with(database.clone()).await.unwrap();
+    let one = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5));
+    let rig = Rig::over(db, one.connect_lazy_with(database), 5).await;
+    let began = Instant::now();
+    loop {
+        let listening = sqlx::query_scalar::<_, i64>(
+            "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%'",
+        );
+        let listening = listening.fetch_one(&rig.db).await.unwrap();
+        if listening == 1 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "nobody listens");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut client = Client::with(rig.address, "", &rig.acme.token).await.greeted().await;
+    rig.change(&rig.acme, &["a"]).await;
+    assert_eq!(keys(&client.changes(1).await), ["a"]);
     rig.end().await;
 }

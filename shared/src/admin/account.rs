@@ -217,11 +217,12 @@ pub async fn rm(
     id: AccountId,
 ) -> Result<(Holdings, Stopped), AdminError> {
     let stopped = remove::channels(db, google, &[id]).await?;
-    let held = remove::retried(async || {
+    let (held, tenant) = remove::retried(async || {
         let mut tx = db.begin().await?;
         remove::unhurried(&mut tx).await?;
         accounts::lock(&mut tx, id).await?;
         let account = get(&mut tx, id).await?;
+        let tenant = accounts::get(&mut tx, id).await?.map(|row| row.tenant);
         let held = holdings(&mut tx, id).await?;
         remove::leases(&mut tx, None, Some(id)).await?;
         remove::strays(&mut tx, None, Some(id)).await?;
@@ -229,8 +230,11 @@ pub async fn rm(
         accounts::remove(&mut tx, id).await?;
         audit::write(&mut tx, actor.as_str(), "account.rm", &account.name(), &json!(held)).await?;
         tx.commit().await?;
-        Ok(held)
+        Ok((held, tenant))
     })
     .await?;
+    if let Some(tenant) = tenant {
+        changes::tell(db, tenant).await;
+    }
     Ok((held, stopped))
 }

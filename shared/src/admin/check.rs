@@ -58,6 +58,45 @@ async fn ask_database(url: &SecretString) -> Result<String, String> {
     }
 }
 
+/// With fewer connections than this one long statement would hold up all others of its process.
+const CONNECTIONS_AT_LEAST: u32 = 2;
+
+/// What a process opens beside its pool, at most: to listen for changes, and to beat.
+const CONNECTIONS_BESIDE: u32 = 2;
+
+/// Whether a process can open as many connections as it may.
+pub async fn connections(url: &SecretString, pool: u32) -> Check {
+    Check::new("SYNCFLEET_DATABASE_CONNECTIONS", ask_connections(url, pool).await)
+}
+
+async fn ask_connections(url: &SecretString, pool: u32) -> Result<String, String> {
+    let db =
+        store::connect(url, &Session::new("syncfleet check", 1)).map_err(|error| format!("{error:#}"))?;
+    let room = store::limited(PATIENCE, async { schema::room(&mut *db.acquire().await?).await });
+    let room = room.await.map_err(|error: sqlx::Error| format!("the database does not answer: {error}"))?;
+    enough(pool, room)
+}
+
+/// Whether a pool is large enough, and fits the server with its `room`.
+fn enough(pool: u32, room: u32) -> Result<String, String> {
+    let all = pool.saturating_add(CONNECTIONS_BESIDE);
+    if pool < CONNECTIONS_AT_LEAST {
+        return Err(format!(
+            "{pool}: one long statement would hold up all others; {CONNECTIONS_AT_LEAST} at least, 10 is usual"
+        ));
+    }
+    if all > room {
+        return Err(format!(
+            "a process opens {all} at most ({pool}, and {CONNECTIONS_BESIDE} to listen and to beat), and the server has \
+             room for {room} of all processes: lower it, or raise the server's max_connections"
+        ));
+    }
+    Ok(format!(
+        "a process opens {all} at most ({pool}, and {CONNECTIONS_BESIDE} to listen and to beat); the server has room for \
+         {room} of all processes"
+    ))
+}
+
 /// Whether Redis answers, and is new enough.
 pub async fn redis(url: &SecretString) -> Check {
     let asked = tokio::time::timeout(PATIENCE, ask_redis(url)).await;
@@ -89,6 +128,13 @@ fn fits(info: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pool_has_its_least_and_its_most() {
+        assert!(enough(1, 100).unwrap_err().contains("2 at least"));
+        assert!(enough(2, 4).unwrap().contains("opens 4 at most"));
+        assert!(enough(10, 11).unwrap_err().contains("max_connections"));
+    }
 
     #[test]
     fn an_old_redis_is_refused() {

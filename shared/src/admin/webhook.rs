@@ -19,6 +19,7 @@ use crate::{
         job_state::{self, Wanted},
         jobs::{self, NewJob},
         secrets::{self, SecretError},
+        tenants,
         webhooks::{self, NewWebhook, WebhookId},
     },
     webhook::{Message, SIGNING_SECRET, Sender, SigningSecret},
@@ -29,6 +30,9 @@ pub const KIND: &str = "webhook";
 
 /// The longest URL.
 const URL_LIMIT: usize = 2_000;
+
+/// The most webhooks of a tenant: each is a job of its own, and reads the whole feed.
+pub const MOST: i64 = 50;
 
 /// A webhook to be.
 #[derive(Debug, Clone)]
@@ -90,6 +94,15 @@ pub async fn add(
     };
     let mut tx = db.begin().await?;
     let subject = feed::subject(&mut tx, Some(new.tenant), new.account, new.resources).await?;
+    // Whoever adds another one at the same time waits here.
+    tenants::lock(&mut tx, subject.tenant).await?;
+    if webhooks::count(&mut tx, subject.tenant).await? >= MOST {
+        return Err(refused(format!(
+            "tenant {} has {MOST} webhooks already, as many as are allowed: `syncfleet webhook ls` shows them, \
+             `syncfleet webhook rm` removes one",
+            new.tenant
+        )));
+    }
     let after = changes::begin(&mut tx, subject.tenant, new.after).await?;
     let id = webhooks::insert(&mut tx, &NewWebhook { url: url.as_str(), subject: &subject, after }).await?;
     secrets::put(&mut tx, &sender.keys, Owner::webhook(id, SIGNING_SECRET), secret.text(), None)

@@ -16,7 +16,7 @@ pub struct Database {
     )]
     database_url: Option<SecretString>,
 
-    /// The most connections that the process opens to PostgreSQL
+    /// The most connections of the process's pool to PostgreSQL; it opens up to two beside them, to listen and to beat
     #[arg(
         long, env = "SYNCFLEET_DATABASE_CONNECTIONS", value_name = "N", default_value = "10", global = true,
         value_parser = connections, help_heading = "Settings"

@@ -94,7 +94,7 @@ enum Verdict {
 
 /// <https://developers.google.com/identity/protocols/oauth2/service-account#jwt-error-codes>
 fn refused(code: &AuthErrorCode, description: &str) -> Verdict {
-    let says = |words: &[&str]| words.iter().any(|word| description.to_ascii_lowercase().contains(word));
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| contains(description, phrase));
     match code {
         AuthErrorCode::UnauthorizedClient | AuthErrorCode::AccessDenied | AuthErrorCode::InvalidScope => {
             Verdict::Refused(Refusal::NotDelegated)
@@ -111,6 +111,16 @@ fn refused(code: &AuthErrorCode, description: &str) -> Verdict {
         },
         _ => Verdict::Later,
     }
+}
+
+/// Whether a text has these words, in lower case, one after the other: whole words, whatever stands between them.
+fn contains(text: &str, phrase: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
+    };
+    let (text, phrase) = (words(text), words(phrase));
+    text.windows(phrase.len()).any(|part| part == phrase)
 }
 
 /// What went wrong with a request, without what was sent or came.
@@ -183,6 +193,10 @@ mod tests {
                 "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe.",
                 "clock",
             ),
+            ("invalid_grant", "Invalid JWT: 'iat' is too far in the future.", "clock"),
+            ("invalid_grant", "Invalid JWT: check the exp value of the claim", "clock"),
+            // Not a word about `iat`, though its letters stand there.
+            ("invalid_grant", "The initiation of the service account was rejected.", "key_refused"),
             ("disabled_client", "The OAuth client was disabled.", "key_refused"),
             ("internal_failure", "", "later"),
         ] {

@@ -48,6 +48,20 @@ impl From<MigrateError> for SchemaError {
     }
 }
 
+/// How many connections the server has for users without privileges, of all processes and databases.
+pub async fn room(conn: &mut sqlx::PgConnection) -> Result<u32, sqlx::Error> {
+    // Not every server has the second kind of reserved ones: PostgreSQL 16 brought it.
+    let room = sqlx::query_scalar!(
+        r#"-- schema::room
+        select current_setting('max_connections')::bigint
+            - current_setting('superuser_reserved_connections')::bigint
+            - coalesce(current_setting('reserved_connections', true), '0')::bigint as "room!""#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(u32::try_from(room).unwrap_or(0))
+}
+
 fn known() -> i64 {
     MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
 }

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 pub use self::behind::{behind, lag};
 use super::changes::{Position, Resource, Subject};
-use crate::job::AccountId;
+use crate::job::{AccountId, TenantId};
 
 /// A webhook's row.
 pub type WebhookId = i64;
@@ -86,6 +86,17 @@ pub async fn insert(conn: &mut PgConnection, new: &NewWebhook<'_>) -> Result<Web
         new.after.epoch,
         new.after.xid,
         new.after.id,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// How many webhooks a tenant has.
+pub async fn count(conn: &mut PgConnection, tenant: TenantId) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- webhooks::count
+        select count(*) as "count!" from webhooks where tenant_id = $1"#,
+        tenant,
     )
     .fetch_one(conn)
     .await

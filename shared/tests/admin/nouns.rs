@@ -2,14 +2,15 @@ use std::time::Duration;
 
 use shared::{
     admin::{
-        AdminError, audit,
+        AdminError, account, audit,
         job::{self, Filter, JobRef, State},
         kind, lane, run, tenant, worker,
     },
     job::{Lane, Lanes, Parked},
     store::{
-        PgPool,
+        PgPool, changes,
         job_state::{self, LeaseLost},
+        tenants,
     },
 };
 
@@ -219,4 +220,21 @@ async fn changes_are_listed_newest_first(db: PgPool) {
     assert_eq!(entries[0].detail, serde_json::json!({ "note": "why" }));
     let nobody = audit::Filter { actor: Some("nobody".to_owned()), ..filter };
     assert_eq!(audit::ls(&mut conn, &nobody).await.unwrap(), []);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn an_account_that_goes_wakes_the_readers_of_the_feed(db: PgPool) {
+    let tenant = tenants::ensure(&mut db.acquire().await.unwrap(), "acme").await.unwrap();
+    let account: i64 = sqlx::query_scalar(
+        "insert into accounts (tenant_id, provider, email) values ($1, 'google', 'a@example.com') returning id",
+    )
+    .bind(tenant)
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    let mut listener = sqlx::postgres::PgListener::connect_with(&db).await.unwrap();
+    listener.listen(changes::CHANNEL).await.unwrap();
+    account::rm(&db, None, &actor(), account).await.unwrap();
+    let heard = tokio::time::timeout(Duration::from_secs(30), listener.recv()).await;
+    assert_eq!(heard.expect("nobody was woken").unwrap().payload(), tenant.to_string());
 }

@@ -1,11 +1,14 @@
 //! Every change once, whatever the order of the commits.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use shared::store::{
     PgPool,
-    changes::{Entry, Position},
+    changes::{self, Entry, LOOKED_AT, Position, Subject},
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::task::JoinSet;
@@ -66,9 +69,9 @@ async fn writer(db: PgPool, account: i64, number: u64) -> Vec<String> {
 }
 
 /// Reads until it has met the key that is written last.
-async fn reader(db: PgPool, of: shared::store::changes::Subject, seed: u64) -> Vec<Entry> {
+async fn reader(db: PgPool, of: Subject, seed: u64) -> Vec<Entry> {
     let mut rng = StdRng::seed_from_u64(seed);
-    let (began, mut at, mut all) = (std::time::Instant::now(), Position::START, Vec::<Entry>::new());
+    let (began, mut at, mut all) = (Instant::now(), Position::START, Vec::<Entry>::new());
     while all.last().is_none_or(|last| last.key != "last") {
         let batch = read(&db, &of, at, rng.random_range(1..50)).await;
         assert!(batch.upto >= at && !batch.gone);
@@ -133,4 +136,40 @@ async fn after_a_restore_elsewhere_readers_go_on(db: PgPool) {
     let again = until(&db, &of, after[0].id, 1).await;
     assert_eq!((again[0].id.epoch, keys(&again)), (after[0].id.epoch, vec!["again"]));
     assert_eq!(keys(&until(&db, &of, Position::START, 3).await), ["before", "after", "again"]);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_read_for_a_narrow_reader_looks_at_so_much_and_comes_forward(db: PgPool) {
+    let (of, crowd) = account(&db, "acme").await;
+    let quiet: i64 = sqlx::query_scalar(
+        "insert into accounts (tenant_id, provider, email) values ($1, 'google', 'quiet@example.com') returning id",
+    )
+    .bind(of.tenant)
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    let many: Vec<String> = (0..LOOKED_AT * 2 + 10).map(|n| n.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let mut tx = db.begin().await.unwrap();
+    write(&mut tx, quiet, &["first"]).await;
+    write(&mut tx, crowd, &many).await;
+    write(&mut tx, quiet, &["last"]).await;
+    tx.commit().await.unwrap();
+
+    let narrow = Subject { account: Some(quiet), ..of.clone() };
+    let (began, mut at, mut found, mut partial) = (Instant::now(), Position::START, Vec::new(), 0);
+    while found.len() < 2 {
+        let batch = read(&db, &narrow, at, 10).await;
+        assert!(batch.upto > at || !batch.more, "{batch:?}");
+        partial += usize::from(batch.more);
+        at = batch.upto;
+        found.extend(batch.entries);
+        assert!(began.elapsed() < LIMIT, "{found:?}");
+    }
+    assert_eq!(keys(&found), ["first", "last"]);
+    assert_eq!(partial, 2, "no read has looked at more than it should");
+    // To a given end all is looked at: a webhook's batch that is sent again is the same.
+    let mut conn = db.acquire().await.unwrap();
+    let whole = changes::read(&mut conn, &narrow, Position::START, Some(at), 10).await.unwrap();
+    assert_eq!((keys(&whole.entries), whole.more), (vec!["first", "last"], false));
 }

@@ -107,7 +107,7 @@ async fn one_batch(context: &Context, run: &Run) -> StepResult {
         (Some(until), _) => until,
         (None, Some(last)) => last.id,
         (None, None) if webhook.lost => read.upto,
-        (None, None) => return nothing(context, &webhook, read.upto).await,
+        (None, None) => return nothing(context, &webhook, read.upto, read.more).await,
     };
     let webhook = if until.is_none() { pinned(context, webhook, end).await? } else { webhook };
     match send(context, sender, run, &webhook, end, &read.entries).await? {
@@ -135,13 +135,14 @@ async fn skipped(context: &Context, webhook: &Webhook, oldest: Position) -> Step
 }
 
 /// Nothing of interest: the cursor goes on, so that it does not fall behind what is kept.
-async fn nothing(context: &Context, webhook: &Webhook, upto: Position) -> StepResult {
+async fn nothing(context: &Context, webhook: &Webhook, upto: Position, more: bool) -> StepResult {
     if upto == webhook.cursor {
         return Ok(Step::quiet(Verdict::Complete));
     }
     let mut tx = context.db.begin().await?;
     webhooks::advance(&mut tx, webhook, upto, false).await?;
-    Ok(Step::wrote(Verdict::Complete, tx, 0))
+    let verdict = if more { Verdict::Continue { lane: None } } else { Verdict::Complete };
+    Ok(Step::wrote(verdict, tx, 0))
 }
 
 /// Writes down, before the first sending, where the batch ends.

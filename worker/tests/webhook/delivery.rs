@@ -160,3 +160,31 @@ async fn a_receiver_is_told_what_was_dropped_before_it_was_sent(
     assert_eq!(requests[1].json()["data"].get("lost"), None, "it is told once");
     rig.end().await;
 }
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_webhook_for_little_catches_up_with_much_by_itself(_: PgPoolOptions, database: PgConnectOptions) {
+    let rig = Rig::start(database).await;
+    sqlx::query("update webhooks set resources = '{event}'").execute(&rig.db).await.unwrap();
+    sqlx::query(
+        "insert into changes (epoch, xid, at, tenant_id, account_id, resource, what, key)
+        select feed_epoch_to_write(), pg_current_xact_id()::text::bigint, clock(), tenant_id, id, 'calendar', 'created', n::text
+        from accounts cross join generate_series(1, $1::integer) n where id = $2",
+    )
+    .bind(i32::try_from(changes::LOOKED_AT).unwrap() * 3)
+    .bind(rig.account)
+    .execute(&rig.db)
+    .await
+    .unwrap();
+    rig.change(&["a"]).await;
+    // It is held back for as long as another transaction writes: then it is wanted again, as by the scheduler.
+    let [message] = &rig.until_asked(1).await[..] else { panic!() };
+    assert_eq!(message.json()["data"]["changes"][0]["key"], "a");
+    rig.until_done().await;
+    let runs: i64 =
+        sqlx::query_scalar("select count(*) from runs where job_id = $1 and outcome = 'continue'")
+            .bind(rig.job)
+            .fetch_one(&rig.db)
+            .await
+            .unwrap();
+    assert!(runs >= 3, "it goes on by itself: {runs}");
+}

@@ -4,6 +4,8 @@
 //! # Properties
 //!
 //! - *A token opens its tenant's feed and no other.* It comes in the header alone: addresses stand in logs.
+//! - *Whoever has no token may try a hundred a second*, and the database is not asked for more of them ([`strangers`]). A reader
+//!   behind the same proxy whose token was good here before comes in all the same.
 //! - *Each reader has a bounded buffer*: the next changes are read when the last ones were taken by the connection. A reader
 //!   that takes nothing for half a minute is cut off ([`crate::listen`]).
 //! - *Readers share one connection that listens*; each asks the database by itself, at most so many times a second.
@@ -11,14 +13,19 @@
 
 mod ask;
 mod readers;
+mod strangers;
 mod stream;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
     body::Body,
-    extract::{RawQuery, State},
+    extract::{ConnectInfo, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -31,14 +38,15 @@ use shared::{
     shutdown::Tasks,
     store::{
         PgPool, accounts,
-        changes::{self, After, Subject},
+        changes::{self, After, Position, Subject},
         feed_tokens, limited,
     },
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{ask::Asked, readers::Readers, stream::Reader};
+use self::{ask::Asked, readers::Readers, strangers::Strangers, stream::Reader};
 use super::Ingress;
+use crate::listen::Peer;
 
 /// How long the database may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -48,6 +56,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 struct Feed {
     db: PgPool,
     readers: Arc<Readers>,
+    strangers: Arc<Strangers>,
     soft: CancellationToken,
 }
 
@@ -65,7 +74,8 @@ pub(super) fn routes(ingress: &Ingress, tasks: &Tasks) -> Router {
     let heard = Arc::clone(&readers);
     let (db, soft) = (ingress.db.clone(), tasks.soft().clone());
     tasks.spawn(changes::listen(db, soft, move |tenant| heard.wake(tenant)));
-    let feed = Feed { db: ingress.db.clone(), readers, soft: tasks.soft().clone() };
+    let strangers = Arc::new(Strangers::default());
+    let feed = Feed { db: ingress.db.clone(), readers, strangers, soft: tasks.soft().clone() };
     Router::new().route("/feed", get(follow)).with_state(feed)
 }
 
@@ -93,19 +103,23 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         counter!("syncfleet_feed_refused_total", "status" => self.status.as_u16().to_string()).increment(1);
         let mut response = (self.status, Json(self.body)).into_response();
-        if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
+        let (name, value) = match self.status {
+            StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
+            StatusCode::TOO_MANY_REQUESTS => (header::RETRY_AFTER, "1"),
+            _ => return response,
+        };
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
         response
     }
 }
 
 async fn follow(
     State(feed): State<Feed>,
+    ConnectInfo(Peer(from)): ConnectInfo<Peer>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let (tenant, token) = limited(ANSWER, admitted(&feed, &headers)).await?;
+    let (tenant, token) = limited(ANSWER, admitted(&feed, from, &headers)).await?;
     let last = headers.get("last-event-id").map(|last| last.to_str().unwrap_or("?"));
     let asked = Asked::read(query.as_deref().unwrap_or_default(), last)
         .map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, why))?;
@@ -128,21 +142,40 @@ async fn follow(
 }
 
 /// Whose feed is asked for, and by which token.
-async fn admitted(feed: &Feed, headers: &HeaderMap) -> Result<(TenantId, i64), Refusal> {
-    let unknown =
-        || Refusal::new(StatusCode::UNAUTHORIZED, "a feed token is needed: Authorization: Bearer sft_…");
-    let given =
-        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(unknown)?;
-    let (scheme, token) = given.split_once(' ').ok_or_else(unknown)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(unknown());
+async fn admitted(feed: &Feed, from: SocketAddr, headers: &HeaderMap) -> Result<(TenantId, i64), Refusal> {
+    let Some(token) = bearer(headers) else { return Err(stranger(feed, from.ip())) };
+    if !feed.strangers.may_try(from.ip(), &token, Instant::now()) {
+        return Err(too_many());
     }
-    let mut conn = feed.db.acquire().await?;
-    feed_tokens::check(&mut conn, &SecretString::from(token.trim())).await?.ok_or_else(unknown)
+    let found = {
+        let mut conn = feed.db.acquire().await?;
+        feed_tokens::check(&mut conn, &token).await?
+    };
+    feed.strangers.learn(&token, found.is_some());
+    found.ok_or_else(|| stranger(feed, from.ip()))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| SecretString::from(token.trim()))
+}
+
+/// The answer to one without a good token.
+fn stranger(feed: &Feed, from: IpAddr) -> Refusal {
+    if feed.strangers.failed(from, Instant::now()) {
+        Refusal::new(StatusCode::UNAUTHORIZED, "a feed token is needed: Authorization: Bearer sft_…")
+    } else {
+        too_many()
+    }
+}
+
+fn too_many() -> Refusal {
+    let why = "too many calls without a good token came from this address: try again in a second";
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, why)
 }
 
 /// The position to begin with. One that lies before what is kept is refused: the reader has to know.
-async fn begin(feed: &Feed, subject: &Subject, after: After) -> Result<changes::Position, Refusal> {
+async fn begin(feed: &Feed, subject: &Subject, after: After) -> Result<Position, Refusal> {
     let mut conn = feed.db.acquire().await?;
     if let Some(account) = subject.account {
         let found = accounts::get(&mut conn, account).await?;
@@ -152,15 +185,21 @@ async fn begin(feed: &Feed, subject: &Subject, after: After) -> Result<changes::
     }
     let at = changes::begin(&mut conn, subject.tenant, after).await?;
     if changes::read(&mut conn, subject, at, Some(at), 1).await?.gone {
-        return Err(Refusal { status: StatusCode::GONE, body: gone() });
+        let is_ahead = at > changes::now(&mut conn).await?;
+        return Err(Refusal { status: StatusCode::GONE, body: gone(at, is_ahead) });
     }
     Ok(at)
 }
 
-/// What is told to readers who have missed changes.
-fn gone() -> serde_json::Value {
+/// What is told to readers who have missed changes, or whose position is none. `is_ahead`: it lies after all that is there.
+fn gone(at: Position, is_ahead: bool) -> serde_json::Value {
+    let why = if is_ahead {
+        "lies ahead of this feed: it was another database's, or this one was taken back to an earlier moment"
+    } else {
+        "lies before what is kept: changes after it were dropped"
+    };
     json!({
-        "error": "changes after this position were dropped, or the position is none of this feed: read the tables anew, \
-                  and go on with after=now",
+        "error": format!("the position {at} {why}; read the tables anew, and go on with after=now"),
+        "position": at,
     })
 }

@@ -9,7 +9,7 @@
 //! - *Nothing is done for who is not Google*: the channel's token is checked before anything is looked up or waits
 //!   ([`shared::google::channels::token`]). The resource is compared by the statement that wants the job.
 //! - *A burst costs little*: what comes within some milliseconds is written by one statement ([`inbox`]).
-//! - *Memory is bounded*: the queue, the bodies, and what is remembered of sources ([`sources`]) all are.
+//! - *Memory is bounded*: the queue, the bodies, and what is remembered of sources ([`Sources`]) all are.
 //! - *What calls and should not is ended*: a message of a channel that is not known, with a good token, leaves a row by
 //!   which the account's job stops it. If the account is gone nobody can, and the channel runs out by itself.
 //!
@@ -17,7 +17,6 @@
 
 mod inbox;
 mod message;
-mod sources;
 
 use std::{
     net::SocketAddr,
@@ -43,10 +42,12 @@ use shared::{
 use self::{
     inbox::{Inbox, Refused},
     message::Message,
-    sources::{Charge, Sources},
 };
 use super::Ingress;
-use crate::listen::Peer;
+use crate::listen::{
+    Peer,
+    sources::{Charge, Sources},
+};
 
 /// The APIs that push here.
 const APIS: [&str; 1] = ["calendar"];

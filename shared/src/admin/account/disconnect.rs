@@ -22,7 +22,7 @@ use crate::{
         channels::Stopped,
         sign_in::{Revoked, SignInError},
     },
-    job::AccountId,
+    job::{AccountId, TenantId},
     secrets::{KeyRing, Owner},
     store::{
         accounts, audit, changes,
@@ -88,7 +88,10 @@ pub async fn disconnect(
             return Err(error);
         }
     };
-    let disconnected = forget(db, actor, account, grant, delete_data).await?;
+    let (disconnected, tenant) = forget(db, actor, account, grant, delete_data).await?;
+    if delete_data {
+        changes::tell(db, tenant).await;
+    }
     Ok(Disconnected { channels, ..disconnected })
 }
 
@@ -127,7 +130,7 @@ async fn forget(
     id: AccountId,
     grant: &'static str,
     delete_data: bool,
-) -> Result<Disconnected, AdminError> {
+) -> Result<(Disconnected, TenantId), AdminError> {
     remove::retried(async || {
         let mut tx = db.begin().await?;
         remove::unhurried(&mut tx).await?;
@@ -153,7 +156,9 @@ async fn forget(
         let detail = json!({ "id": id, "grant": grant, "deleted": deleted });
         audit::write(&mut tx, actor.as_str(), "account.disconnect", &account.name(), &detail).await?;
         tx.commit().await?;
-        Ok(Disconnected { id, email: account.email, grant, channels: Stopped::default(), deleted })
+        let disconnected =
+            Disconnected { id, email: account.email, grant, channels: Stopped::default(), deleted };
+        Ok((disconnected, row.tenant))
     })
     .await
 }

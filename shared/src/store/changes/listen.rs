@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use rand::RngExt;
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::{
+    PgPool,
+    postgres::{PgListener, PgPoolOptions},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::CHANNEL;
@@ -14,8 +17,11 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// How long it may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+
 /// Calls `heard` with each tenant whose feed has grown, until the word to end. One connection, for as many readers as there are
-/// behind `heard`. What is notified while it is away is lost: readers look by themselves, too.
+/// behind `heard`, and none of the pool's: it is held for as long as the process lives. What is notified while it is away is lost: readers look by themselves, too.
 pub async fn listen(db: PgPool, soft: CancellationToken, heard: impl Fn(TenantId) + Send + Sync) {
     let mut failing = false;
     let _ = soft
@@ -40,7 +46,13 @@ async fn hear(
     heard: &(impl Fn(TenantId) + Send + Sync),
     failing: &mut bool,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
-    let mut listener = PgListener::connect_with(db).await?;
+    let own = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .acquire_timeout(CONNECT)
+        .connect_lazy_with(db.connect_options().as_ref().clone());
+    let mut listener = PgListener::connect_with(&own).await?;
     listener.listen(CHANNEL).await?;
     if std::mem::take(failing) {
         tracing::info!("changes are heard again");

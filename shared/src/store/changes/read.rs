@@ -42,7 +42,7 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// How far it has read: where the next read begins.
     pub upto: Position,
-    /// There may be more below the end already.
+    /// There may be more below the end already, even if this found nothing.
     pub more: bool,
     /// Changes are there that an open transaction holds back: it is worth looking again soon.
     pub held_back: bool,
@@ -50,7 +50,12 @@ pub struct Batch {
     pub gone: bool,
 }
 
-/// The next changes after a position, at most `limit`. `until`: not beyond this position.
+/// How many of the tenant's changes are looked at for a reader that wants some of them only: one who is far behind comes
+/// forward by so much with each read, whether any of them were its own or not.
+pub const LOOKED_AT: i64 = 5_000;
+
+/// The next changes after a position, at most `limit`. `until`: not beyond this position, and all up to there is looked at;
+/// without it a read looks at no more than [`LOOKED_AT`] changes.
 pub async fn read(
     conn: &mut PgConnection,
     of: &Subject,
@@ -59,11 +64,32 @@ pub async fn read(
     limit: i64,
 ) -> Result<Batch, sqlx::Error> {
     let resources: Vec<&str> = of.resources.iter().map(|resource| resource.as_str()).collect();
+    let is_narrow = of.account.is_some() || !of.resources.is_empty();
+    let look = match until {
+        Some(_) => i64::MAX,
+        None if is_narrow => limit.max(LOOKED_AT),
+        None => limit,
+    };
     let until = until.unwrap_or(Position { epoch: i32::MAX, xid: i64::MAX, id: i64::MAX });
     let rows = sqlx::query!(
         r#"-- changes::read
         with here as materialized (
             select feed_epoch_to_read() as epoch, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin
+        ), looked_at as materialized (
+            select l.*
+            from here
+            cross join lateral (
+                select epoch, xid, id, at, account_id, resource, parent, key, what
+                from changes
+                where tenant_id = $1
+                    and (epoch, xid, id) > ($2, $3, $4)
+                    and (epoch, xid, id) < (here.epoch, here.xmin, 0::bigint)
+                    and (epoch, xid, id) <= ($5, $6, $7)
+                order by epoch, xid, id
+                limit $11
+            ) l
+        ), edge as (
+            select epoch, xid, id from looked_at order by epoch, xid, id offset $11 - 1 limit 1
         )
         select
             here.epoch as "here_epoch!", here.xmin as "here_xmin!",
@@ -75,17 +101,15 @@ pub async fn read(
                 select from changes h
                 where h.tenant_id = $1 and (h.epoch, h.xid, h.id) >= (here.epoch, here.xmin, 0::bigint)
             ) as "held_back!",
+            edge.epoch as "edge_epoch?", edge.xid as "edge_xid?", edge.id as "edge_id?",
             c.epoch as "epoch?", c.xid as "xid?", c.id as "id?", c.at as "at?", c.account_id as "account?",
             c.resource as "resource?: Resource", c.parent as "parent?", c.key as "key?", c.what as "what?: What"
         from here
-        left join lateral (
+        left join edge on true
+        left join (
             select *
-            from changes
-            where tenant_id = $1
-                and (epoch, xid, id) > ($2, $3, $4)
-                and (epoch, xid, id) < (here.epoch, here.xmin, 0::bigint)
-                and (epoch, xid, id) <= ($5, $6, $7)
-                and ($8::bigint is null or account_id = $8)
+            from looked_at
+            where ($8::bigint is null or account_id = $8)
                 and (cardinality($9::text[]) = 0 or resource::text = any($9))
             order by epoch, xid, id
             limit $10
@@ -101,12 +125,18 @@ pub async fn read(
         of.account,
         &resources as &[&str],
         limit,
+        look,
     )
     .fetch_all(conn)
     .await?;
     let Some(first) = rows.first() else { return Err(sqlx::Error::RowNotFound) };
     let here = Position { epoch: first.here_epoch, xid: first.here_xmin, id: 0 };
     let (dropped, held_back) = (first.dropped, first.held_back);
+    // The last one that was looked at, if there may be more after it.
+    let edge = match (first.edge_epoch, first.edge_xid, first.edge_id) {
+        (Some(epoch), Some(xid), Some(id)) => Some(Position { epoch, xid, id }),
+        _ => None,
+    };
     let entries: Vec<Entry> = rows
         .into_iter()
         .filter_map(|row| {
@@ -121,10 +151,12 @@ pub async fn read(
             })
         })
         .collect();
-    let more = i64::try_from(entries.len()).is_ok_and(|found| found >= limit);
-    let upto = match entries.last() {
-        Some(last) if more => last.id,
-        _ => here.min(until).max(after),
+    let is_full = i64::try_from(entries.len()).is_ok_and(|found| found >= limit);
+    let more = is_full || edge.is_some();
+    let upto = match (entries.last(), edge) {
+        (Some(last), _) if is_full => last.id,
+        (_, Some(edge)) => edge,
+        (_, None) => here.min(until).max(after),
     };
     Ok(Batch { entries, upto, more, held_back, gone: dropped || after > here })
 }

@@ -118,7 +118,7 @@ impl Reader {
         };
         if missed {
             self.ended = true;
-            return Some(format!("event: gone\ndata: {}\n\n", gone()));
+            return Some(format!("event: gone\ndata: {}\n\n", gone(self.at, self.at > upto)));
         }
         self.at = upto;
         let pause = match (more, held_back) {

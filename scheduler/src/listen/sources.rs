@@ -1,3 +1,5 @@
+//! Who calls, as far as it can be told, and a limit for each.
+
 use std::{
     hash::{BuildHasher, RandomState},
     net::{IpAddr, Ipv6Addr},
@@ -38,6 +40,12 @@ pub(super) struct Sources {
 /// The units that a source has left, and when that was.
 type Left = (f64, Instant);
 
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}
+
 impl Default for Sources {
     fn default() -> Self {
         Self { hasher: RandomState::new(), slots: (0..SLOTS).map(|_| Mutex::new(None)).collect() }
@@ -47,6 +55,15 @@ impl Default for Sources {
 impl Sources {
     /// Whether the source has enough for the request; then it has less.
     pub(super) fn charge(&self, source: IpAddr, charge: Charge, now: Instant) -> bool {
+        self.ask(source, charge, now, true)
+    }
+
+    /// Whether the source has enough for the request.
+    pub(super) fn has(&self, source: IpAddr, charge: Charge, now: Instant) -> bool {
+        self.ask(source, charge, now, false)
+    }
+
+    fn ask(&self, source: IpAddr, charge: Charge, now: Instant, take: bool) -> bool {
         let (cost, least) = match charge {
             Charge::Good => (1.0, 0.0),
             Charge::Bad => (BAD, BURST / 2.0),
@@ -56,13 +73,13 @@ impl Sources {
         let (units, since) = slot.unwrap_or((BURST, now));
         let units = (units + now.saturating_duration_since(since).as_secs_f64() * RATE).min(BURST);
         let enough = units - cost >= least;
-        *slot = Some((if enough { units - cost } else { units }, now.max(since)));
+        *slot = Some((if enough && take { units - cost } else { units }, now.max(since)));
         enough
     }
 }
 
-/// Whoever has an IPv6 address has 2^64 of them.
-fn network(source: IpAddr) -> IpAddr {
+/// The network of a caller: whoever has an IPv6 address has 2^64 of them.
+pub(super) fn network(source: IpAddr) -> IpAddr {
     match source {
         IpAddr::V4(_) => source,
         IpAddr::V6(address) => match address.to_ipv4_mapped() {
@@ -91,6 +108,12 @@ mod tests {
         assert_eq!(taken(&sources, Charge::Good, now), 50_000);
         assert_eq!(taken(&sources, Charge::Bad, now), 0);
         assert_eq!(taken(&sources, Charge::Good, now + Duration::from_millis(100)), 5_000);
+        let later = now + Duration::from_mins(1);
+        for _ in 0..1_000 {
+            assert!(sources.has(SOURCE, Charge::Bad, later), "to ask takes nothing");
+        }
+        assert_eq!(taken(&sources, Charge::Bad, later), 100);
+        assert!(!sources.has(SOURCE, Charge::Bad, later));
     }
 
     #[test]
