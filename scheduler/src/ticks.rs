@@ -96,6 +96,10 @@ fn describe_metrics() {
     describe_counter!("syncfleet_scheduler_tick_failures_total", "Ticks that failed and were run again");
     describe_counter!("syncfleet_jobs_rung_total", "Ids that the dispatcher rang");
     describe_counter!("syncfleet_leases_expired_total", "Jobs that were taken back from dead workers");
+    describe_gauge!(
+        "syncfleet_quota_rate_ratio",
+        "The part of the limit for a minute that is in use: of projects, and the lowest of accounts"
+    );
     describe_gauge!("syncfleet_staleness_seconds", "How long the most overdue job has waited to be in step");
     describe_gauge!("syncfleet_jobs", "Jobs by kind and state");
     describe_gauge!("syncfleet_bell_jobs", "Ids that wait at the bell");

@@ -19,13 +19,19 @@ pub mod workspace;
 use std::sync::Arc;
 
 use metrics::counter;
+use sqlx::PgPool;
 
 use self::{
     channels::token::Tokens,
-    quota::Budget,
+    errors::{Class, Limit},
+    quota::{Budget, Call, QuotaError},
     transport::{ApiClient, AssertionClient},
 };
-use crate::{config::google::GoogleConfig, secrets::KeyRing};
+use crate::{
+    config::google::GoogleConfig,
+    job::{AccountId, GateScope, Lane},
+    secrets::KeyRing,
+};
 
 /// The APIs that are called. Each has its own root, its own budget and its own name in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +52,9 @@ impl Api {
     }
 }
 
-/// A client of Google for all accounts. Cheap to clone.
+/// A client of Google for all accounts, and the lane whose work calls by it. Cheap to clone.
 #[derive(Clone)]
-pub struct Google(Arc<Inner>);
+pub struct Google(Arc<Inner>, Lane);
 
 struct Inner {
     config: GoogleConfig,
@@ -73,7 +79,7 @@ impl Inner {
 }
 
 impl Google {
-    /// Makes a client. Connects to nothing yet.
+    /// Makes a client, for work that somebody waits for. Connects to nothing yet.
     pub fn new(config: GoogleConfig, keys: KeyRing) -> anyhow::Result<Self> {
         let tls = transport::tls(&config)?;
         let api = transport::api_client(tls.clone());
@@ -89,7 +95,7 @@ impl Google {
         let calendar_budget = Budget::new(Api::Calendar.name(), config.project(), config.calendar_limits);
         let drive_budget = Budget::new(Api::Drive.name(), config.project(), config.drive_limits);
         let channel_tokens = Tokens::new(&keys)?;
-        Ok(Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             config,
             keys,
             api,
@@ -99,7 +105,30 @@ impl Google {
             assertions,
             calendar_budget,
             drive_budget,
-        })))
+        });
+        Ok(Self(inner, Lane::Interactive))
+    }
+
+    /// The same client for the work of a lane. All but the lane interactive leave alone what the budget keeps for pushes.
+    #[must_use]
+    pub fn in_lane(&self, lane: Lane) -> Self {
+        Self(Arc::clone(&self.0), lane)
+    }
+
+    /// Asks the budget for a call, which must follow at once.
+    async fn spend(&self, db: &PgPool, api: Api, account: AccountId, cost: u32) -> Result<(), QuotaError> {
+        let call = Call { account, cost, urgent: self.1 == Lane::Interactive };
+        self.0.budget(api).spend(db, call).await
+    }
+
+    /// Counts a refusal that asks for fewer calls, and slows the budget down if it is for their rate.
+    async fn refused(&self, db: &PgPool, api: Api, account: AccountId, class: Class) {
+        let Class::SlowDown { scope, limit, .. } = class else { return };
+        counter!("syncfleet_google_throttled_total", "api" => api.name()).increment(1);
+        if limit == Limit::Rate {
+            let account = (scope == GateScope::Account).then_some(account);
+            self.0.budget(api).slow(db, account).await;
+        }
     }
 
     /// The keys that seal the accounts' tokens.
@@ -120,6 +149,7 @@ impl std::fmt::Debug for Google {
         f.debug_struct("Google")
             .field("config", &self.0.config)
             .field("keys", &self.0.keys)
+            .field("lane", &self.1)
             .finish_non_exhaustive()
     }
 }

@@ -197,6 +197,7 @@ async fn apply(
             let reason = match by {
                 ThrottledBy::Provider => gates::Reason::Throttled,
                 ThrottledBy::Budget => gates::Reason::Budget,
+                ThrottledBy::Share => gates::Reason::Share,
             };
             for gate in throttled_gates(worker, run, policy, *scope) {
                 gates::close(&mut tx, &gate, reason, Some(*gate_time), why).await?;

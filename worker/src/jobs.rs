@@ -70,9 +70,10 @@ pub struct Context {
 }
 
 impl Context {
-    fn google(&self) -> Result<&Google, Failure> {
+    /// Google, for the work of a run: its lane says how much of the budget it may use.
+    fn google(&self, run: &Run) -> Result<Google, Failure> {
         let missing = "this worker has no OAuth client: set SYNCFLEET_GOOGLE_CLIENT_ID and SYNCFLEET_GOOGLE_CLIENT_SECRET";
-        Ok(self.google.as_ref().context(missing)?)
+        Ok(self.google.as_ref().context(missing)?.in_lane(run.lane))
     }
 
     fn webhooks(&self) -> Result<&Sender, Failure> {

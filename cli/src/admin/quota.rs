@@ -32,6 +32,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show each project, then the accounts in use, the busiest first
+    ///
+    /// RATE is how much of the limit for a minute is in use: it is halved when Google refuses calls all the same, and grows back.
+    /// KEPT is the part of the limits that only push-driven work may use. THROTTLED tells until when no call is made, and
+    /// why; with the reason share only what nobody waits for is held back.
     Show {
         /// How many rows at most
         #[arg(long, value_name = "N", default_value = "100", value_parser = limit)]
@@ -46,15 +50,17 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
     let mut conn = db.acquire().await?;
     let quotas = quota::show(&mut conn, &policies(), limit).await?;
     let now = admin::now(&mut conn).await?;
-    let columns = ["API", "PROJECT", "ACCOUNT", "LAST MINUTE", "OUT", "TODAY", "THROTTLED"];
+    let columns = ["API", "PROJECT", "ACCOUNT", "LAST MINUTE", "RATE", "OUT", "TODAY", "KEPT", "THROTTLED"];
     out.list(&quotas, "no budget was drawn from yet: no worker has called Google", &columns, |quota| {
         vec![
             quota.api.clone(),
             quota.project.clone(),
             account(quota),
             format!("{}/{}", quota.last_minute, quota.per_minute),
+            format!("{} %", quota.rate_percent),
             quota.out.to_string(),
             quota.per_day.map_or_else(|| quota.today.to_string(), |limit| format!("{}/{limit}", quota.today)),
+            format!("{} %", quota.kept_percent),
             match (quota.throttled_until, &quota.throttled_by) {
                 (Some(until), Some(by)) => format!("{}, {by}", words::when(until, now)),
                 _ => "-".to_owned(),

@@ -25,8 +25,10 @@ async fn the_budget_is_shown(db: PgPool) {
         smallest: 1,
         need,
         want: need,
+        urgent: 0,
+        smallest_urgent: 0,
         unspent: None,
-        bucket: bucket(600, Some(900)),
+        bucket: bucket(600, Some(900), 20),
     };
     let mut conn = db.acquire().await.unwrap();
     quotas::draw(&mut conn, "calendar", "4711", &[ask(None, 9), ask(Some(5), 7)]).await.unwrap();
@@ -35,6 +37,7 @@ async fn the_budget_is_shown(db: PgPool) {
     {
         gates::close(&mut conn, &gate, reason, Some(Duration::from_mins(9)), "").await.unwrap();
     }
+    quotas::slow(&mut conn, "calendar", "4711", Some(5), 0.1, Duration::ZERO).await.unwrap();
     let shown = program.json(&["quota", "show"]);
     let row = |n: usize, name: &str| shown[n][name].clone();
     assert_eq!(
@@ -43,8 +46,16 @@ async fn the_budget_is_shown(db: PgPool) {
     );
     assert_eq!([row(0, "last_minute"), row(1, "last_minute")], [9, 7]);
     assert_eq!([row(0, "throttled_by"), row(1, "throttled_by")], ["throttled", "budget"]);
+    assert_eq!([row(0, "rate_percent"), row(1, "rate_percent")], [100, 50]);
+    assert_eq!([row(0, "kept_percent"), row(1, "kept_percent")], [20, 20]);
     let table = program.ok(&["quota", "show"]);
-    assert!(table.starts_with("API") && table.contains("9/600") && table.contains("in 8 m 5"), "{table}");
+    assert!(
+        table.starts_with("API")
+            && table.contains("9/600")
+            && table.contains("50 %")
+            && table.contains("in 8 m 5"),
+        "{table}"
+    );
     assert_eq!(program.json(&["quota", "show", "--limit", "1"]).as_array().unwrap().len(), 1);
     program.refused(&["quota", "show", "--limit", "0"], 2, &["from 1 to 10000"]);
 }

@@ -134,6 +134,8 @@ fn a_wrong_value_names_its_variable() {
         ("SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_MINUTE", "3999", "from 4000 to 2000000000"),
         ("SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_USER_PER_MINUTE", "many", "from 4000 to 2000000000"),
         ("SYNCFLEET_GOOGLE_DRIVE_UNITS_PER_DAY", "0", "from 4000 to 2000000000"),
+        ("SYNCFLEET_GOOGLE_KEPT_FOR_PUSH", "100", "from 0 to 90"),
+        ("SYNCFLEET_GOOGLE_KEPT_FOR_PUSH", "20%", "from 0 to 90"),
     ] {
         Program::bare().env(name, value).refused(&["config", "check"], 2, &[name, why]);
     }

@@ -24,6 +24,7 @@ const AFTER_AN_EVENT: &[(&str, &str)] = &[
     ("syncfleet_quota_draws_total", "a worker has an OAuth client"),
     ("syncfleet_quota_limit_units", "a worker has an OAuth client"),
     ("syncfleet_quota_refusals_total", "a worker has an OAuth client"),
+    ("syncfleet_quota_slowdowns_total", "a worker has an OAuth client"),
     ("syncfleet_quota_units_in_hand", "a worker has an OAuth client"),
     ("syncfleet_quota_units_total", "a worker has an OAuth client"),
     ("syncfleet_quota_wait_seconds", "a call waited for its budget"),

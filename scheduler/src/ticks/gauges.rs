@@ -7,8 +7,12 @@ use std::{
 
 use metrics::gauge;
 use shared::{
+    google::scopes,
     job::Lane,
-    store::job_state::{self, Count},
+    store::{
+        job_state::{self, Count},
+        quotas,
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +48,7 @@ async fn tick(scheduler: &Scheduler, counted: &mut Counted) -> anyhow::Result<Du
             gauge!("syncfleet_bell_jobs", "lane" => lane.as_str()).set(waiting as f64);
         }
     }
+    rates(&quotas::slowed(&mut conn).await?);
     let pause = OFTEN.max(began.elapsed() * PAUSE);
     let began = Instant::now();
     if counted.next.is_none_or(|next| next <= began) {
@@ -52,6 +57,17 @@ async fn tick(scheduler: &Scheduler, counted: &mut Counted) -> anyhow::Result<Du
         counted.next = Some(ended + COUNT_EVERY.max((ended - began) * COUNT_PAUSE));
     }
     Ok(pause)
+}
+
+/// Shows the rates of calls in use. What is not among those that are slowed uses all.
+fn rates(slowed: &[quotas::Slowed]) {
+    for api in [scopes::CALENDAR, scopes::DRIVE] {
+        for (scope, of_account) in [("project", false), ("account", true)] {
+            let lowest = slowed.iter().find(|slowed| slowed.api == api && slowed.of_account == of_account);
+            gauge!("syncfleet_quota_rate_ratio", "api" => api, "scope" => scope)
+                .set(lowest.map_or(1.0, |slowed| slowed.rate));
+        }
+    }
 }
 
 /// What was counted last: a state that has emptied is shown as 0.

@@ -28,9 +28,13 @@ pub struct Quota {
     pub per_day: Option<i64>,
     /// Units drawn today, by Pacific time.
     pub today: i64,
+    /// Percent of the limits that only push-driven work may use, as the last draw knew it.
+    pub kept_percent: i32,
+    /// Percent of the limit for a minute that is in use: less than 100 after the provider refused calls for their rate.
+    pub rate_percent: i32,
     /// Until when no call is made, where the gate of the account, or of a kind that calls the API, is closed for it.
     pub throttled_until: Option<DateTime<Utc>>,
-    /// budget: our own limit; throttled: the provider's word.
+    /// budget: our own limit; share: that limit, but for what is kept for pushes; throttled: the provider's word.
     pub throttled_by: Option<String>,
 }
 
@@ -48,6 +52,9 @@ pub async fn show(
         select q.api, q.project, nullif(q.account_id, 0) as account, a.email as "email?",
             q.per_minute, drawn.last_minute as "last_minute!", drawn.out as "out!", q.per_day,
             case when q.day = (clock() at time zone 'America/Los_Angeles')::date then q.today else 0 end as "today!",
+            round(100 * q.kept)::int as "kept_percent!",
+            -- What is slowed by a little is not shown as if it were not.
+            floor(100 * rate_in_use(q.rate, q.slowed_at))::int as "rate_percent!",
             gate.until as "throttled_until?", gate.reason as "throttled_by?"
         from quotas q
         left join accounts a on a.id = q.account_id
@@ -63,14 +70,14 @@ pub async fn show(
         left join lateral (
             select until, reason
             from gates
-            where reason in ('budget', 'throttled') and until > clock()
+            where reason in ('budget', 'share', 'throttled') and until > clock()
                 and case when q.account_id = 0 then scope = 'kind'
                         and (target, q.api) in (select * from unnest($1::text[], $3::text[]))
                     else scope = 'account' and target = q.account_id::text end
             order by until desc
             limit 1
         ) gate on true
-        where q.account_id = 0 or drawn.last_minute > 0 or gate.until is not null
+        where q.account_id = 0 or drawn.last_minute > 0 or gate.until is not null or rate_in_use(q.rate, q.slowed_at) < 1
         order by q.account_id <> 0, q.api, q.project, drawn.last_minute desc, q.account_id
         limit $2"#,
         &kinds,

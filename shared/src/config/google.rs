@@ -142,6 +142,16 @@ pub struct Google {
         value_parser = drive_limit
     )]
     pub drive_units_per_day: u32,
+    /// Percent of all these limits that only push-driven work may use (lane interactive): polls and first syncs leave it alone
+    #[arg(
+        id = "google_kept_for_push",
+        long = "google-kept-for-push",
+        env = "SYNCFLEET_GOOGLE_KEPT_FOR_PUSH",
+        value_name = "PERCENT",
+        default_value_t = Limits::CALENDAR.kept,
+        value_parser = kept
+    )]
+    pub kept_for_push: u32,
 }
 
 /// What Google allows of an API, in its units (a call of Calendar is one):
@@ -155,14 +165,18 @@ pub struct Limits {
     pub user_per_minute: u32,
     /// For the project, on a day.
     pub per_day: u32,
+    /// Percent of each of them that only push-driven work may use.
+    pub kept: u32,
 }
 
 impl Limits {
     /// What Google gives a new project.
-    pub const CALENDAR: Self = Self { per_minute: 10_000, user_per_minute: 600, per_day: 1_000_000 };
+    pub const CALENDAR: Self =
+        Self { per_minute: 10_000, user_per_minute: 600, per_day: 1_000_000, kept: 20 };
 
     /// The same of Drive.
-    pub const DRIVE: Self = Self { per_minute: 1_000_000, user_per_minute: 325_000, per_day: 400_000_000 };
+    pub const DRIVE: Self =
+        Self { per_minute: 1_000_000, user_per_minute: 325_000, per_day: 400_000_000, kept: 20 };
 }
 
 /// A clap parser for a limit of Drive. No call may cost more than the twentieth part of a limit, which is the burst that the
@@ -182,6 +196,15 @@ fn limit(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|limit| (10..=100_000_000).contains(limit))
         .ok_or_else(|| "not a number of calls from 10 to 100000000".to_owned())
+}
+
+/// A clap parser for the share that is kept. Not all of it: polls find what pushes lose.
+fn kept(text: &str) -> Result<u32, String> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|percent| (0..=90).contains(percent))
+        .ok_or_else(|| "not a whole number of percent from 0 to 90".to_owned())
 }
 
 /// Checked configuration.
@@ -258,6 +281,7 @@ impl Google {
             per_minute: self.drive_units_per_minute,
             user_per_minute: self.drive_units_per_user_per_minute,
             per_day: self.drive_units_per_day,
+            kept: self.kept_for_push,
         }
     }
 
@@ -268,6 +292,7 @@ impl Google {
             per_minute: self.calendar_per_minute,
             user_per_minute: self.calendar_per_user_per_minute,
             per_day: self.calendar_per_day,
+            kept: self.kept_for_push,
         }
     }
 
@@ -324,6 +349,7 @@ mod tests {
             drive_units_per_minute: 1_000_000,
             drive_units_per_user_per_minute: 325_000,
             drive_units_per_day: 400_000_000,
+            kept_for_push: 20,
         }
     }
 
@@ -350,6 +376,10 @@ mod tests {
         assert_eq!(drive_limit("325000"), Ok(325_000));
         for bad in ["", "3999", "2000000001"] {
             assert!(drive_limit(bad).unwrap_err().contains("from 4000 to 2000000000"), "{bad:?}");
+        }
+        assert_eq!((kept("0"), kept(" 90\n")), (Ok(0), Ok(90)));
+        for bad in ["", "-1", "91", "20%", "0.2"] {
+            assert!(kept(bad).unwrap_err().contains("from 0 to 90"), "{bad:?}");
         }
     }
 

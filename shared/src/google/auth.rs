@@ -40,7 +40,7 @@ pub use self::{
     check::{CheckError, Checked},
     error::AuthError,
 };
-use super::Google;
+use super::{Api, Google};
 use crate::{
     job::AccountId,
     secrets::Owner,
@@ -323,7 +323,7 @@ impl Refresh<'_> {
 
     /// The address of the primary calendar, if the budget has a unit for asking.
     async fn address(&self, access_token: &SecretString) -> Result<Option<String>, AuthError> {
-        self.google.0.calendar_budget.spend(self.db, self.account, 1).await?;
+        self.google.spend(self.db, Api::Calendar, self.account, 1).await?;
         let address = self.google.primary_calendar(access_token).await;
         address.map_err(|why| AuthError::OwnerUnknown { account: self.account, why })
     }

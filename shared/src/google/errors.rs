@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-pub use self::classify::Class;
 pub(super) use self::classify::{Answer, classify};
+pub use self::classify::{Class, Limit};
 use super::{auth::AuthError, quota::QuotaError, scopes};
-use crate::job::{Failure, GateScope, Parked};
+use crate::job::{Failure, GateScope, Parked, ThrottledBy};
 
 /// No provider's word on when to come back is followed for longer.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -71,10 +71,12 @@ impl CallError {
     pub fn into_failure(self, attempt: u32, rng: &mut impl Rng) -> Failure {
         let (class, after) = match &self {
             Self::Auth(error) if error.needs_sign_in() => return Failure::park(self, Parked::SignIn),
-            Self::Quota(QuotaError::Spent { account, after, .. }) => {
+            Self::Quota(QuotaError::Spent { account, urgent, after, .. }) => {
                 let scope = if account.is_some() { GateScope::Account } else { GateScope::Provider };
+                // What nobody waits for must not hold up what is pushed, for which there may be units.
+                let by = if *urgent { ThrottledBy::Budget } else { ThrottledBy::Share };
                 let after = (*after).clamp(SHORTEST, LONGEST);
-                return Failure::out_of_budget(self, scope, after);
+                return Failure::throttled(self, scope, by, after);
             }
             Self::Auth(_) | Self::Quota(QuotaError::Database(_)) => return Failure::retry(self, None),
             Self::Call { class, after, .. } => (*class, after.map(|after| after.clamp(SHORTEST, LONGEST))),
@@ -82,10 +84,10 @@ impl CallError {
         match class {
             // Of a channel's id the next try draws another.
             Class::Retry | Class::Circle | Class::ChannelIdTaken => Failure::retry(self, after),
-            Class::SlowDown { scope, usual } => {
+            Class::SlowDown { scope, usual, .. } => {
                 // At least Google's word, and never all at the same moment.
                 let after = after.unwrap_or(usual).mul_f64(rng.random_range(1.0..=1.25));
-                Failure::throttled(self, scope, after)
+                Failure::throttled(self, scope, ThrottledBy::Provider, after)
             }
             Class::Unauthorized if attempt < UNAUTHORIZED_LIMIT => Failure::retry(self, None),
             Class::Unauthorized => Failure::park(self, Parked::SignIn),

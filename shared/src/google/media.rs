@@ -225,7 +225,7 @@ impl Google {
         url: &Url,
         headers: &HeaderMap,
     ) -> Result<Response, MediaError> {
-        self.0.budget(Api::Drive).spend(db, account, method.cost).await.map_err(CallError::from)?;
+        self.spend(db, Api::Drive, account, method.cost).await.map_err(CallError::from)?;
         let request = self
             .0
             .media
@@ -248,7 +248,11 @@ impl Google {
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(refusal(method, response).await)
+        let error = refusal(method, response).await;
+        if let MediaError::Call(CallError::Call { class, .. }) = &error {
+            self.refused(db, Api::Drive, account, *class).await;
+        }
+        Err(error)
     }
 }
 
@@ -275,13 +279,7 @@ async fn refusal(method: Method, mut response: Response) -> MediaError {
         {
             MediaError::Refused { reason: super::errors::quote(answer.reason().unwrap_or(reason)), what }
         }
-        _ => {
-            if matches!(class, Class::SlowDown { .. }) {
-                metrics::counter!("syncfleet_google_throttled_total", "api" => Api::Drive.name())
-                    .increment(1);
-            }
-            CallError::Call { method: method.name, class, after, what }.into()
-        }
+        _ => CallError::Call { method: method.name, class, after, what }.into(),
     }
 }
 

@@ -17,6 +17,36 @@
 //! last draws, fills the bucket once too often. A fleet can use five sixths of the limit for long; the rest is the price of the
 //! burst B and of not asking for each call. A call that Google did not even see is counted, too.
 //!
+//! What is told below only takes away from it. A share that is kept refuses draws, and a rate in use is a share of r, never more,
+//! while B stays what it is: a fill that is slower than r is within the proof.
+//!
+//! # Push-driven work comes first
+//!
+//! A share of every bucket, and of the project's day, is kept for the lane interactive ([`Limits::kept`]). A draw for anybody else
+//! takes only what lies above it, so that a push finds units at once, however much is polled; and while the bucket is below
+//! the share, all that comes in is for push-driven work alone. When nothing is pushed, the others have the whole rate: a kept
+//! share costs no call of a minute, only those of the day.
+//!
+//! - *A worker has drawn for a push, and a poll would spend it.* What urgent calls waited for is set apart in the block.
+//! - *A poll finds nothing, and closes the gate.* Its gate has the reason `share`, which the lane interactive passes; and no job is
+//!   parked behind it, because a want does not wake a parked one.
+//! - *An urgent call needs more than there is* while cheaper ones would do with it: who draws for both gets nothing yet.
+//! - *A bucket so small that one call takes all of it* keeps nothing: else that call would never be made.
+//!
+//! # When Google refuses all the same
+//!
+//! Its limits may be lower than configured, or others may use them: another program of the project, a user's own scripts. After a
+//! refusal for the rate (429, 403 `rateLimitExceeded`) the rate in use is halved in the row, of the account or of the project, as the
+//! refusal says, and grows back by a twentieth of the limit each minute. It never falls below [`LEAST`] of it. This is beside the
+//! gate, which closes for half a minute or a minute: what comes after it is slower.
+//!
+//! - *One burst is refused many times, in all processes.* The rate is halved once in [`SETTLE`], by a guarded statement: what was sent
+//!   before a halving says nothing of the rate after it, and has been answered by then.
+//! - *Two halve at the same moment.* The second waits for the row, looks at it again, and finds it done.
+//! - *The halving is lost* (the database is away): the next refusal halves.
+//! - *Blocks drawn before* are spent at the old pace, for [`LIFE`] at the most.
+//! - *The server's clock jumps back by more than [`SETTLE`]*: one halving may come too early; growth begins from where it stood.
+//!
 //! # What else it wants
 //!
 //! - *A worker that dies costs its block*: about what it would have needed in a second. The bucket fills on. What a living one
@@ -40,7 +70,7 @@ use std::{
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use sqlx::PgPool;
 
-pub use self::blocks::{Blocks, Dry, Spend};
+pub use self::blocks::{Blocks, Call, Dry, Spend};
 use crate::{
     config::google::Limits,
     job::AccountId,
@@ -68,16 +98,24 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// A full bucket is this part of the limit.
 const BURST: u32 = 20;
 
+/// The rate in use is never less than this share of the configured one.
+pub const LEAST: f64 = 1.0 / 16.0;
+
+/// Between two halvings of a rate, at the least: a block's life and the longest wait for an answer fit into it.
+pub const SETTLE: Duration = Duration::from_secs(20);
+
 /// Why a call is not made.
 #[derive(Debug, thiserror::Error)]
 pub enum QuotaError {
     /// There are no units for it.
-    #[error("the {}budget of {api} calls is used up", whose(.account.is_some()))]
+    #[error("the {}budget of {api} calls is used up{}", whose(.account.is_some()), left(*.urgent))]
     Spent {
         /// The API.
         api: &'static str,
         /// Whose budget; none: the project's.
         account: Option<AccountId>,
+        /// Whether it may have used all of it.
+        urgent: bool,
         /// When it is worth coming again.
         after: Duration,
     },
@@ -88,6 +126,10 @@ pub enum QuotaError {
 
 fn whose(is_account: bool) -> &'static str {
     if is_account { "account's " } else { "project's " }
+}
+
+fn left(urgent: bool) -> &'static str {
+    if urgent { "" } else { ", but for what is kept for pushes" }
 }
 
 /// One process's share in the budget of one API.
@@ -114,37 +156,36 @@ impl Budget {
     }
 
     /// Spends what a call costs. The call must follow at once.
-    pub async fn spend(&self, db: &PgPool, account: AccountId, cost: u32) -> Result<(), QuotaError> {
+    pub async fn spend(&self, db: &PgPool, call: Call) -> Result<(), QuotaError> {
         let began = Instant::now();
-        let mut spend = self.blocks().spend(account, cost, began);
+        let mut spend = self.blocks().spend(call, began);
         if spend != Spend::Spent {
-            let _waiting = Waiting::new(self, account, cost);
-            spend = self.wait(db, account, cost, began + PATIENCE).await?;
+            let _waiting = Waiting::new(self, call);
+            spend = self.wait(db, call, began + PATIENCE).await?;
             histogram!("syncfleet_quota_wait_seconds", "api" => self.api).record(began.elapsed());
         }
         if let Spend::Dry(dry) = spend {
-            let scope = if dry.account.is_some() { "account" } else { "project" };
-            counter!("syncfleet_quota_refusals_total", "api" => self.api, "scope" => scope).increment(1);
+            counter!("syncfleet_quota_refusals_total", "api" => self.api, "scope" => scope(dry.account))
+                .increment(1);
             let after = dry.full.saturating_duration_since(Instant::now());
-            return Err(QuotaError::Spent { api: self.api, account: dry.account, after });
+            return Err(QuotaError::Spent {
+                api: self.api,
+                account: dry.account,
+                urgent: call.urgent,
+                after,
+            });
         }
-        counter!("syncfleet_quota_units_total", "api" => self.api).increment(cost.into());
+        counter!("syncfleet_quota_units_total", "api" => self.api).increment(call.cost.into());
         Ok(())
     }
 
     /// Waits for units, and draws them, for as long as it is worth it.
-    async fn wait(
-        &self,
-        db: &PgPool,
-        account: AccountId,
-        cost: u32,
-        until: Instant,
-    ) -> Result<Spend, QuotaError> {
+    async fn wait(&self, db: &PgPool, call: Call, until: Instant) -> Result<Spend, QuotaError> {
         loop {
             // Whoever comes to draw draws for all that wait, so most find their units here.
             let mut last = self.draw.lock().await;
             let now = Instant::now();
-            let spend = self.blocks().spend(account, cost, now);
+            let spend = self.blocks().spend(call, now);
             match spend {
                 Spend::Draw => {}
                 Spend::Dry(dry) if dry.soon <= until => {
@@ -184,37 +225,65 @@ impl Budget {
         Ok(())
     }
 
+    /// Halves the rate in use, of an account or of the project, after Google refused a call for its rate.
+    pub async fn slow(&self, db: &PgPool, account: Option<AccountId>) {
+        let slow = async {
+            let mut connection = db.acquire().await?;
+            quotas::slow(&mut connection, self.api, &self.project, account, LEAST, SETTLE).await
+        };
+        match limited(LIFE, slow).await {
+            Ok(None) => {}
+            Ok(Some(rate)) => {
+                counter!("syncfleet_quota_slowdowns_total", "api" => self.api, "scope" => scope(account))
+                    .increment(1);
+                let percent = (rate * 100.0).round();
+                tracing::info!(
+                    api = self.api,
+                    account,
+                    percent,
+                    "Google refuses calls: fewer are made a minute"
+                );
+            }
+            // The refusal itself is logged by whoever made the call; the next one tries again.
+            Err(error) => tracing::debug!("cannot lower the rate of calls: {error}"),
+        }
+    }
+
     fn blocks(&self) -> MutexGuard<'_, Blocks> {
         // Nothing panics halfway through a change.
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The bucket that keeps a limit: see above. No call may cost more than a full one.
+fn scope(account: Option<AccountId>) -> &'static str {
+    if account.is_some() { "account" } else { "project" }
+}
+
+/// The bucket that keeps a limit: see above. No call may cost more than a full one. `kept`: the percent that urgent calls alone
+/// may use.
 #[must_use]
-pub fn bucket(per_minute: u32, per_day: Option<u32>) -> Bucket {
+pub fn bucket(per_minute: u32, per_day: Option<u32>, kept: u32) -> Bucket {
     let most = f64::from((per_minute / BURST).max(1));
     let per_second = (f64::from(per_minute) - most) / (WINDOW + LIFE + WAY).as_secs_f64();
-    Bucket { per_minute, per_day, most, per_second }
+    Bucket { per_minute, per_day, most, per_second, kept: f64::from(kept) / 100.0 }
 }
 
 /// A call that waits; dropped when it does not any more, for whatever reason.
 struct Waiting<'a> {
     budget: &'a Budget,
-    account: AccountId,
-    cost: u32,
+    call: Call,
 }
 
 impl<'a> Waiting<'a> {
-    fn new(budget: &'a Budget, account: AccountId, cost: u32) -> Self {
-        budget.blocks().wait(account, cost);
-        Self { budget, account, cost }
+    fn new(budget: &'a Budget, call: Call) -> Self {
+        budget.blocks().wait(call);
+        Self { budget, call }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.budget.blocks().waited(self.account, self.cost);
+        self.budget.blocks().waited(self.call);
     }
 }
 
@@ -227,6 +296,10 @@ fn describe_metrics(api: &'static str, limits: Limits) {
     describe_counter!("syncfleet_quota_units_total", "Units spent on calls");
     describe_counter!("syncfleet_quota_draws_total", "Statements that drew blocks of units");
     describe_counter!("syncfleet_quota_refusals_total", "Calls that were not made for want of units");
+    describe_counter!(
+        "syncfleet_quota_slowdowns_total",
+        "How often the rate of calls was halved because the provider refused some"
+    );
     describe_histogram!(
         "syncfleet_quota_wait_seconds",
         Unit::Seconds,
@@ -243,5 +316,6 @@ fn describe_metrics(api: &'static str, limits: Limits) {
     counter!("syncfleet_quota_draws_total", "api" => api).absolute(0);
     for scope in ["project", "account"] {
         counter!("syncfleet_quota_refusals_total", "api" => api, "scope" => scope).absolute(0);
+        counter!("syncfleet_quota_slowdowns_total", "api" => api, "scope" => scope).absolute(0);
     }
 }

@@ -26,20 +26,20 @@ impl Failure {
         Self { decision: Decision::Retry(after), cause: cause.into() }
     }
 
-    /// The provider wants less of the scope for the time.
-    pub fn throttled(cause: impl Into<anyhow::Error>, scope: GateScope, after: Duration) -> Self {
-        Self { decision: Decision::Throttled(scope, ThrottledBy::Provider, after), cause: cause.into() }
-    }
-
-    /// Our own budget of calls has nothing left for the scope until the time is over.
-    pub fn out_of_budget(cause: impl Into<anyhow::Error>, scope: GateScope, after: Duration) -> Self {
-        Self { decision: Decision::Throttled(scope, ThrottledBy::Budget, after), cause: cause.into() }
+    /// Fewer calls are wanted of the scope, for the time.
+    pub fn throttled(
+        cause: impl Into<anyhow::Error>,
+        scope: GateScope,
+        by: ThrottledBy,
+        after: Duration,
+    ) -> Self {
+        Self { decision: Decision::Throttled(scope, by, after), cause: cause.into() }
     }
 
     /// Whether it only has to wait for the budget: no news for the log.
     #[must_use]
     pub const fn is_out_of_budget(&self) -> bool {
-        matches!(self.decision, Decision::Throttled(_, ThrottledBy::Budget, _))
+        matches!(self.decision, Decision::Throttled(_, ThrottledBy::Budget | ThrottledBy::Share, _))
     }
 
     /// It cannot go better by itself.

@@ -66,6 +66,8 @@ pub enum ThrottledBy {
     Provider,
     /// Our own budget, which keeps below the provider's limits.
     Budget,
+    /// That budget, which keeps the rest for push-driven work.
+    Share,
 }
 
 /// Why a job is parked, as in the column `job_state.parked`.

@@ -41,6 +41,8 @@ pub enum Reason {
     Throttled,
     /// Our own budget of calls is used up.
     Budget,
+    /// What of it is open to work that nobody waits for is used up. The lane interactive passes this gate.
+    Share,
     /// The account must sign in again.
     SignIn,
 }
@@ -53,6 +55,7 @@ impl Reason {
             Self::Paused => "paused",
             Self::Throttled => "throttled",
             Self::Budget => "budget",
+            Self::Share => "share",
             Self::SignIn => "sign_in",
         }
     }
@@ -65,7 +68,7 @@ pub struct Closed {
     pub scope: String,
     /// The kind's or lane's name, or the tenant's or account's id.
     pub target: String,
-    /// paused, throttled, budget or `sign_in`.
+    /// paused, throttled, budget, share or `sign_in`.
     pub reason: String,
     /// When it opens by itself; none: somebody must open it.
     pub until: Option<DateTime<Utc>>,

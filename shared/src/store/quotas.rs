@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 
+use super::seconds;
 use crate::job::AccountId;
 
 /// A bucket of units: it holds no more than `most`, and fills by `per_second`.
@@ -16,8 +17,10 @@ pub struct Bucket {
     pub per_day: Option<u32>,
     /// Units of a full bucket.
     pub most: f64,
-    /// Units that come in a second.
+    /// Units that come in a second, while all of the limit is in use.
     pub per_second: f64,
+    /// The share of a full bucket, and of a day, that only urgent calls may use: 0 to 1.
+    pub kept: f64,
 }
 
 /// What a worker wants to draw.
@@ -29,6 +32,10 @@ pub struct Ask {
     pub smallest: u32,
     /// The cost of all calls that wait.
     pub need: u32,
+    /// The cost of those that are urgent. They may have what is kept.
+    pub urgent: u32,
+    /// The cheapest of them; 0: there is none.
+    pub smallest_urgent: u32,
     /// With what will be needed soon.
     pub want: u32,
     /// What was left of the block before; none: nothing.
@@ -63,16 +70,26 @@ pub struct Drawn {
     pub account: Option<AccountId>,
     /// The block's units.
     pub units: u32,
-    /// The time until there are units for the cheapest call again.
-    pub soon: Duration,
-    /// The time until the bucket is full.
-    pub full: Duration,
+    /// When there is more.
+    pub again: Again,
+    /// The same for urgent calls.
+    pub urgent_again: Again,
     /// When it was drawn.
     pub at: Moment,
 }
 
+/// When a bucket has more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// The time until there are units for the cheapest call.
+    pub soon: Duration,
+    /// The time until it is full.
+    pub full: Duration,
+}
+
 /// Draws blocks from the buckets of a project and of its accounts. Not in a transaction that goes on: the rows stay locked
-/// until it ends. Of what is left, those who do not wait yet get a quarter at the most.
+/// until it ends. Of what is left, those who do not wait yet get a quarter at the most, and nothing of what is kept. A bucket so
+/// small that a call needs all of it keeps nothing.
 pub async fn draw(
     conn: &mut PgConnection,
     api: &str,
@@ -96,6 +113,7 @@ pub async fn draw(
 ///
 /// A bucket's time is that of its last draw and never goes back: two draws may come in another order than they began. Only a
 /// server whose clock was far ahead is not waited for longer than a minute.
+#[expect(clippy::too_many_lines, reason = "one statement, and its 16 parameters")]
 async fn draw_known(
     conn: &mut PgConnection,
     api: &str,
@@ -103,26 +121,30 @@ async fn draw_known(
     asks: &[Ask],
 ) -> Result<Vec<Drawn>, sqlx::Error> {
     let columns = Columns::of(asks);
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"-- quotas::draw
         with asked as (
             select a.*
             from unnest(
                 $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[],
-                $10::float8[], $11::float8[], $12::bigint[], $13::date[]
+                $10::float8[], $11::float8[], $12::bigint[], $13::date[], $14::bigint[], $15::bigint[], $16::float8[]
             ) as a (
-                account_id, smallest, need, want, unspent, per_minute, per_day, most, per_second, unspent_span, unspent_day
+                account_id, smallest, need, want, unspent, per_minute, per_day, most, per_second, unspent_span, unspent_day,
+                urgent, smallest_urgent, kept
             )
         ), locked as (
-            select a.*, q.units, q.drawn_at, q.span, q.drawn, q.day, q.today
+            select a.*, q.units, q.drawn_at, q.span, q.drawn, q.day, q.today, rate_in_use(q.rate, q.slowed_at) as rate
             from asked a
             join quotas q on q.api = $1 and q.project = $2 and q.account_id = a.account_id
             order by a.account_id
             for update of q
         ), filled as (
             select
-                account_id, smallest, need, want, unspent, unspent_span, per_minute, per_day, most, per_second,
-                least(most, units + per_second * greatest(0, extract(epoch from clock() - drawn_at)::float8)) as units,
+                account_id, smallest, need, want, urgent, smallest_urgent, unspent, unspent_span, per_minute, per_day, most,
+                rate * per_second as per_second, kept,
+                greatest(0, least(kept * most, most - smallest)) as kept_units, floor(kept * per_day)::bigint as kept_of_day,
+                least(most, units + rate * per_second * greatest(0, extract(epoch from clock() - drawn_at)::float8)) as units,
                 greatest(clock(), least(drawn_at, clock() + interval '1 min')) as drawn_at,
                 now.span,
                 (array_fill(0, array[least(21, greatest(0, now.span - l.span))::int]) || drawn)[1:21] as drawn,
@@ -142,15 +164,24 @@ async fn draw_known(
             ) now
         ), free as (
             -- `least` passes over the limit of the day where there is none.
-            select *, greatest(0, least(floor(units)::bigint, per_day - today)) as free from filled
+            select *,
+                greatest(0, least(floor(units)::bigint, per_day - today)) as free,
+                greatest(0, least(floor(units - kept_units)::bigint, per_day - kept_of_day - today)) as open
+            from filled
         ), block as (
             select *,
-                case when free < smallest then 0 else least(want, free, greatest(need, free / 4)) end as block
+                case
+                    -- Nobody overtakes an urgent call that needs more than there is.
+                    when free < smallest_urgent then 0
+                    when open < smallest then least(urgent, free)
+                    else greatest(least(urgent, free), least(want, open, greatest(need, open / 4)))
+                end as block
             from free
         )
         update quotas q set
             per_minute = b.per_minute,
             per_day = b.per_day,
+            kept = b.kept,
             units = b.units - b.block,
             drawn_at = b.drawn_at,
             span = b.span,
@@ -167,11 +198,15 @@ async fn draw_known(
         from block b
         where q.api = $1 and q.project = $2 and q.account_id = b.account_id
         returning
-            q.account_id as "account!", b.block as "units!",
-            case when b.per_day - q.today < b.smallest then b.midnight
-                else (b.smallest - q.units) / b.per_second end as "soon!",
-            case when b.per_day - q.today < b.smallest then b.midnight
+            q.account_id as account, b.block as "units!",
+            case when b.per_day - b.kept_of_day - q.today < b.smallest then b.midnight
+                else (b.kept_units + b.smallest - q.units) / b.per_second end as "soon!",
+            case when b.per_day - b.kept_of_day - q.today < b.smallest then b.midnight
                 else (b.most - q.units) / b.per_second end as "full!",
+            case when b.per_day - q.today < b.smallest_urgent then b.midnight
+                else (b.smallest_urgent - q.units) / b.per_second end as "urgent_soon!",
+            case when b.per_day - q.today < b.smallest_urgent then b.midnight
+                else (b.most - q.units) / b.per_second end as "urgent_full!",
             q.span as "span!", q.day as "day!""#,
         api,
         project,
@@ -186,24 +221,43 @@ async fn draw_known(
         &columns.per_second,
         &columns.unspent_span as &[Option<i64>],
         &columns.unspent_day as &[Option<NaiveDate>],
+        &columns.urgent,
+        &columns.smallest_urgent,
+        &columns.kept,
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Drawn {
-            account: (row.account != PROJECT).then_some(row.account),
-            units: u32::try_from(row.units).unwrap_or(0),
-            // Whoever comes at that very moment finds nothing missing through rounding.
-            soon: time(row.soon) + Duration::from_millis(1),
-            full: time(row.full),
-            at: Moment { span: row.span, day: row.day },
-        })
-        .collect())
+    Ok(rows.into_iter().map(Drawn::from).collect())
 }
 
-fn time(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
+/// What a draw returns.
+struct Row {
+    account: i64,
+    units: i64,
+    soon: f64,
+    full: f64,
+    urgent_soon: f64,
+    urgent_full: f64,
+    span: i64,
+    day: NaiveDate,
+}
+
+impl From<Row> for Drawn {
+    fn from(row: Row) -> Self {
+        Self {
+            account: (row.account != PROJECT).then_some(row.account),
+            units: u32::try_from(row.units).unwrap_or(0),
+            again: again(row.soon, row.full),
+            urgent_again: again(row.urgent_soon, row.urgent_full),
+            at: Moment { span: row.span, day: row.day },
+        }
+    }
+}
+
+fn again(soon: f64, full: f64) -> Again {
+    let time = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
+    // Whoever comes at that very moment finds nothing missing through rounding.
+    Again { soon: time(soon) + Duration::from_millis(1), full: time(full) }
 }
 
 /// Makes rows of full buckets. One that was forgotten had been full for a long time.
@@ -231,6 +285,58 @@ async fn make(conn: &mut PgConnection, api: &str, project: &str, asks: &[Ask]) -
     .map(drop)
 }
 
+/// Halves the rate in use of a project's bucket (`account`: none), or of an account's, not below `least` of the configured one; unless
+/// that was done within `window`. From then on it grows back. Gives the rate in use, as a share; none: it was not halved.
+pub async fn slow(
+    conn: &mut PgConnection,
+    api: &str,
+    project: &str,
+    account: Option<AccountId>,
+    least: f64,
+    window: Duration,
+) -> Result<Option<f64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- quotas::slow
+        update quotas set rate = greatest($4, rate_in_use(rate, slowed_at) / 2), slowed_at = clock()
+        where api = $1 and project = $2 and account_id = $3
+            -- On both sides: whoever waited for another's halving began before it.
+            and coalesce(abs(extract(epoch from clock() - slowed_at)::float8) > $5, true)
+        returning rate"#,
+        api,
+        project,
+        account.unwrap_or(PROJECT),
+        least,
+        seconds(window),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// The lowest rate in use of an API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slowed {
+    /// The API.
+    pub api: String,
+    /// Whether it is an account's; else a project's.
+    pub of_account: bool,
+    /// The lowest, as a share of the configured rate.
+    pub rate: f64,
+}
+
+/// The lowest rates in use, by API, of projects and of accounts. Those are left out that use all.
+pub async fn slowed(conn: &mut PgConnection) -> Result<Vec<Slowed>, sqlx::Error> {
+    sqlx::query_as!(
+        Slowed,
+        r#"-- quotas::slowed
+        select api, account_id <> 0 as "of_account!", min(rate_in_use(rate, slowed_at)) as "rate!"
+        from quotas
+        where slowed_at > clock() - interval '1 hour' and rate_in_use(rate, slowed_at) < 1
+        group by 1, 2"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Takes away the rows of those that have not been in use for a day. Says how many.
 pub async fn forget_idle(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
     sqlx::query!(
@@ -252,6 +358,8 @@ struct Columns {
     smallest: Vec<i64>,
     need: Vec<i64>,
     want: Vec<i64>,
+    urgent: Vec<i64>,
+    smallest_urgent: Vec<i64>,
     unspent: Vec<i64>,
     unspent_span: Vec<Option<i64>>,
     unspent_day: Vec<Option<NaiveDate>>,
@@ -259,6 +367,7 @@ struct Columns {
     per_day: Vec<Option<i64>>,
     most: Vec<f64>,
     per_second: Vec<f64>,
+    kept: Vec<f64>,
 }
 
 impl Columns {
@@ -269,6 +378,8 @@ impl Columns {
             columns.smallest.push(ask.smallest.into());
             columns.need.push(ask.need.into());
             columns.want.push(ask.want.into());
+            columns.urgent.push(ask.urgent.into());
+            columns.smallest_urgent.push(ask.smallest_urgent.into());
             columns.unspent.push(ask.unspent.map_or(0, |unspent| unspent.units.into()));
             columns.unspent_span.push(ask.unspent.map(|unspent| unspent.drawn.span));
             columns.unspent_day.push(ask.unspent.map(|unspent| unspent.drawn.day));
@@ -276,6 +387,7 @@ impl Columns {
             columns.per_day.push(ask.bucket.per_day.map(i64::from));
             columns.most.push(ask.bucket.most);
             columns.per_second.push(ask.bucket.per_second);
+            columns.kept.push(ask.bucket.kept);
         }
         columns
     }

@@ -9,7 +9,7 @@ use shared::{
     store::PgPool,
 };
 
-use crate::{API, PROJECT};
+use crate::{API, PROJECT, fleet::call};
 
 /// Counts the statements that write the table.
 async fn count_draws(db: &PgPool) {
@@ -27,13 +27,13 @@ async fn count_draws(db: &PgPool) {
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn many_calls_of_many_accounts_are_few_draws(db: PgPool) {
     count_draws(&db).await;
-    let limits = Limits { per_minute: 1_000_000, user_per_minute: 1_000_000, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 1_000_000, user_per_minute: 1_000_000, per_day: 1_000_000, kept: 0 };
     let budget = Budget::new(API, PROJECT, limits);
     let began = Instant::now();
     // Sixty accounts, ten calls each, one after another.
     join_all((1..=60).map(async |account| {
         for _ in 0..10 {
-            budget.spend(&db, account, 1).await.unwrap();
+            budget.spend(&db, call(account, 1)).await.unwrap();
         }
     }))
     .await;
@@ -49,16 +49,16 @@ async fn many_calls_of_many_accounts_are_few_draws(db: PgPool) {
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn an_account_without_units_holds_up_no_other(db: PgPool) {
-    let limits = Limits { per_minute: 100_000, user_per_minute: 60, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 100_000, user_per_minute: 60, per_day: 1_000_000, kept: 0 };
     let budget = Budget::new(API, PROJECT, limits);
     let busy = async {
-        let calls = join_all((0..40).map(|_| budget.spend(&db, 1, 1))).await;
+        let calls = join_all((0..40).map(|_| budget.spend(&db, call(1, 1)))).await;
         calls.into_iter().filter_map(Result::err).collect::<Vec<_>>()
     };
     let other = async {
         let began = Instant::now();
         for _ in 0..3 {
-            budget.spend(&db, 2, 1).await.unwrap();
+            budget.spend(&db, call(2, 1)).await.unwrap();
         }
         began.elapsed()
     };

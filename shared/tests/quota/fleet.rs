@@ -8,10 +8,10 @@ use std::{
 use chrono::{DateTime, Utc};
 use shared::{
     config::google::Limits,
-    google::quota::{Blocks, Spend, bucket},
+    google::quota::{Blocks, Call, Spend, bucket},
     job::AccountId,
     store::{
-        PgPool,
+        PgPool, Tx,
         quotas::{self, Ask, Drawn},
     },
 };
@@ -38,7 +38,7 @@ impl Fleet {
             let mut blocks = Blocks::new(limits);
             for account in accounts {
                 for _ in 0..20 {
-                    blocks.wait(*account, 1);
+                    blocks.wait(call(*account, 1));
                 }
             }
             Worker { blocks, began: Instant::now() + Duration::from_secs(100_000 * n) }
@@ -62,13 +62,34 @@ impl Fleet {
         left.rotate_left(usize::try_from(at.as_secs()).unwrap() % self.calls.len());
         while !left.is_empty() {
             left.retain(|account| {
-                let spent = blocks.spend(*account, 1, now) == Spend::Spent;
+                let spent = blocks.spend(call(*account, 1), now) == Spend::Spent;
                 if spent {
                     self.calls.get_mut(account).unwrap().push(at + delay);
                 }
                 spent
             });
         }
+    }
+
+    /// A worker is told of a change, and draws for the call. Says whether there were units at once.
+    pub async fn push(&mut self, worker: usize, at: Duration, account: AccountId) -> bool {
+        let Worker { blocks, began } = &mut self.workers[worker];
+        let (now, call) = (*began + at, Call { urgent: true, ..call(account, 1) });
+        if blocks.spend(call, now) == Spend::Draw {
+            blocks.wait(call);
+            let asks = blocks.asks(now);
+            for drawn in &draw_at(&self.db, at, &asks).await {
+                let ask = asks.iter().find(|ask| ask.account == drawn.account).unwrap();
+                blocks.take(ask, drawn, now, now);
+            }
+            let spent = blocks.spend(call, now) == Spend::Spent;
+            blocks.waited(call);
+            if !spent {
+                return false;
+            }
+        }
+        self.calls.entry(account).or_default().push(at);
+        true
     }
 
     pub fn of_project(&self) -> Vec<Duration> {
@@ -81,13 +102,19 @@ pub fn clock(at: Duration) -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000, 0).unwrap() + at
 }
 
-pub async fn draw_at(db: &PgPool, at: Duration, asks: &[Ask]) -> Vec<Drawn> {
+/// A transaction whose clock shows `at`.
+pub async fn shifted(db: &PgPool, at: Duration) -> Tx {
     let mut tx = db.begin().await.unwrap();
     sqlx::query("select set_config('syncfleet.clock_shift', ($1 - now())::text, true)")
         .bind(clock(at))
         .execute(&mut *tx)
         .await
         .unwrap();
+    tx
+}
+
+pub async fn draw_at(db: &PgPool, at: Duration, asks: &[Ask]) -> Vec<Drawn> {
+    let mut tx = shifted(db, at).await;
     let drawn = quotas::draw(&mut tx, API, PROJECT, asks).await.unwrap();
     tx.commit().await.unwrap();
     drawn
@@ -101,6 +128,10 @@ pub fn most(mut calls: Vec<Duration>) -> usize {
 }
 
 pub fn ask(account: Option<AccountId>, need: u32, per_minute: u32, per_day: Option<u32>) -> Ask {
-    let bucket = bucket(per_minute, per_day);
-    Ask { account, smallest: 1, need, want: need, unspent: None, bucket }
+    let bucket = bucket(per_minute, per_day, 0);
+    Ask { account, smallest: 1, need, want: need, urgent: 0, smallest_urgent: 0, unspent: None, bucket }
+}
+
+pub fn call(account: AccountId, cost: u32) -> Call {
+    Call { account, cost, urgent: false }
 }

@@ -4,12 +4,14 @@
 
 mod budget;
 mod fleet;
+mod kept;
 mod shown;
+mod slow;
 
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use fleet::{Fleet, ask, draw_at, most};
+use fleet::{Fleet, ask, call, draw_at, most};
 use futures_util::future::join_all;
 use shared::{
     config::google::Limits,
@@ -31,7 +33,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// way, so that it arrives in that minute, and all that is drawn in it arrives at once.
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn case_69_a_fleet_stays_below_the_projects_limit_in_any_minute(db: PgPool) {
-    let limits = Limits { per_minute: 1_000, user_per_minute: 100_000, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 1_000, user_per_minute: 100_000, per_day: 1_000_000, kept: 0 };
     let mut fleet = Fleet::new(db, limits, 4, &[7]);
     let turn = Duration::from_secs(20);
     let mut at = turn.saturating_sub(LIFE + WAY);
@@ -52,7 +54,7 @@ async fn case_69_a_fleet_stays_below_the_projects_limit_in_any_minute(db: PgPool
 /// Their clocks differ by days, and each call takes its own time. Users' limits are lower than the project's share.
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn case_72_the_limits_hold_whatever_the_workers_clocks_say(db: PgPool) {
-    let limits = Limits { per_minute: 600, user_per_minute: 100, per_day: 1_000_000 };
+    let limits = Limits { per_minute: 600, user_per_minute: 100, per_day: 1_000_000, kept: 0 };
     let mut fleet = Fleet::new(db, limits, 3, &[1, 2, 3, 4, 5, 6, 7, 8]);
     let mut at = Duration::ZERO;
     let mut delay = Duration::ZERO;
@@ -76,7 +78,7 @@ async fn case_72_the_limits_hold_whatever_the_workers_clocks_say(db: PgPool) {
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_worker_that_dies_costs_its_block_and_no_more(db: PgPool) {
     let project = |need| [ask(None, need, 1_200, None)];
-    let bucket = bucket(1_200, None);
+    let bucket = bucket(1_200, None, 0);
     let at = Duration::from_secs(10);
     // It draws, and is never heard of again.
     let block = draw_at(&db, at, &project(25)).await[0].units;
@@ -91,21 +93,21 @@ async fn a_worker_that_dies_costs_its_block_and_no_more(db: PgPool) {
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_block_is_not_spent_after_its_time_nor_twice(db: PgPool) {
-    let limits = Limits { per_minute: 1_000, user_per_minute: 1_000, per_day: 1_000 };
+    let limits = Limits { per_minute: 1_000, user_per_minute: 1_000, per_day: 1_000, kept: 0 };
     let (mut blocks, now) = (Blocks::new(limits), Instant::now());
-    blocks.wait(7, 2);
-    blocks.wait(7, 2);
+    blocks.wait(call(7, 2));
+    blocks.wait(call(7, 2));
     let asks = blocks.asks(now);
     assert_eq!(asks.iter().map(|ask| (ask.account, ask.need)).collect::<Vec<_>>(), [(None, 4), (Some(7), 4)]);
     for drawn in &draw_at(&db, Duration::ZERO, &asks).await {
         blocks.take(&asks[0], drawn, now, now);
     }
-    assert_eq!(blocks.spend(7, 2, now + LIFE.saturating_sub(Duration::from_millis(1))), Spend::Spent);
-    assert_eq!(blocks.spend(7, 3, now), Spend::Draw, "two units are left");
-    assert_eq!(blocks.spend(8, 1, now), Spend::Draw, "of another account there are none");
-    assert_eq!(blocks.spend(7, 2, now + LIFE), Spend::Draw, "too late");
-    assert_eq!(blocks.spend(7, 2, now), Spend::Spent);
-    assert_eq!(blocks.spend(7, 1, now), Spend::Draw);
+    assert_eq!(blocks.spend(call(7, 2), now + LIFE.saturating_sub(Duration::from_millis(1))), Spend::Spent);
+    assert_eq!(blocks.spend(call(7, 3), now), Spend::Draw, "two units are left");
+    assert_eq!(blocks.spend(call(8, 1), now), Spend::Draw, "of another account there are none");
+    assert_eq!(blocks.spend(call(7, 2), now + LIFE), Spend::Draw, "too late");
+    assert_eq!(blocks.spend(call(7, 2), now), Spend::Spent);
+    assert_eq!(blocks.spend(call(7, 1), now), Spend::Draw);
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
@@ -119,8 +121,8 @@ async fn a_days_limit_holds_until_midnight_in_california(db: PgPool) {
     assert_eq!(drawn.units, 3, "what is left of the day, with what was drawn and not spent");
     let drawn = draw_at(&db, Duration::from_mins(2), &project).await[0];
     let midnight = TimeDelta::seconds(10 * 3_600 + 33 * 60 + 20 - 120).to_std().unwrap();
-    assert_eq!((drawn.units, drawn.full), (0, midnight));
-    assert_eq!(drawn.soon, midnight + Duration::from_millis(1));
+    assert_eq!((drawn.units, drawn.again.full), (0, midnight));
+    assert_eq!(drawn.again.soon, midnight + Duration::from_millis(1));
     // What was left yesterday does not lower what is counted today.
     let tomorrow = Duration::from_mins(2) + midnight;
     assert_eq!(draw_at(&db, tomorrow, &project).await[0].units, 8);
@@ -142,8 +144,8 @@ async fn near_the_end_those_who_do_not_wait_get_little(db: PgPool) {
     let dear = [Ask { smallest: 5, ..ask(None, 10, 800, None) }];
     let drawn = draw_at(&db, Duration::from_millis(300), &dear).await[0];
     assert_eq!(drawn.units, 0);
-    assert!(drawn.soon > Duration::ZERO && drawn.soon < drawn.full, "{drawn:?}");
-    assert_eq!(draw_at(&db, Duration::from_millis(300) + drawn.soon, &dear).await[0].units, 5);
+    assert!(drawn.again.soon > Duration::ZERO && drawn.again.soon < drawn.again.full, "{drawn:?}");
+    assert_eq!(draw_at(&db, Duration::from_millis(300) + drawn.again.soon, &dear).await[0].units, 5);
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
@@ -158,7 +160,7 @@ async fn a_clock_that_goes_back_gives_nothing_and_is_not_waited_for_longer_than_
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn draws_at_the_same_moment_share_one_bucket(db: PgPool) {
-    let bucket = bucket(400, None);
+    let bucket = bucket(400, None, 0);
     let began = Instant::now();
     let worker = |n: i64| {
         let db = db.clone();

@@ -132,10 +132,10 @@ async fn some_files(context: &Context, run: &Run) -> StepResult {
         }));
     }
     drop(conn);
-    let google = context.google()?;
+    let google = context.google(run)?;
     let fetch = Fetch {
         db: &context.db,
-        google,
+        google: &google,
         objects: context.objects()?,
         run,
         soft: began + SOFT,

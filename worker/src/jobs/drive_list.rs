@@ -39,7 +39,7 @@ fn step<'a>(context: &'a Context, run: &'a Run) -> BoxFuture<'a, StepResult> {
 }
 
 async fn one_page(context: &Context, run: &Run) -> StepResult {
-    let google = context.google()?;
+    let google = context.google(run)?;
     let account = super::row_of(run)?;
     let found = {
         let mut connection = context.db.acquire().await?;

@@ -102,7 +102,7 @@ async fn one_act(context: &Context, run: &Run) -> StepResult {
         // What is live runs out by itself, and another worker may have an address.
         return Ok(Step::quiet(Verdict::Complete));
     };
-    let google = context.google()?;
+    let google = context.google(run)?;
     let kinds: Vec<String> = RESOURCES.iter().map(|(kind, _)| (*kind).to_owned()).collect();
     let (targets, (channels, now)) = {
         let mut connection = context.db.acquire().await?;
@@ -118,8 +118,8 @@ async fn one_act(context: &Context, run: &Run) -> StepResult {
     };
     match act {
         Act::Tidy(tidy) => ask::tidy(context, run, account, tidy).await,
-        Act::Watch(asked) => watch::all(context, google, run, account, &targets, &channels, &asked).await,
-        Act::Stop(stopping) => stop::all(context, google, run, account, &stopping).await,
+        Act::Watch(asked) => watch::all(context, &google, run, account, &targets, &channels, &asked).await,
+        Act::Stop(stopping) => stop::all(context, &google, run, account, &stopping).await,
         Act::Rest(rest) => Ok(Step::quiet(Verdict::Complete).next_in(rest.min(LONGEST_REST))),
     }
 }

@@ -14,7 +14,7 @@ use shared::{
         errors::{CallError, Class},
         quota::QuotaError,
     },
-    job::{AccountId, GateScope, JobId, Lanes, ThrottledBy, Verdict},
+    job::{AccountId, GateScope, JobId, Lane, Lanes, ThrottledBy, Verdict},
     shutdown::Tasks,
     store::{
         PgPool, gates,
@@ -113,9 +113,12 @@ async fn case_69_google_refuses_no_call_of_a_fleet_that_keeps_its_budget(db: PgP
     assert!(usize::try_from(drawn)? >= made, "{drawn} drawn, {made} made");
     assert_eq!(calls, 2);
 
-    // Without the budget the same storm is refused.
+    // Without the budget the same storm is refused, and the rate in use is halved, once for all three processes.
     let (_, refused) = storm(&rig, account, PLENTY).await?;
-    assert!(rig.fake.quota().refused_to_project > 0);
+    assert!(rig.fake.quota().refused_to_project > 10);
+    let rates: Vec<(AccountId, f64)> =
+        sqlx::query_as("select account_id, rate from quotas order by 1").fetch_all(&rig.db).await?;
+    assert_eq!(rates, [(0, 0.5), (account, 1.0)]);
     for error in &refused {
         let Some(Class::SlowDown { scope, .. }) = error.class() else { anyhow::bail!("{error}") };
         assert_eq!(scope, GateScope::Provider, "{error}");
@@ -142,7 +145,7 @@ async fn an_empty_budget_ends_the_step_and_makes_no_call(db: PgPool) -> anyhow::
         let calls = rig.fake.quota().most;
         let run = rig.claim(job).await?;
         let verdict = rig.step_of(&context, &run).await?.verdict;
-        let Verdict::Throttled { scope: throttled, by: ThrottledBy::Budget, after, why } = verdict else {
+        let Verdict::Throttled { scope: throttled, by: ThrottledBy::Share, after, why } = verdict else {
             anyhow::bail!("{verdict:?}")
         };
         assert_eq!((throttled, rig.fake.quota().most), (closed, calls));
@@ -200,7 +203,16 @@ impl Fleet {
     }
 
     async fn want(&self, db: &PgPool, jobs: &[JobId]) -> anyhow::Result<()> {
-        let wanted = job_state::want(&mut *db.acquire().await?, jobs, None, None).await?;
+        self.want_in(db, jobs, None).await
+    }
+
+    /// As a push does it: in the lane interactive.
+    async fn push(&self, db: &PgPool, jobs: &[JobId]) -> anyhow::Result<()> {
+        self.want_in(db, jobs, Some(Lane::Interactive)).await
+    }
+
+    async fn want_in(&self, db: &PgPool, jobs: &[JobId], lane: Option<Lane>) -> anyhow::Result<()> {
+        let wanted = job_state::want(&mut *db.acquire().await?, jobs, None, lane).await?;
         self.bell.offer(wanted.iter().filter_map(Wanted::ring), std::time::Instant::now()).await;
         Ok(())
     }
@@ -250,7 +262,7 @@ async fn case_68_one_users_limit_does_not_stall_the_others(db: PgPool) -> anyhow
     assert!(dirty(&rig.db, &anna).await? > 30, "anna's wait");
     let closed: Vec<String> =
         sqlx::query_scalar("select concat_ws(' ', scope, reason) from gates").fetch_all(&rig.db).await?;
-    assert_eq!(closed, ["account budget"]);
+    assert_eq!(closed, ["account share"]);
     let explained: JobId = sqlx::query_scalar(
         "select job_id from job_state where job_id = any ($1) and phase = 'idle' and wanted > done limit 1",
     )
@@ -266,6 +278,70 @@ async fn case_68_one_users_limit_does_not_stall_the_others(db: PgPool) -> anyhow
     );
     let explained = explain(&rig.db, &JobRef::Id(explained)).await?;
     assert!(explained.text.starts_with("waiting for budget until "), "{}", explained.text);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_68_a_push_goes_through_while_polls_have_used_up_their_share(db: PgPool) -> anyhow::Result<()> {
+    let rig = Rig::new(db, Options::default()).await?;
+    rig.fake.world().add_account(ANNA, "refresh-anna", None)?;
+    for n in 0..100 {
+        rig.fake.world().add_calendar(ANNA, None, &format!("calendar {n}"))?;
+    }
+    let account = rig.connect(ANNA, "refresh-anna").await?;
+    let list = rig.list_job(account).await?;
+    rig.complete(list).await?;
+    let jobs = jobs_of(&rig.db, ANNA).await?;
+    assert_eq!(jobs.len(), 100);
+
+    // Five units in a full bucket, three of them kept; 1.4 come in a second.
+    let limits = Limits { user_per_minute: 100, kept: 60, ..PLENTY };
+    rig.fake.limit(QuotaLimits { per_project: None, per_user: Some(110) });
+    let fleet = Fleet::start(&rig, limits)?;
+    fleet.want(&rig.db, &jobs).await?;
+    let closed = async || -> anyhow::Result<Vec<String>> {
+        let closed = gates::closed(&mut *rig.db.acquire().await?, None).await?;
+        Ok(closed.into_iter().map(|gate| format!("{} {}", gate.scope, gate.reason)).collect())
+    };
+    until(async || Ok(closed().await? == ["account share"])).await?;
+    let waiting: Vec<JobId> = sqlx::query_scalar(
+        "select job_id from job_state where job_id = any ($1) and phase = 'idle' and wanted > done order by 1 limit 2",
+    )
+    .bind(&jobs)
+    .fetch_all(&rig.db)
+    .await?;
+    fleet.push(&rig.db, &waiting).await?;
+    until(async || Ok(dirty(&rig.db, &waiting).await? == 0)).await?;
+    let left = dirty(&rig.db, &jobs).await?;
+    assert!(left > 20, "the polls were not held back: {left} left");
+    fleet.end().await;
+    assert_eq!(rig.fake.quota().refused_to_user, 0);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_67_what_google_refuses_is_asked_for_at_half_the_rate(db: PgPool) -> anyhow::Result<()> {
+    use FaultBody::{Json, Rpc};
+    let (rig, job) = Rig::anna(db, 10).await?;
+    let (account,): (AccountId,) = sqlx::query_as("select id from accounts").fetch_one(&rig.db).await?;
+    for (fault, slowed) in [
+        (status(403, Some("rateLimitExceeded"), None, Json), true),
+        (status(403, Some("userRateLimitExceeded"), None, Json), true),
+        (status(429, None, None, Json), true),
+        (status(429, None, Some(7), Rpc), true),
+        (status(403, Some("quotaExceeded"), None, Json), false),
+        (status(403, Some("dailyLimitExceeded"), None, Json), false),
+        (status(503, None, None, Json), false),
+    ] {
+        let what = format!("{fault:?}");
+        sqlx::query("update quotas set rate = 1, slowed_at = null").execute(&rig.db).await?;
+        rig.fake.add_fault(FaultRule::new(fault).on(Api::Events).times(1))?;
+        rig.step(job).await?;
+        let rates: Vec<(AccountId, f64)> =
+            sqlx::query_as("select account_id, rate from quotas order by 1").fetch_all(&rig.db).await?;
+        assert_eq!(rates, [(0, 1.0), (account, if slowed { 0.5 } else { 1.0 })], "{what}");
+    }
+    rig.complete(job).await?;
     Ok(())
 }
 

@@ -191,7 +191,7 @@ async fn an_empty_budget_is_told_as_such_when_it_is_asked_whose_a_token_is(db: P
     let run = rig.claim(list).await?;
     let verdict = rig.step_of(&context, &run).await?.verdict;
     assert!(
-        matches!(verdict, Verdict::Throttled { scope: GateScope::Provider, by: ThrottledBy::Budget, .. }),
+        matches!(verdict, Verdict::Throttled { scope: GateScope::Provider, by: ThrottledBy::Share, .. }),
         "{verdict:?}"
     );
     assert!(!rig.fake.stats().requests.contains_key(&Api::PrimaryCalendar));

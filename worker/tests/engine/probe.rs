@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use futures_util::{FutureExt, future::BoxFuture};
-use shared::job::{Failure, GateScope, Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict};
+use shared::job::{
+    Failure, GateScope, Lane, Parked, Policy, Retry, Run, Step, StepResult, ThrottledBy, Verdict,
+};
 use worker::jobs::{Context, Kind};
 
 const POLICY: Policy = Policy {
@@ -56,9 +58,12 @@ async fn act(context: &Context, run: &Run) -> StepResult {
         }
         "panic" => panic!("the probe panics"),
         "fail" => Err(anyhow!("the probe fails").into()),
-        "throttle" => {
-            Err(Failure::throttled(anyhow!("too much"), GateScope::Provider, Duration::from_hours(1)))
-        }
+        "throttle" => Err(Failure::throttled(
+            anyhow!("too much"),
+            GateScope::Provider,
+            ThrottledBy::Provider,
+            Duration::from_hours(1),
+        )),
         "sign-in" => Err(Failure::park(anyhow!("invalid_grant"), Parked::SignIn)),
         other => Err(Failure::park(anyhow!("the probe does not know {other:?}"), Parked::Failed)),
     }

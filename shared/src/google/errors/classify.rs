@@ -14,6 +14,8 @@ pub enum Class {
     SlowDown {
         /// Of one account, or of all.
         scope: GateScope,
+        /// Of which limit.
+        limit: Limit,
         /// How long if Google does not say.
         usual: Duration,
     },
@@ -33,6 +35,15 @@ pub enum Class {
     PushUnsupported,
     /// It will not go better by itself.
     Permanent,
+}
+
+/// A limit that was hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// That of a minute: a lower rate keeps below it.
+    Rate,
+    /// That of a day, or of something that is not counted in calls.
+    Other,
 }
 
 /// An answer that is not 2xx.
@@ -104,8 +115,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 ///
 /// An answer that is not Google's own tells nothing of the thing asked for: something on the way has answered.
 pub(in crate::google) fn classify(answer: &Answer, with_token: bool) -> Class {
-    let account = |usual| Class::SlowDown { scope: GateScope::Account, usual };
-    let project = |usual| Class::SlowDown { scope: GateScope::Provider, usual };
+    let slow_down = |scope, limit, usual| Class::SlowDown { scope, limit, usual };
+    let (account, project) = (GateScope::Account, GateScope::Provider);
     let reason = answer.error.as_ref().map(|error| error.reason.as_str());
     match (answer.status, reason) {
         // Of a watch: <https://developers.google.com/workspace/calendar/api/guides/push>. Some come as 401 and have nothing
@@ -116,12 +127,12 @@ pub(in crate::google) fn classify(answer: &Answer, with_token: bool) -> Class {
             Class::Permanent
         }
         (401, _) => Class::Unauthorized,
-        (_, Some("dailyLimitExceeded")) => project(60 * MINUTE),
+        (_, Some("dailyLimitExceeded")) => slow_down(project, Limit::Other, 60 * MINUTE),
         (_, Some("quotaExceeded" | "calendarUsageLimitsExceeded" | "sharingRateLimitExceeded")) => {
-            account(10 * MINUTE)
+            slow_down(account, Limit::Other, 10 * MINUTE)
         }
         (403 | 429, _) if limit_of(answer).is_some_and(|limit| limit.contains("perday")) => {
-            project(60 * MINUTE)
+            slow_down(project, Limit::Other, 60 * MINUTE)
         }
         // A limit is taken for the account's own unless it says otherwise: one user must not hold up all others, while a
         // project over its limit shows in each of its accounts.
@@ -133,9 +144,9 @@ pub(in crate::google) fn classify(answer: &Answer, with_token: bool) -> Class {
             ),
         ) => {
             if limit_of(answer).is_some_and(|limit| !limit.contains("user")) {
-                project(MINUTE)
+                slow_down(project, Limit::Rate, MINUTE)
             } else {
-                account(MINUTE / 2)
+                slow_down(account, Limit::Rate, MINUTE / 2)
             }
         }
         (403, Some("insufficientPermissions" | "ACCESS_TOKEN_SCOPE_INSUFFICIENT")) => Class::MissingScope,
@@ -192,8 +203,9 @@ mod tests {
 
     #[test]
     fn each_answer_has_its_class() {
-        let account = |usual| Class::SlowDown { scope: GateScope::Account, usual };
-        let project = |usual| Class::SlowDown { scope: GateScope::Provider, usual };
+        let limit = |usual| if usual <= MINUTE { Limit::Rate } else { Limit::Other };
+        let account = |usual| Class::SlowDown { scope: GateScope::Account, limit: limit(usual), usual };
+        let project = |usual| Class::SlowDown { scope: GateScope::Provider, limit: limit(usual), usual };
         for (answer, class) in [
             (old(400, "channelIdNotUnique"), Class::ChannelIdTaken),
             (old(400, "pushNotSupportedForRequestedResource"), Class::PushUnsupported),

@@ -11,14 +11,15 @@ use crate::{
 /// over them again and again.
 pub const LASTING: Duration = Duration::from_mins(1);
 
-/// Parks due jobs behind lasting gates, at most `limit`. Says how many.
+/// Parks due jobs behind lasting gates, at most `limit`. Says how many. Not behind those that spare the lane interactive: a want
+/// does not wake a parked job, and a push is what such a gate waits for.
 pub async fn park_gated(conn: &mut PgConnection, limit: i64) -> Result<u64, sqlx::Error> {
     sqlx::query!(
         r#"-- job_state::park_gated
         with lasting as materialized (
             select scope, target
             from gates
-            where until is null or until > clock() + make_interval(secs => $1)
+            where reason <> 'share' and (until is null or until > clock() + make_interval(secs => $1))
             order by scope, target, reason
             for share
         ), behind as (

@@ -22,7 +22,7 @@ const INCOMPLETE_AGAIN: Duration = Duration::from_hours(1);
 
 /// Takes the log's place before anything is listed: what changes from then on is in the log. Then the first page.
 pub(super) async fn begin(context: &Context, run: &Run, drive: Drive) -> StepResult {
-    let google = context.google()?;
+    let google = context.google(run)?;
     match google.start_page_token(&context.db, drive.account, drive.call_id()).await {
         Ok(token) => {
             let cursor = drive.cursor.clone().begun(token);
@@ -34,7 +34,7 @@ pub(super) async fn begin(context: &Context, run: &Run, drive: Drive) -> StepRes
 
 /// Writes a page's files and moves the cursor, in one transaction. With the last page, what no page had goes.
 pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResult {
-    let google = context.google()?;
+    let google = context.google(run)?;
     let begins = drive.cursor.page_token.is_none();
     let place = drive.cursor.page_token.as_deref();
     let page = match google.files(&context.db, drive.account, drive.call_id(), place).await {

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use crate::{
     admin::{AdminError, Gate, job::Job},
-    job::{RunId, WorkerId},
+    job::{Lane, RunId, WorkerId},
     store::gates,
 };
 
@@ -99,7 +99,11 @@ pub(super) async fn read(conn: &mut PgConnection, job: &Job) -> Result<Facts, Ad
     .await?;
     let tenant = row.tenant_id.to_string();
     let account = job.account.map(|id| id.to_string());
-    let gates = gates::closed(conn, None).await?.into_iter().filter(|gate| match gate.scope.as_str() {
+    // As in the view `due_jobs`.
+    let passes =
+        |gate: &gates::Closed| gate.reason == gates::Reason::Share.as_str() && job.lane == Lane::Interactive;
+    let closed = gates::closed(conn, None).await?;
+    let gates = closed.into_iter().filter(|gate| !passes(gate)).filter(|gate| match gate.scope.as_str() {
         "kind" => gate.target == job.kind,
         "lane" => gate.target == job.lane.as_str(),
         "tenant" => gate.target == tenant,

@@ -11,8 +11,8 @@ use crate::{
     store::gates::Reason,
 };
 
-/// The reason of a gate that our own budget of calls has closed.
-const BUDGET: &str = Reason::Budget.as_str();
+/// The reasons of gates that our own budget of calls has closed.
+const BUDGET: [&str; 2] = [Reason::Budget.as_str(), Reason::Share.as_str()];
 
 /// The answer in one sentence.
 pub(super) fn sentence(answer: &Answer, job: &Job, now: DateTime<Utc>) -> String {
@@ -34,7 +34,7 @@ pub(super) fn sentence(answer: &Answer, job: &Job, now: DateTime<Utc>) -> String
             "parked behind a gate that has opened; the scheduler brings it back in a moment".to_owned()
         }
         Answer::Gated { gates, .. } => {
-            let only_budget = gates.iter().all(|gate| gate.reason == BUDGET);
+            let only_budget = gates.iter().all(|gate| BUDGET.contains(&gate.reason.as_str()));
             let gates: Vec<_> = gates.iter().map(|closed| gate(closed, job, now)).collect();
             format!("{}{}", if only_budget { "" } else { "behind a gate: " }, gates.join("; "))
         }
@@ -127,7 +127,7 @@ fn noted(note: Option<&str>) -> String {
 }
 
 fn gate(gate: &Gate, job: &Job, now: DateTime<Utc>) -> String {
-    if let (BUDGET, Some(until)) = (gate.reason.as_str(), gate.until) {
+    if let Some(until) = gate.until.filter(|_| BUDGET.contains(&gate.reason.as_str())) {
         let clock = until.format("%H:%M:%S");
         return format!("waiting for budget until {clock} UTC, {} ({})", when(until, now), gate.note);
     }
