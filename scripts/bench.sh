@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the engine on a private PostgreSQL that syncs to the disk, beside other queues on the same servers, and prints
-# tables for BENCHMARKS.md: bench.sh [engine|fairness|idle|calendar|push|soak [ARGS...]]; without arguments all of them, one after the
+# tables for BENCHMARKS.md: bench.sh [engine|fairness|idle|calendar|drive|push|soak [ARGS...]]; without arguments all of them, one after the
 # other. What the servers write goes to TMPDIR, /var/tmp by default: it must be a disk, not memory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,6 +27,7 @@ else
   measure fairness
   measure idle
   for _ in 1 2 3; do measure calendar; done
+  measure drive contents
   measure push
   measure soak
 fi

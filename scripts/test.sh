@@ -8,4 +8,4 @@ deploy/test/render.sh
 cargo build --locked -p syncfleet
 scripts/with-servers.sh cargo test --locked --workspace "$@"
 # The object store in a bucket.
-[ $# -gt 0 ] || scripts/with-s3.sh cargo test --locked --workspace --test objects -- --ignored
+[ $# -gt 0 ] || scripts/with-s3.sh scripts/with-servers.sh cargo test --locked --workspace --test objects --test contents -- --ignored

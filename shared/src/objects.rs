@@ -10,13 +10,14 @@
 //!   a bucket, an upload of parts is completed.
 //! - *A part that was answered for is durable*: synced to the disk, or acknowledged by the service. Whoever uploads notes it in the
 //!   database only then, and another process goes on from there.
-//! - *No more than a part stands in memory.*
+//! - *No more than a part of an upload stands in memory.*
 //!
 //! # Races, and their answers
 //!
-//! - *Two processes write the same part* (one of them was taken for dead): in a folder each part is written at its own offset and
-//!   nothing is cut off, so the same bytes land in the same place. In a bucket, the completion names each part by its tag, and
-//!   fails if the bytes under it are others. That both have the same bytes is the uploader's business.
+//! - *Two processes write the same object* (one of them was taken for dead): each attempt that begins has a key of its own. Only an
+//!   upload that goes on keeps its key. Then, in a folder, each part is written at its own offset and nothing is cut off, so the
+//!   same bytes land in the same place; in a bucket, the completion names each part by its tag, and fails if the bytes under it are
+//!   others. That both have the same bytes is the uploader's business.
 //! - *An upload is finished twice*: the second one finds the whole object in its place, and is content.
 //! - *A process dies in between*: the upload's row in the database names the key; whoever goes on finds what was written.
 
@@ -33,10 +34,14 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-pub use self::sums::{Sums, hex};
 use self::{folder::Folder, s3::S3};
+pub use self::{
+    removal::Removed,
+    sums::{Sums, hex},
+};
 
-/// A part is no longer. Parts are what is asked for again after a crash, and what a download holds in memory.
+/// The usual length of a part: what is asked for again after a crash, and what a download holds in memory. Only files that would have
+/// too many parts for a bucket, of more than 156 GiB, have longer ones.
 pub const PART: usize = 16 << 20;
 
 /// Where objects are kept. Cheap to clone.
@@ -77,6 +82,15 @@ pub struct Upload {
     pub parts: Vec<String>,
     /// Bytes so far.
     pub received: u64,
+}
+
+/// How long a part is to be, in bytes. The last one may be shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartSize {
+    /// The store takes none that is shorter, or would take too many of them.
+    pub least: u64,
+    /// As long as it becomes if nothing comes in between.
+    pub usual: u64,
 }
 
 /// An upload or an object that cannot be used.
@@ -124,12 +138,13 @@ impl Objects {
         }
     }
 
-    /// The least length of a part that is not the last one.
+    /// How long the next part of an upload is to be, if the whole has this size.
     #[must_use]
-    pub const fn least_part(&self) -> usize {
+    pub fn next_part(&self, upload: &Upload, size: Option<u64>) -> PartSize {
+        let rest = size.unwrap_or_default().saturating_sub(upload.received);
         match &self.0 {
-            Store::Folder(_) => 1,
-            Store::S3(_) => s3::LEAST_PART,
+            Store::Folder(_) => PartSize { least: 1, usual: PART as u64 },
+            Store::S3(_) => s3::next_part(upload.parts.len() as u64, rest),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The object store in a folder, and in a bucket where a service is named.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::{Context, ensure};
 use shared::{
@@ -82,6 +82,36 @@ async fn a_folder_is_a_store_and_keeps_nothing_that_was_removed() -> anyhow::Res
     is_a_store(&objects).await?;
     loses_what_was_given_up(&objects).await?;
     ensure!(files_in(folder.path())? == 0);
+    Ok(())
+}
+
+/// The umask is the process's: it is not changed here, but the usual one would leave more.
+#[tokio::test]
+async fn a_folder_is_its_owners_alone() -> anyhow::Result<()> {
+    fn modes(folder: &Path, found: &mut Vec<(bool, u32)>) -> anyhow::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            found.push((path.is_dir(), fs::metadata(&path)?.permissions().mode() & 0o777));
+            if path.is_dir() {
+                modes(&path, found)?;
+            }
+        }
+        Ok(())
+    }
+    let place = tempfile::tempdir()?;
+    let objects = Objects::in_folder(&place.path().join("some/where"))?;
+    objects.put(Uuid::now_v7(), b"hello".to_vec()).await?;
+    let mut whole = upload();
+    part(&objects, &mut whole, b"abc".to_vec()).await?;
+    objects.finish(&whole).await?;
+    part(&objects, &mut upload(), b"abc".to_vec()).await?;
+    let mut found = Vec::new();
+    modes(place.path(), &mut found)?;
+    ensure!(found.iter().filter(|(is_folder, _)| !is_folder).count() == 3, "{found:?}");
+    ensure!(
+        found.iter().all(|(is_folder, mode)| *mode == if *is_folder { 0o700 } else { 0o600 }),
+        "{found:?}"
+    );
     Ok(())
 }
 

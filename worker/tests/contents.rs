@@ -1,5 +1,7 @@
 //! The kind `drive_contents`, step by step, against the fake Google, a real `PostgreSQL`, and an object store in a folder.
 
+#[path = "contents/bucket.rs"]
+mod bucket;
 #[path = "contents/cuts.rs"]
 mod cuts;
 #[path = "contents/documents.rs"]
@@ -10,6 +12,8 @@ mod follow;
 mod mirror;
 #[path = "contents/pull.rs"]
 mod pull;
+#[path = "contents/races.rs"]
+mod races;
 #[path = "contents/removal.rs"]
 mod removal;
 #[path = "calendar/rig.rs"]

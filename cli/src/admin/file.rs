@@ -76,13 +76,15 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
     };
     let files = file::ls(&mut conn, &filter).await?;
     let now = admin::now(&mut conn).await?;
-    let columns = ["DRIVE", "PATH", "TYPE", "SIZE", "CHANGED", "OWNER", "ID"];
+    let columns = ["DRIVE", "PATH", "TYPE", "SIZE", "STORED", "CONTENT", "CHANGED", "OWNER", "ID"];
     out.list(&files, "no files", &columns, |file| {
         vec![
             file.drive.to_string(),
             path(file),
             kind(file),
-            file.size.map_or_else(|| "-".to_owned(), |size| size.to_string()),
+            or_dash(file.size.map(|size| size.to_string()).as_ref()),
+            or_dash(file.stored_size.map(|size| size.to_string()).as_ref()),
+            content(file),
             when(file.modified_at, now),
             or_dash(file.owner.as_ref()),
             file.file_id.clone(),
@@ -103,4 +105,13 @@ fn path(file: &FileRow) -> String {
 fn kind(file: &FileRow) -> String {
     let kind = file.mime_type.as_deref().unwrap_or("-");
     kind.strip_prefix("application/vnd.google-apps.").unwrap_or(kind).to_owned()
+}
+
+/// How its content stands, and why.
+fn content(file: &FileRow) -> String {
+    match (&file.content, &file.content_why) {
+        (None, _) => "-".to_owned(),
+        (Some(state), None) => state.clone(),
+        (Some(state), Some(why)) => format!("{state}: {why}"),
+    }
 }

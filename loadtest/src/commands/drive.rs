@@ -1,6 +1,7 @@
-//! `loadtest drive`: how fast the files of a drive are mirrored the first time.
+//! `loadtest drive`: how fast the files of a drive are mirrored the first time; `loadtest drive contents`: how fast what is in them.
 
 mod bare;
+mod contents;
 
 use std::{
     fmt::Write as _,
@@ -33,7 +34,10 @@ const LIST: &str = "drive_list";
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    part: Option<Part>,
     #[command(flatten)]
     place: Place,
     /// Files and folders of the drive
@@ -48,6 +52,12 @@ pub struct Args {
     /// How the figures are printed
     #[arg(long, value_enum, default_value_t = Form::Table)]
     report: Form,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// Measure how fast the contents of files are stored, beside curl that fetches the same files
+    Contents(contents::Args),
 }
 
 /// All figures of one call.
@@ -66,6 +76,9 @@ struct Report {
 
 /// Measures, and prints the figures.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(Part::Contents(args)) = args.part {
+        return contents::run(args).await;
+    }
     let report = on_stage(&args.place, async |stage| measure(stage, &args).await).await?;
     let text = match args.report {
         Form::Json => serde_json::to_string(&report)? + "\n",

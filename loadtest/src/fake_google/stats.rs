@@ -78,10 +78,10 @@ pub struct Stats {
 /// What was asked for, and sent, of one file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediaCounts {
-    /// The first byte of each call that was answered with content, in order.
+    /// The first byte of each call that was answered with content, in order: what its `Range` asked for.
     pub from: Vec<u64>,
-    /// Bytes that were given to the connection, of all calls.
-    pub sent: u64,
+    /// Bytes that were given to the connection, of each of these calls.
+    pub sent: Vec<u64>,
 }
 
 #[derive(Default)]
@@ -110,12 +110,20 @@ impl Counters {
         *lock(&self.0).stats.charged.entry(whom.to_owned()).or_default() += 1;
     }
 
-    pub(super) fn asked(&self, file: &str, from: u64) {
-        lock(&self.0).stats.media.entry(file.to_owned()).or_default().from.push(from);
+    /// Counts a call for content from this byte on. Answers its place among the file's calls.
+    pub(super) fn asked(&self, file: &str, from: u64) -> usize {
+        let media = &mut lock(&self.0).stats.media;
+        let counts = media.entry(file.to_owned()).or_default();
+        counts.from.push(from);
+        counts.sent.push(0);
+        counts.from.len() - 1
     }
 
-    pub(super) fn sent(&self, file: &str, bytes: u64) {
-        lock(&self.0).stats.media.entry(file.to_owned()).or_default().sent += bytes;
+    pub(super) fn sent(&self, file: &str, call: usize, bytes: u64) {
+        let media = &mut lock(&self.0).stats.media;
+        if let Some(sent) = media.get_mut(file).and_then(|counts| counts.sent.get_mut(call)) {
+            *sent += bytes;
+        }
     }
 
     pub(super) fn answered(&self, api: Api, status: &str) {

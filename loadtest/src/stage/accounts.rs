@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use loadtest::fake_google::SeededAccount;
 use shared::{
     google::auth::REFRESH_TOKEN,
-    job::JobId,
+    job::{AccountId, JobId},
     secrets::{KeyRing, Owner},
     store::{
         PgConnection, PgPool,
@@ -29,13 +29,24 @@ pub async fn add(
         let account = accounts::insert(&mut tx, &new).await?.context("the account is there already")?;
         let owner = Owner::account(account, REFRESH_TOKEN);
         secrets::put(&mut tx, keys, owner, &person.refresh_token.as_str().into(), None).await?;
-        jobs.push(list_job(&mut tx, kind, tenant, account).await?);
+        jobs.push(job_of(&mut tx, kind, tenant, account).await?);
     }
     tx.commit().await?;
     Ok(jobs)
 }
 
-async fn list_job(
+/// Adds a job of another kind to an account. It runs when it is wanted. Answers the account, too.
+pub async fn add_job(db: &PgPool, email: &str, kind: &str) -> anyhow::Result<(AccountId, JobId)> {
+    let mut conn = db.acquire().await?;
+    let (account, tenant): (AccountId, i64) =
+        sqlx::query_as("select id, tenant_id from accounts where email = $1")
+            .bind(email)
+            .fetch_one(&mut *conn)
+            .await?;
+    Ok((account, job_of(&mut conn, kind, tenant, account).await?))
+}
+
+async fn job_of(
     conn: &mut PgConnection,
     kind: &str,
     tenant: i64,
@@ -92,7 +103,7 @@ mod tests {
         for email in ["a@example.com", "b@example.com", "c@example.com"] {
             let new = NewAccount { tenant, provider: "google", subject: None, email };
             let account = accounts::insert(&mut conn, &new).await?.context("it is new")?;
-            jobs.push(list_job(&mut conn, "calendar_list", tenant, account).await?);
+            jobs.push(job_of(&mut conn, "calendar_list", tenant, account).await?);
         }
         drop(conn);
         assert_eq!(leave_alone_but(&db, &jobs[1..2]).await?, 2);

@@ -102,6 +102,16 @@ pub fn memory(pid: u32) -> anyhow::Result<Memory> {
     Ok(Memory { now: mib("VmRSS:")?, peak: mib("VmHWM:")? })
 }
 
+/// Lets the peak of a process's memory begin anew: <https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html>.
+pub fn forget_peak(pid: u32) -> anyhow::Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").context("the peak of its memory cannot begin anew")
+}
+
+/// The CPU seconds of this process's children that have ended.
+pub fn ended_children_cpu() -> anyhow::Result<f64> {
+    Ok(seconds(stat(std::process::id())?.ended_children))
+}
+
 /// The CPU seconds that a process has used by now.
 pub fn process_cpu(pid: u32) -> anyhow::Result<f64> {
     Ok(seconds(stat(pid)?.own))

@@ -28,20 +28,23 @@ async fn tick(scheduler: &Scheduler) -> anyhow::Result<Duration> {
         sign_ins::forget_old(&mut connection).await?;
         sign_in_links::forget_old(&mut connection).await?;
     }
-    clear_contents(scheduler).await?;
-    Ok(Duration::from_mins(10))
+    let is_clear = clear_contents(scheduler).await?;
+    Ok(if is_clear { Duration::from_mins(10) } else { AGAIN })
 }
 
 /// Objects and uploads in one go, at most.
 const CLEARED: i64 = 1000;
 
-/// Two schedulers at once do no harm: what is gone can be removed again.
-async fn clear_contents(scheduler: &Scheduler) -> anyhow::Result<()> {
-    let Some(store) = &scheduler.objects else { return Ok(()) };
+/// While there is more to clear, the next go begins so soon.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Two schedulers at once do no harm: what is gone can be removed again. Says whether nothing is left that is due.
+async fn clear_contents(scheduler: &Scheduler) -> anyhow::Result<bool> {
+    let Some(store) = &scheduler.objects else { return Ok(true) };
     let forgotten = objects::forget_unused(&mut *scheduler.db.acquire().await?, CLEARED).await?;
     let removed = store.remove_due(&scheduler.db, CLEARED).await?;
-    if forgotten > 0 || removed > 0 {
-        tracing::info!(forgotten, removed, "cleared the object store");
+    if forgotten > 0 || removed.objects > 0 {
+        tracing::info!(forgotten, removed = removed.objects, "cleared the object store");
     }
-    Ok(())
+    Ok(removed.is_all && forgotten < CLEARED.unsigned_abs())
 }

@@ -89,15 +89,15 @@ pub async fn ls(
     Ok(contents::ls(conn, account, state, after, limit).await?)
 }
 
-/// The contents of the files in a folder, at any depth.
+/// The contents of the files in a folder, at any depth, and whose they are.
 pub async fn in_folder(
     conn: &mut PgConnection,
     account: &AccountRef,
     text: &str,
-) -> Result<Vec<Stored>, AdminError> {
+) -> Result<(AccountId, Vec<Stored>), AdminError> {
     let account = account.find(&mut *conn).await?;
     let folder = folder(&mut *conn, account, text).await?;
-    Ok(contents::stored_in(conn, account, &folder).await?)
+    Ok((account, contents::stored_in(conn, account, &folder).await?))
 }
 
 /// A folder by the provider's id, or by its path.

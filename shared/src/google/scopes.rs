@@ -24,8 +24,9 @@ pub struct Need {
 /// <https://developers.google.com/workspace/calendar/api/v3/reference/calendarList/list>,
 /// <https://developers.google.com/workspace/calendar/api/v3/reference/events/list>,
 /// <https://developers.google.com/workspace/drive/api/reference/rest/v3/changes/list>,
-/// <https://developers.google.com/workspace/drive/api/reference/rest/v3/drives/list>.
-pub const NEEDS: [Need; 4] = [
+/// <https://developers.google.com/workspace/drive/api/reference/rest/v3/drives/list>,
+/// <https://developers.google.com/workspace/drive/api/reference/rest/v3/files/export>.
+pub const NEEDS: [Need; 5] = [
     Need {
         what: "the list of calendars",
         api: CALENDAR,
@@ -63,6 +64,12 @@ pub const NEEDS: [Need; 4] = [
         what: "the list of shared drives",
         api: DRIVE,
         methods: &["drives.list"],
+        scopes: &["https://www.googleapis.com/auth/drive.readonly", "https://www.googleapis.com/auth/drive"],
+    },
+    Need {
+        what: "the contents of files",
+        api: DRIVE,
+        methods: &["files.get media", "files.export"],
         scopes: &["https://www.googleapis.com/auth/drive.readonly", "https://www.googleapis.com/auth/drive"],
     },
 ];
@@ -134,9 +141,10 @@ mod tests {
         let events = "https://www.googleapis.com/auth/calendar.events.readonly";
         assert_eq!(what(&["openid", events]), ["the list of calendars"]);
         let metadata = "https://www.googleapis.com/auth/drive.metadata.readonly";
-        assert_eq!(what(&[metadata]), ["the list of shared drives"], "nobody asked for Calendar");
-        assert_eq!(what(&[events, metadata]), ["the list of calendars", "the list of shared drives"]);
-        assert_eq!(what(&["openid"]).len(), 4, "what it is here for cannot be told");
+        let beyond = ["the list of shared drives", "the contents of files"];
+        assert_eq!(what(&[metadata]), beyond, "nobody asked for Calendar");
+        assert_eq!(what(&[events, metadata]), ["the list of calendars", beyond[0], beyond[1]]);
+        assert_eq!(what(&["openid"]).len(), 5, "what it is here for cannot be told");
     }
 
     #[test]
@@ -154,6 +162,9 @@ mod tests {
         assert!(
             advice("events.list")
                 .contains("calendar.events.readonly, without which the events of calendars cannot")
+        );
+        assert!(
+            advice("files.get media").contains("drive.readonly, without which the contents of files cannot")
         );
         assert_eq!(advice("unknown"), "");
     }

@@ -1,9 +1,10 @@
-//! Objects in a folder: `objects/<2>/<key>`, and `staging/<key>` for what is not whole yet.
+//! Objects in a folder: `objects/<2>/<key>`, and `staging/<key>` for what is not whole yet. All of it is its owner's alone, whatever
+//! the umask: mode 0700 and 0600.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{ErrorKind, Read, Write},
-    os::unix::fs::FileExt,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -45,16 +46,24 @@ impl Places {
     /// Moves what is staged to its place. Both folders are told to the disk: a move that is forgotten would lose the object.
     fn shelve(&self, key: Uuid) -> std::io::Result<()> {
         let shelf = self.shelf(key);
-        if let Err(error) = fs::create_dir(&shelf)
-            && error.kind() != ErrorKind::AlreadyExists
-        {
-            return Err(error);
-        }
+        make(&shelf)?;
         fs::rename(self.staged(key), self.object(key))?;
         sync(&shelf)?;
         sync(&self.objects)?;
         sync(&self.staging)
     }
+}
+
+/// A folder, and those above it that are missing.
+fn make(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// To be written, and made if it is missing.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    options
 }
 
 fn sync(folder: &Path) -> std::io::Result<()> {
@@ -66,7 +75,7 @@ impl Folder {
         let what = || format!("cannot use the folder {} for objects", folder.display());
         let places = Places { staging: folder.join("staging"), objects: folder.join("objects") };
         for place in [&places.staging, &places.objects] {
-            fs::create_dir_all(place).with_context(what)?;
+            make(place).with_context(what)?;
         }
         sync(folder).with_context(what)?;
         Ok(Self(Arc::new(places)))
@@ -82,7 +91,7 @@ impl Folder {
 
     pub(super) async fn put(&self, key: Uuid, bytes: Vec<u8>) -> anyhow::Result<()> {
         let put = move |places: &Places| {
-            let mut file = File::create(places.staged(key))?;
+            let mut file = private().truncate(true).open(places.staged(key))?;
             file.write_all(&bytes)?;
             file.sync_all()?;
             places.shelve(key)
@@ -94,10 +103,7 @@ impl Folder {
         let (key, offset) = (upload.key, upload.received);
         let part = move |places: &Places| {
             let path = places.staged(key);
-            let mut options = OpenOptions::new();
-            options.write(true);
-            let file =
-                if offset == 0 { options.create(true).truncate(false) } else { &mut options }.open(&path)?;
+            let file = private().create(offset == 0).truncate(false).open(&path)?;
             if file.metadata()?.len() < offset {
                 return Err(ErrorKind::NotFound.into());
             }
@@ -116,12 +122,7 @@ impl Folder {
     pub(super) async fn finish(&self, upload: &Upload) -> Result<(), ObjectError> {
         let (key, size) = (upload.key, upload.received);
         let finish = move |places: &Places| {
-            let file = match OpenOptions::new()
-                .write(true)
-                .create(size == 0)
-                .truncate(false)
-                .open(places.staged(key))
-            {
+            let file = match private().create(size == 0).truncate(false).open(places.staged(key)) {
                 Ok(file) => file,
                 // Somebody has finished it before.
                 Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -8,11 +8,21 @@ use crate::store::objects;
 /// What is found in this time is removed; the rest the next time.
 const LIMIT: Duration = Duration::from_mins(1);
 
+/// What was taken out of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    /// Objects, and uploads that nobody goes on with.
+    pub objects: usize,
+    /// Whether nothing more was due.
+    pub is_all: bool,
+}
+
 impl Objects {
-    /// Takes out of the store what is due to be, at most so much. Says how much. What cannot be removed is tried again.
-    pub async fn remove_due(&self, db: &PgPool, limit: i64) -> anyhow::Result<usize> {
+    /// Takes out of the store what is due to be, at most so much. What cannot be removed is tried again.
+    pub async fn remove_due(&self, db: &PgPool, limit: i64) -> anyhow::Result<Removed> {
         let began = Instant::now();
         let due = objects::due(&mut *db.acquire().await?, limit).await?;
+        let found = due.len();
         let (mut gone, mut failure) = (Vec::new(), None);
         for removal in due {
             match self.remove(removal.key, removal.upload.as_deref()).await {
@@ -24,6 +34,7 @@ impl Objects {
             }
         }
         objects::removed(&mut *db.acquire().await?, &gone).await?;
-        failure.map_or(Ok(gone.len()), Err)
+        let is_all = gone.len() == found && i64::try_from(found).is_ok_and(|found| found < limit);
+        failure.map_or(Ok(Removed { objects: gone.len(), is_all }), Err)
     }
 }

@@ -17,20 +17,29 @@ use object_store::{
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use super::{Bucket, ObjectError, PART, Upload};
+use super::{Bucket, ObjectError, PART, PartSize, Upload};
 use crate::tls;
 
-/// No part but the last may be shorter: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
-pub(super) const LEAST_PART: usize = 5 << 20;
-
-/// No upload has more parts than 10,000.
-pub(super) const LARGEST: u64 = 10_000 * PART as u64;
+/// No part but the last may be shorter, no upload has more parts, and no object is larger:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>. Other services have these limits, too.
+const LEAST_PART: u64 = 5 << 20;
+const PARTS: u64 = 10_000;
+pub(super) const LARGEST: u64 = 5 << 40;
 
 /// How long a request may take, its body included: a part, over a slow line.
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// How long a connection may take to come about.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// The length of a part after so many others, with so many bytes to come. Whatever the parts are that this allows, there are no more
+/// than [`PARTS`]: a short one is allowed only while usual ones after it can hold the rest.
+pub(super) fn next_part(parts: u64, rest: u64) -> PartSize {
+    let left = PARTS.saturating_sub(parts).max(1);
+    let usual = rest.div_ceil(left).max(PART as u64);
+    let least = if rest <= (left - 1) * PART as u64 { LEAST_PART } else { usual };
+    PartSize { least, usual }
+}
 
 #[derive(Debug, Clone)]
 pub(super) struct S3 {
@@ -163,4 +172,32 @@ fn failed(key: Uuid, error: object_store::Error) -> ObjectError {
         return ObjectError::Lost { key, why: text };
     }
     anyhow::Error::new(error).context(format!("cannot write a part of {key}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parts of an object if each is as short as it may be, or as long as usual. The longest, too.
+    fn parts(size: u64, short: bool) -> (u64, u64) {
+        let (mut parts, mut rest, mut longest) = (0, size, 0);
+        while rest > 0 {
+            let part = next_part(parts, rest);
+            assert!(LEAST_PART <= part.least && part.least <= part.usual, "{part:?}");
+            let length = if short { part.least } else { part.usual }.min(rest);
+            (parts, rest, longest) = (parts + 1, rest - length, longest.max(length));
+        }
+        (parts, longest)
+    }
+
+    #[test]
+    fn no_object_has_too_many_parts_and_small_ones_have_short_ones() {
+        for size in [1, 2 << 30, 100 << 30, PARTS * PART as u64, PARTS * PART as u64 + 1, 1 << 40, LARGEST] {
+            for short in [false, true] {
+                let (parts, longest) = parts(size, short);
+                assert!(parts <= PARTS, "{size}: {parts} parts");
+                assert!(longest <= size.div_ceil(PARTS).max(PART as u64), "{size}: a part of {longest}");
+            }
+        }
+    }
 }

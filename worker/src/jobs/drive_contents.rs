@@ -17,10 +17,14 @@
 //! - *The file changes between two parts*: before a download goes on, its revision is compared with the one that is wanted.
 //!   Revisions do not come back, so what was written before that look is of the wanted one, or the checksum does not fit. Then
 //!   the upload is let go of, and the drive's log is looked at.
-//! - *Two workers fetch the same file* (one of them was taken for dead): a part counts only if it goes on where the row stands,
-//!   and the end only if the row still names that upload. Both write the same bytes to the same place: see [`shared::objects`].
+//! - *Two workers fetch the same file* (one of them was taken for dead): each attempt that begins draws a key, so two exports, which
+//!   differ byte for byte, never meet in one place. Who goes on keeps the key; a part counts only if it goes on where the row
+//!   stands, and the end only if the row still names that upload. Both then write the same bytes of the same revision to the same
+//!   place: see [`shared::objects`].
 //! - *The worker dies anywhere*: the key of an upload is in the database before anything is written under it, and what a row lets
-//!   go of is named for removal by a trigger. Nothing is left behind.
+//!   go of is named for removal by a trigger. What is left behind all the same: in a bucket, the empty upload of a worker that
+//!   dies between its beginning and the note of it; and what a worker writes that was stopped for longer than an hour, when its
+//!   upload's removal is over.
 //! - *Something changes while a pass goes on*: whoever writes the files outdates the comparison, so the next step makes it again.
 //!   So does the time, and the end of the pass.
 

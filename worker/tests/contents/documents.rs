@@ -1,8 +1,13 @@
 //! Google's own documents, and what Google does not give.
 
-use loadtest::fake_google::{Api, FOLDER, FaultBody, FaultKind, FaultRule, FileDraft, PermissionRole};
+use loadtest::fake_google::{
+    Api, Consent, FOLDER, FaultBody, FaultKind, FaultRule, FileDraft, PermissionRole,
+};
 use serde_json::json;
-use shared::store::{PgPool, drive_mirrors};
+use shared::{
+    job::{Parked, Verdict},
+    store::{PgPool, drive_mirrors},
+};
 
 use crate::{
     mirror::{Contents, whole},
@@ -144,5 +149,19 @@ async fn case_51_without_the_right_to_download_nothing_is_asked_for(db: PgPool) 
     contents.rig.fake.world().share_file(&closed, ANNA, PermissionRole::Writer)?;
     contents.pass().await?;
     contents.assert_stored(&closed).await?;
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_03_contents_without_their_scope_say_which_it_is(db: PgPool) -> anyhow::Result<()> {
+    let contents = Contents::new(db).await?;
+    contents.put(FileDraft::text("a", "a"))?;
+    let metadata = "https://www.googleapis.com/auth/drive.metadata.readonly";
+    contents.rig.fake.world().set_consent(ANNA, Consent::to(&[metadata]))?;
+    let step = contents.mirror_and_step().await?;
+    let Verdict::Park { parked: Parked::Scope, why } = &step.verdict else {
+        panic!("{step:?}");
+    };
+    assert!(why.contains("drive.readonly, without which the contents of files cannot be read"), "{why}");
     Ok(())
 }

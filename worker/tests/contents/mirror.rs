@@ -24,7 +24,8 @@ pub struct Contents {
     pub account: AccountId,
     /// Of the kind `drive_contents`.
     pub job: JobId,
-    folder: tempfile::TempDir,
+    /// None: the objects are elsewhere.
+    folder: Option<tempfile::TempDir>,
 }
 
 /// What the tests look at in a row of `file_contents`.
@@ -42,14 +43,19 @@ pub struct Row {
 impl Contents {
     /// Anna, all of whose files are wanted.
     pub async fn new(db: PgPool) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let contents = Self::with(db, Objects::in_folder(folder.path())?).await?;
+        Ok(Self { folder: Some(folder), ..contents })
+    }
+
+    /// The same with this object store.
+    pub async fn with(db: PgPool, objects: Objects) -> anyhow::Result<Self> {
         let mut rig = Rig::new(db, Options::default()).await?;
         rig.fake.world().add_account(ANNA, "refresh-anna", None)?;
         rig.fake
             .world()
             .set_consent(ANNA, Consent::to(&["https://www.googleapis.com/auth/drive.readonly"]))?;
         let account = rig.connect(ANNA, "refresh-anna").await?;
-        let folder = tempfile::tempdir()?;
-        let objects = Objects::in_folder(folder.path())?;
         rig.context.objects = Some(objects.clone());
         let mut conn = rig.db.acquire().await?;
         drive_mirrors::put(&mut conn, account, &whole()).await?;
@@ -63,7 +69,7 @@ impl Contents {
         job_state::want(&mut conn, &made, None, None).await?;
         drop(conn);
         rig.complete(made[0]).await?;
-        Ok(Self { rig, objects, account, job: made[1], folder })
+        Ok(Self { rig, objects, account, job: made[1], folder: None })
     }
 
     pub fn put(&self, draft: FileDraft) -> anyhow::Result<String> {
@@ -149,9 +155,9 @@ impl Contents {
 
     /// The stored bytes of a file; none: nothing is stored.
     pub async fn bytes(&self, file: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        let key = contents::key_of(&mut *self.rig.db.acquire().await?, self.account, file).await?;
-        let Some(key) = key else { return Ok(None) };
-        Ok(Some(self.objects.read_all(key).await?))
+        let object = contents::object_of(&mut *self.rig.db.acquire().await?, self.account, file).await?;
+        let Some(object) = object else { return Ok(None) };
+        Ok(Some(self.objects.read_all(object.key).await?))
     }
 
     /// What is stored is what the file holds at Google.
@@ -177,7 +183,7 @@ impl Contents {
             }
             Ok(files)
         }
-        count(self.folder.path().join(place))
+        count(self.folder.as_ref().context("the objects are in no folder")?.path().join(place))
     }
 }
 

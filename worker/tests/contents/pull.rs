@@ -1,24 +1,19 @@
 //! Stored contents as files of a folder.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use loadtest::fake_google::{Content, FileDraft};
 use shared::{
-    admin::{
-        contents,
-        pull::{self, Pulled},
-    },
+    admin::pull::{self, Pulled},
     store::PgPool,
 };
 
 use crate::{mirror::Contents, rig::ANNA};
 
 async fn pulled(mirror: &Contents, to: &Path, delete: bool) -> anyhow::Result<Pulled> {
-    let mut conn = mirror.rig.db.acquire().await?;
     let root = mirror.rig.fake.world().root_folder(ANNA)?;
     let account = mirror.account.to_string().parse().map_err(|error| anyhow::anyhow!("{error}"))?;
-    let files = contents::in_folder(&mut conn, &account, &root).await?;
-    pull::pull(&mirror.objects, &files, to, delete).await
+    pull::pull(&mirror.rig.db, &mirror.objects, &account, &root, to, delete).await
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
@@ -92,8 +87,63 @@ async fn a_link_on_the_way_is_not_followed(db: PgPool) -> anyhow::Result<()> {
     fs::create_dir(&to)?;
     fs::create_dir(&outside)?;
     std::os::unix::fs::symlink(&outside, to.join("folder"))?;
-    let error = pulled(&mirror, &to, false).await.unwrap_err().to_string();
-    assert!(error.contains("is in the way"), "{error}");
+    let blocked = pulled(&mirror, &to, false).await?.blocked;
+    assert!(blocked.len() == 1 && blocked[0].why.contains("is in the way"), "{blocked:?}");
     assert_eq!(fs::read_dir(&outside)?.count(), 0);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_folder_becomes_a_file_and_a_file_a_folder(db: PgPool) -> anyhow::Result<()> {
+    let mirror = Contents::new(db).await?;
+    let folder = mirror.put(FileDraft::folder("one"))?;
+    mirror.put(FileDraft::text("a", "in a folder").within(&folder))?;
+    let file = mirror.put(FileDraft::text("two", "a file"))?;
+    mirror.put(FileDraft::text("other", "first"))?;
+    mirror.pass().await?;
+    let to = tempfile::tempdir()?;
+    assert_eq!(pulled(&mirror, to.path(), false).await?.written, 3);
+    mirror.rig.fake.world().delete_file(&folder)?;
+    mirror.rig.fake.world().delete_file(&file)?;
+    mirror.put(FileDraft::text("one", "a file"))?;
+    let folder = mirror.put(FileDraft::folder("two"))?;
+    mirror.put(FileDraft::text("a", "in a folder").within(&folder))?;
+    mirror.pass().await?;
+    let kept = pulled(&mirror, to.path(), false).await?;
+    assert_eq!((kept.left, kept.unchanged, kept.blocked.len()), (2, 1, 2), "{kept:?}");
+    assert_eq!(fs::read_to_string(to.path().join("two"))?, "a file", "nothing was touched");
+    let now = pulled(&mirror, to.path(), true).await?;
+    assert_eq!((now.removed, now.written, now.blocked.len()), (2, 2, 0), "{now:?}");
+    assert_eq!(fs::read_to_string(to.path().join("one"))?, "a file");
+    assert_eq!(fs::read_to_string(to.path().join("two/a"))?, "in a folder");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn one_that_was_killed_is_gone_on_with_and_two_do_not_meet(db: PgPool) -> anyhow::Result<()> {
+    let mirror = Contents::new(db).await?;
+    for n in 0..5 {
+        mirror.put(FileDraft::text(&format!("{n}"), &format!("text {n}")))?;
+    }
+    mirror.pass().await?;
+    let to = tempfile::tempdir()?;
+    assert_eq!(pulled(&mirror, to.path(), false).await?.written, 5);
+    // As a kill leaves it: files that no manifest tells, one half written.
+    fs::remove_file(to.path().join(".syncfleet-manifest.json"))?;
+    fs::remove_file(to.path().join("4"))?;
+    fs::write(to.path().join(".syncfleet-staging/half"), "hal")?;
+    fs::write(to.path().join("3"), "text X")?;
+    let again = pulled(&mirror, to.path(), false).await?;
+    assert_eq!((again.unchanged, again.written), (3, 2), "{again:?}");
+    assert_eq!(fs::read_dir(to.path().join(".syncfleet-staging"))?.count(), 0);
+    assert_eq!(fs::read_to_string(to.path().join("3"))?, "text 3");
+    let modes =
+        |name: &str| fs::metadata(to.path().join(name)).map(|found| found.permissions().mode() & 0o777);
+    assert_eq!((modes("3")?, modes(".syncfleet-staging")?), (0o600, 0o700));
+
+    let lock = fs::File::open(to.path().join(".syncfleet-lock"))?;
+    lock.try_lock()?;
+    let error = pulled(&mirror, to.path(), false).await.unwrap_err().to_string();
+    assert!(error.contains("somebody else pulls into"), "{error}");
     Ok(())
 }

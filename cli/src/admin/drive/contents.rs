@@ -1,6 +1,6 @@
 //! What of Drive's contents is stored: `drive mirror`, `drive contents`, `drive pull`.
 
-use std::path::PathBuf;
+use std::{fmt::Write as _, path::PathBuf};
 
 use clap::Subcommand;
 use serde_json::{Map, Value};
@@ -184,20 +184,30 @@ pub async fn ls(access: &Access, args: &Contents, out: Output) -> anyhow::Result
 }
 
 fn state(file: &Stored) -> String {
-    match (file.state.as_str(), file.received, file.wanted_size) {
-        ("pending", 1.., Some(size)) => format!("pending, {} of {size} bytes", file.received),
-        (state, ..) => state.to_owned(),
+    let mut state = file.state.clone();
+    if let (1.., Some(size)) = (file.received, file.wanted_size) {
+        let _ = write!(state, ", {} of {size} bytes", file.received);
     }
+    match file.tries {
+        0 => {}
+        1 => state.push_str(", failed once"),
+        tries => {
+            let _ = write!(state, ", failed {tries} times in a row");
+        }
+    }
+    state
 }
 
 /// Runs `drive pull`.
 pub async fn pull(access: &Access, args: &Pull, out: Output) -> anyhow::Result<Exit> {
     let objects = args.objects.required()?;
     let db = access.open().await?;
-    let files = contents::in_folder(&mut *db.acquire().await?, &args.account, &args.folder).await?;
-    let pulled = pull::pull(&objects, &files, &args.to, args.delete).await?;
+    let pulled = pull::pull(&db, &objects, &args.account, &args.folder, &args.to, args.delete).await?;
     for missing in &pulled.missing {
         say(&format!("not stored: {} ({})", missing.path, missing.why))?;
+    }
+    for blocked in &pulled.blocked {
+        say(&format!("not written: {} ({})", blocked.path, blocked.why))?;
     }
     let mut sentence = format!(
         "{} files written ({} bytes), {} unchanged, {} removed, {} not stored",
@@ -210,6 +220,9 @@ pub async fn pull(access: &Access, args: &Pull, out: Output) -> anyhow::Result<E
     if pulled.left > 0 {
         sentence = format!("{sentence}; {} are gone at the source (--delete removes them)", pulled.left);
     }
+    if !pulled.blocked.is_empty() {
+        sentence = format!("{sentence}; {} NOT written: something is in their way", pulled.blocked.len());
+    }
     out.result(&pulled, &sentence)?;
-    Ok(Exit::Done)
+    Ok(if pulled.blocked.is_empty() { Exit::Done } else { Exit::Failed })
 }

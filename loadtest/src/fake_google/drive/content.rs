@@ -41,9 +41,14 @@ impl Content {
             Self::Text(text) => text.as_bytes().get(place(from)..place(to)).unwrap_or_default().to_vec(),
             Self::Drawn { seed, .. } if from < to => {
                 let words = (from / 8)..to.div_ceil(8);
-                let bytes: Vec<u8> = words.flat_map(|word| drawn(*seed, word).to_le_bytes()).collect();
+                let mut bytes = Vec::with_capacity(place(to - from) + 16);
+                for word in words {
+                    bytes.extend_from_slice(&drawn(*seed, word).to_le_bytes());
+                }
                 let first = place(from % 8);
-                bytes[first..first + place(to - from)].to_vec()
+                bytes.truncate(first + place(to - from));
+                bytes.drain(..first);
+                bytes
             }
             Self::Drawn { .. } => Vec::new(),
         }

@@ -230,7 +230,7 @@ fn body(
 ) -> Response {
     let length = found.content.length();
     let asked = range(headers, length).filter(|_| fault != Some(&FaultKind::IgnoredRange));
-    shared.counters.asked(&found.id, asked.map_or(0, |(from, _)| from));
+    let call = shared.counters.asked(&found.id, asked.map_or(0, |(from, _)| from));
     let (from, to) = match asked {
         Some((from, _)) if from >= length || fault == Some(&FaultKind::NotSatisfiable) => {
             let range = format!("bytes */{length}");
@@ -249,7 +249,7 @@ fn body(
             if corrupt && at == from {
                 *first ^= 1;
             }
-            counters.sent(&id, chunk.len() as u64);
+            counters.sent(&id, call, chunk.len() as u64);
             let next = at + chunk.len() as u64;
             Some((Ok::<_, std::convert::Infallible>(chunk), next))
         }

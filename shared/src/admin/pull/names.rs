@@ -15,7 +15,8 @@ const LONGEST: usize = 200;
 const RESERVED: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
 
 /// A path for each file, with slashes between its names, each name safe. No two are equal, whatever the case of their letters, and
-/// none is that of a folder: files that would share one get a suffix that hangs on their id alone.
+/// none is that of a folder: files that would share one get a mark that hangs on their id alone, and no name that somebody gave
+/// looks like one with a mark.
 #[must_use]
 pub fn paths(files: &[Stored]) -> Vec<String> {
     let plain: Vec<(String, String)> = files
@@ -55,23 +56,43 @@ fn with_ending(name: &str, format: Option<&str>) -> String {
     }
 }
 
-/// The name with a mark of the file's id before its ending.
+/// Letters of a mark.
+const MARK: usize = 16;
+
+/// The name with a mark of the file's id before its ending: `~` and digits of hexadecimal.
 fn marked(name: &str, id: &str) -> String {
     let mut sums = Sums::default();
     sums.update(id.as_bytes());
-    let mark = hex(&sums.finish().0[..8]);
+    let mark = hex(&sums.finish().0[..MARK / 2]);
     match name.rsplit_once('.').filter(|(stem, ending)| !stem.is_empty() && ending.len() <= 10) {
         Some((stem, ending)) => format!("{stem}~{mark}.{ending}"),
         None => format!("{name}~{mark}"),
     }
 }
 
-/// A name without slashes, control characters and what other systems do not take; not empty, not too long, none that means
+/// The name without anything that [`marked`] could have made of another.
+fn unmarked(name: &str) -> String {
+    let is_mark = |at: usize| {
+        let rest = &name.as_bytes()[at + 1..];
+        rest.len() >= MARK && rest[..MARK].iter().all(u8::is_ascii_hexdigit)
+    };
+    name.char_indices().map(|(at, c)| if c == '~' && is_mark(at) { '_' } else { c }).collect()
+}
+
+/// Whether a character is not shown, or changes the order in which others are: `exe.fdp` would be read as `pdf.exe`.
+/// <https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A name without slashes, hidden characters and what other systems do not take; not empty, not too long, none that means
 /// something to the system or to this program.
 #[must_use]
 pub fn safe(name: &str) -> String {
     let replaced: String =
-        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
+        name.chars().map(|c| if is_hidden(c) || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
+    let replaced = unmarked(&replaced);
     let trimmed = replaced.trim_matches(' ').trim_end_matches(['.', ' ']);
     let mut name = shortened(trimmed);
     let stem = name.split('.').next().unwrap_or_default().to_lowercase();
@@ -117,6 +138,7 @@ mod tests {
             mime_type: None,
             state: "stored".to_owned(),
             why: None,
+            tries: 0,
             wanted_size: None,
             received: 0,
             format: format.map(str::to_owned),
@@ -143,6 +165,10 @@ mod tests {
             ("ends. . ", "ends"),
             (".syncfleet-manifest.json", "_.syncfleet-manifest.json"),
             ("日本語.txt", "日本語.txt"),
+            ("fdp.\u{202e}exe", "fdp._exe"),
+            ("a~0123456789abcdef.txt", "a_0123456789abcdef.txt"),
+            ("~~0123456789ABCDEF0", "~_0123456789ABCDEF0"),
+            ("a~0123.txt", "a~0123.txt"),
         ] {
             assert_eq!(safe(name), harmless, "{name:?}");
         }
@@ -167,11 +193,46 @@ mod tests {
         assert_eq!(again, all);
     }
 
+    #[test]
+    fn no_name_that_somebody_gives_is_that_of_a_marked_file() {
+        let mut files = vec![file("1", &["a.txt"], None), file("2", &["a.txt"], None)];
+        let marked = paths(&files);
+        // A file, and a folder, with the very name that another one gets.
+        files.push(file("3", &[&marked[0]], None));
+        files.push(file("4", &[&marked[1], "b"], None));
+        files.push(file("5", &[&marked[1].to_uppercase()], None));
+        let all = paths(&files);
+        assert_eq!(all[..2], marked);
+        let folders = all.iter().filter_map(|path| path.split_once('/')).map(|(folder, _)| folder);
+        let distinct: HashSet<String> =
+            all.iter().map(String::as_str).chain(folders).map(str::to_lowercase).collect();
+        assert_eq!(distinct.len(), 6, "{all:?}");
+    }
+
     proptest! {
         #[test]
         fn any_name_is_one_part_of_a_path(name in any::<String>()) {
             let safe = safe(&name);
             prop_assert!(is_safe(&safe) && safe.len() <= LONGEST + 1, "{name:?} -> {safe:?}");
+        }
+
+        #[test]
+        fn no_two_files_get_one_path(names in prop::collection::vec("(a|A|~|[.]|/|~0{16}){1,4}", 1..8)) {
+            let files: Vec<Stored> = names
+                .iter()
+                .enumerate()
+                .map(|(id, name)| file(&id.to_string(), &name.split('/').collect::<Vec<_>>(), None))
+                .collect();
+            let mut taken: HashSet<String> = HashSet::new();
+            let all = paths(&files);
+            for path in &all {
+                prop_assert!(taken.insert(path.to_lowercase()), "twice: {all:?}");
+            }
+            for path in &all {
+                for (end, _) in path.match_indices('/') {
+                    prop_assert!(!taken.contains(&path[..end].to_lowercase()), "a file and a folder: {all:?}");
+                }
+            }
         }
     }
 }

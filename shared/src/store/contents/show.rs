@@ -20,6 +20,8 @@ pub struct Stored {
     pub state: String,
     /// Why it was refused, or what went wrong last.
     pub why: Option<String>,
+    /// Failures in a row.
+    pub tries: i32,
     /// Bytes of the revision that is wanted, as Google says.
     pub wanted_size: Option<i64>,
     /// Bytes of it so far.
@@ -50,7 +52,7 @@ pub async fn ls(
         Stored,
         r#"-- contents::ls
         select c.file_id, coalesce(f.name, '') as "name!", array[coalesce(f.name, '')] as "names!", f.mime_type, c.state,
-            c.why, c.wanted_size, c.received, c.format, o.size as "size?", encode(o.sha256, 'hex') as sha256,
+            c.why, c.tries, c.wanted_size, c.received, c.format, o.size as "size?", encode(o.sha256, 'hex') as sha256,
             o.key as "key?", f.modified_at, c.stored_at
         from file_contents c
         left join files f on f.account_id = c.account_id and f.file_id = c.file_id
@@ -76,7 +78,7 @@ pub async fn stored_in(
     sqlx::query_as!(
         Stored,
         r#"-- contents::stored_in
-        select c.file_id, f.name, t.names as "names!", f.mime_type, c.state, c.why, c.wanted_size, c.received, c.format,
+        select c.file_id, f.name, t.names as "names!", f.mime_type, c.state, c.why, c.tries, c.wanted_size, c.received, c.format,
             o.size as "size?", encode(o.sha256, 'hex') as sha256, o.key as "key?", f.modified_at, c.stored_at
         from file_tree($1, $2) t
         join files f on f.account_id = $1 and f.file_id = t.file_id

@@ -39,6 +39,12 @@ pub struct FileRow {
     pub names: Vec<String>,
     /// Whether the first of them is at the top of a drive.
     pub rooted: bool,
+    /// How its content stands: pending, stored, refused, none; none at all: no mirror wants it.
+    pub content: Option<String>,
+    /// Why its content was refused, or what went wrong last.
+    pub content_why: Option<String>,
+    /// Bytes of its content that are stored, of the revision that is wanted or of the one before.
+    pub stored_size: Option<i64>,
 }
 
 /// Which files of an account.
@@ -93,9 +99,12 @@ pub async fn named(
         )
         select f.file_id as "file_id!", f.account_id as "account!", f.drive_id as "drive!", f.name as "name!", f.mime_type,
             f.is_folder as "is_folder!", f.parent_id, f.size, f.md5, f.head_revision, f.modified_at,
-            f.trashed as "trashed!", f.owner, f.web_link, p.names as "names!", p.rooted as "rooted!"
+            f.trashed as "trashed!", f.owner, f.web_link, p.names as "names!", p.rooted as "rooted!",
+            c.state as "content?", c.why as content_why, o.size as "stored_size?"
         from fitting f
         cross join lateral file_path(f.account_id, f.file_id) p
+        left join file_contents c on c.account_id = f.account_id and c.file_id = f.file_id
+        left join objects o on o.id = c.object_id
         order by f.is_folder desc, lower(f.name), f.file_id"#,
         account,
         found.drive,
