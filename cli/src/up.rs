@@ -44,7 +44,7 @@ pub struct Args {
     /// The folder for everything that is kept
     #[arg(long, env = "SYNCFLEET_DATA", value_name = "FOLDER", default_value_os_t = config::data_folder())]
     data: PathBuf,
-    /// Add demo work: accounts at a fake Google within the process, whose calendars keep changing
+    /// Add demo work: accounts at a fake Google within the process, whose calendars and drives keep changing
     #[cfg(feature = "demo")]
     #[arg(long)]
     demo: bool,
@@ -193,6 +193,8 @@ fn tell(args: &Args, environment: &Path) -> anyhow::Result<()> {
     source {}
     syncfleet calendar ls
     syncfleet event ls --account 1 --from now
+    syncfleet file ls --account 1 --name '*lunch*'
+    syncfleet channel ls
     syncfleet job ls
     syncfleet job explain 1
     syncfleet run ls

@@ -4,6 +4,8 @@
 mod access;
 #[path = "drive/admin.rs"]
 mod admin;
+#[path = "drive/changes.rs"]
+mod changes;
 #[path = "drive/corpora.rs"]
 mod corpora;
 #[path = "drive/drives.rs"]
@@ -14,6 +16,8 @@ mod folders;
 mod grants;
 #[path = "drive/odd.rs"]
 mod odd;
+#[path = "drive/push.rs"]
+mod push;
 #[path = "calendar/rig.rs"]
 #[expect(dead_code, reason = "the tests of calendars use the rest of it")]
 mod rig;

@@ -155,7 +155,9 @@ fn print_explanation(explanation: &Explanation, out: Output) -> anyhow::Result<(
     let (job, now) = (&explanation.job, explanation.facts.now);
     line(&format!("{}: {}", name(job), explanation.text))?;
     line("")?;
-    out.facts(&(), &facts(job, now))?;
+    let mut facts = facts(job, now);
+    facts.extend(explanation.push.iter().map(|push| ("push", push.sentence(now))));
+    out.facts(&(), &facts)?;
     if !explanation.runs.is_empty() {
         line("")?;
         runs::list(&explanation.runs, now, out)?;

@@ -144,8 +144,15 @@ fn facts(tenant: &Tenant, now: chrono::DateTime<chrono::Utc>) -> Vec<(&'static s
 
 /// What a tenant or an account holds, in words.
 pub fn told(holdings: &Holdings) -> String {
-    let Holdings { accounts, jobs, calendars, events } = *holdings;
-    [(accounts, "account"), (jobs, "job"), (calendars, "calendar"), (events, "event")]
-        .map(|(n, thing)| words::count(n, thing))
-        .join(", ")
+    let Holdings { accounts, jobs, calendars, events, drives, files } = *holdings;
+    [
+        (accounts, "account"),
+        (jobs, "job"),
+        (calendars, "calendar"),
+        (events, "event"),
+        (drives, "drive"),
+        (files, "file"),
+    ]
+    .map(|(n, thing)| words::count(n, thing))
+    .join(", ")
 }

@@ -54,9 +54,8 @@ pub async fn first_sync(
     let mut last = FirstSync::default();
     let in_time = until(timeout, COUNTS, async || {
         last = account::first_sync(&mut *db.acquire().await?, &[account]).await?;
-        progress.show(last.done, last.calendars, &far(&last))?;
-        let stuck = if last.listed { last.calendars - last.done } else { 1 };
-        Ok(last.is_done() || i64::try_from(last.parked.len()).unwrap_or(i64::MAX) >= stuck)
+        progress.show(last.done + last.drives_done, last.calendars + last.drives, &far(&last))?;
+        Ok(last.is_done() || last.going_on == 0)
     })
     .await?;
     drop(progress);
@@ -65,13 +64,17 @@ pub async fn first_sync(
 
 /// How far first syncs are, in words.
 pub fn far(first: &FirstSync) -> String {
-    let FirstSync { listed, calendars, done, events, .. } = first;
-    let so_far = if first.is_done() { "" } else { " so far" };
-    if *listed || *calendars > 0 {
-        format!("{done} of {}, {}{so_far}", count(*calendars, "calendar"), count(*events, "event"))
-    } else {
-        "the list of calendars is not read yet".to_owned()
+    let FirstSync { listed, calendars, done, events, drives, drives_done, files, .. } = first;
+    if !listed && *calendars == 0 && *drives == 0 {
+        return "what there is is not read yet".to_owned();
     }
+    let so_far = if first.is_done() { "" } else { " so far" };
+    let of = |done: i64, all: i64, thing| format!("{done} of {}", count(all, thing));
+    let calendars = (*calendars > 0 || *drives == 0)
+        .then(|| format!("{}, {}", of(*done, *calendars, "calendar"), count(*events, "event")));
+    let drives =
+        (*drives > 0).then(|| format!("{}, {}", of(*drives_done, *drives, "drive"), count(*files, "file")));
+    format!("{}{so_far}", calendars.into_iter().chain(drives).collect::<Vec<_>>().join("; "))
 }
 
 /// Looks again and again until `look` says that it is over. Says whether that was in time.

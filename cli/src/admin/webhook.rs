@@ -87,7 +87,7 @@ struct Add {
     /// Of this account only: its number or address
     #[arg(long, value_name = "ACCOUNT")]
     account: Option<AccountRef>,
-    /// Of this resource only: calendar or event; may be repeated
+    /// Of this resource only: calendar, event, drive or file; may be repeated
     #[arg(long = "resource", value_name = "RESOURCE")]
     resources: Vec<Resource>,
     /// Begin after the change of this id, with the `oldest` kept, or with what comes from `now` on

@@ -1,4 +1,4 @@
-//! Demo work: a few accounts at a fake Google within the process, whose calendars keep changing; small drives, too.
+//! Demo work: a few accounts at a fake Google within the process, whose calendars and drives keep changing.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -28,8 +28,9 @@ const CALENDARS: usize = 3;
 const EVENTS: usize = 40;
 const FILES: usize = 30;
 
-/// Changes at the fake Google, per second.
+/// Changes of calendars, and of files, at the fake Google, per second.
 const CHURN: f64 = 2.0;
+const CHURN_OF_FILES: f64 = 0.2;
 
 /// A running demo.
 pub struct Demo {
@@ -50,6 +51,7 @@ pub async fn start(
     let people = fake.seed_world(ACCOUNTS, CALENDARS, EVENTS)?;
     fill_drives(&mut fake.world(), &people)?;
     fake.start_churn(CHURN, SEED)?;
+    fake.start_churn_of_files(CHURN_OF_FILES, SEED)?;
     let options = fake.options();
     google.client_id = Some(options.client_id.clone());
     google.client_secret = Some(options.client_secret.clone().into());

@@ -145,8 +145,9 @@ async fn calendars_and_events_are_listed(db: PgPool) {
     assert_eq!(program.json(&["event", "ls", "--calendar", &id, "--cancelled"]).as_array().unwrap().len(), 3);
     let table = program.ok(&["event", "ls", "--calendar", &id]);
     assert!(table.contains("2026-03-01T10:00:00Z") && table.contains("2026-03-02"), "{table}");
+    drive(&db).await;
     let held = program.run(&["account", "rm", "ada@example.com", "--yes"]);
-    assert!(held.stderr.contains("1 calendar, 3 events"), "{held:?}");
+    assert!(held.stderr.contains("1 calendar, 3 events, 1 drive, 2 files"), "{held:?}");
     tokio::time::timeout(Duration::from_secs(5), db.close()).await.unwrap();
 }
 
@@ -183,4 +184,64 @@ async fn kinds_are_taken_with_dashes(db: PgPool) {
     assert_eq!(program.json(&["job", "ls", "--kind", "calendar-list"]).as_array().unwrap().len(), 1);
     program.refused(&["enqueue", "calendar-lists", "--all"], 2, &["unknown kind", "calendar_list"]);
     assert!(program.ok(&["kind", "pause", "calendar-list"]).contains("kind calendar_list is paused"));
+}
+
+/// The account's My Drive with two files, not swept to its end yet, and its job.
+async fn drive(db: &PgPool) {
+    for statement in [
+        "insert into drives (account_id, google_id, is_mine, raw, list_generation) select id, 'root', true, '{}', 1 from accounts",
+        "insert into files (
+            account_id, drive_id, file_id, name, trashed, explicitly_trashed, owned_by_me, shared, starred, raw, generation
+        )
+        select account_id, id, f, f, false, false, true, false, false, '{}', 1
+        from drives, unnest(array['a', 'b']) as f",
+        "with made as (
+            insert into jobs (kind, key, tenant_id, account_id)
+            select 'drive_changes', d.id::text, a.tenant_id, a.id from drives d join accounts a on a.id = d.account_id
+            returning id, kind, tenant_id, account_id
+        )
+        insert into job_state (job_id, kind, tenant_id, account_id, lane, run_at)
+        select id, kind, tenant_id, account_id, 'normal', 'infinity' from made",
+    ] {
+        sqlx::query(statement).execute(db).await.unwrap();
+    }
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_first_sync_counts_drives_and_files_too(db: PgPool) {
+    let (program, _) = program(&db);
+    program.fed(&ADD, "t");
+    let first = || program.json(&["account", "show", "ada@example.com"])["first_sync"].clone();
+    let told = || program.ok(&["account", "show", "ada@example.com"]);
+    let (before, text) = (first(), told());
+    assert_eq!((&before["listed"], &before["going_on"]), (&json!(false), &json!(2)), "{before}");
+    assert!(text.contains("not read yet"), "{text}");
+
+    drive(&db).await;
+    for statement in [
+        "insert into calendar_lists (account_id, full_at) select id, clock() from accounts",
+        "insert into drive_lists (account_id, full_at) select id, clock() from accounts",
+    ] {
+        sqlx::query(statement).execute(&db).await.unwrap();
+    }
+    let (sweeping, text) = (first(), told());
+    assert_eq!((&sweeping["listed"], &sweeping["going_on"]), (&json!(true), &json!(1)), "{sweeping}");
+    assert!(text.contains("0 of 1 drive, 2 files so far"), "{text}");
+
+    sqlx::query("update drives set full_at = clock()").execute(&db).await.unwrap();
+    let (done, text) = (first(), told());
+    assert_eq!((&done["drives_done"], &done["files"], &done["going_on"]), (&json!(1), &json!(2), &json!(0)));
+    assert!(text.contains("1 of 1 drive, 2 files") && !text.contains("so far"), "{text}");
+
+    // A list that was not granted holds up nothing beside one that was.
+    sqlx::query("delete from drive_lists").execute(&db).await.unwrap();
+    assert_eq!(first()["listed"], false);
+    let park = "update job_state set phase = 'parked', run_at = 'infinity', parked = 'scope' where kind = 'drive_list'";
+    sqlx::query(park).execute(&db).await.unwrap();
+    let parked = first();
+    assert_eq!((&parked["listed"], &parked["parked"][1]), (&json!(true), &json!(null)), "{parked}");
+    sqlx::query("delete from calendar_lists").execute(&db).await.unwrap();
+    let park = "update job_state set phase = 'parked', run_at = 'infinity', parked = 'scope' where kind = 'calendar_list'";
+    sqlx::query(park).execute(&db).await.unwrap();
+    assert_eq!((&first()["listed"], &first()["going_on"]), (&json!(false), &json!(0)), "nothing was granted");
 }

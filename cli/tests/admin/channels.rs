@@ -115,3 +115,39 @@ async fn a_channel_is_stopped_until_it_is_renewed(db: PgPool) {
     program.refused(&["channel", "stop", "nothing"], 3, &["no channel nothing", "channel ls"]);
     program.refused(&["channel", "stop"], 2, &["<ID|--account"]);
 }
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_jobs_explanation_says_what_push_means_for_it(db: PgPool) {
+    let program = Program::with(&db);
+    let (list, events) = watched(&db, &program).await;
+    let explain = |job: i64| program.ok(&["job", "explain", &job.to_string()]);
+    let (live, polled) = (explain(list), explain(events));
+    assert!(
+        live.contains("watched by a channel until ") && live.contains("it has not delivered yet"),
+        "{live}"
+    );
+    assert!(polled.contains("polled only: Google does not push it (Google said no)"), "{polled}");
+    sqlx::query("update channels set heard_at = clock(), pushed_at = clock() - interval '90 seconds'")
+        .execute(&db)
+        .await
+        .unwrap();
+    assert!(explain(list).contains("last told of a change 1 m 30 s ago"), "{}", explain(list));
+    let told = &program.json(&["job", "explain", &list.to_string()])["push"];
+    assert_eq!(
+        (&told["is"], &told["channel"], &told["missed"]),
+        (&json!("watched"), &json!("c1"), &json!(0))
+    );
+    // A drive's log has neither yet, and what has nothing to watch has no such line.
+    sqlx::query("update jobs set kind = 'drive_changes' where id = $1")
+        .bind(list)
+        .execute(&db)
+        .await
+        .unwrap();
+    sqlx::query("delete from channels").execute(&db).await.unwrap();
+    let keeper: i64 = sqlx::query_scalar("select id from jobs where kind = 'google_channels'")
+        .fetch_one(&db)
+        .await
+        .unwrap();
+    assert!(explain(list).contains(&format!("job {keeper} keeps them")), "{}", explain(list));
+    assert_eq!(program.json(&["job", "explain", &keeper.to_string()])["push"], json!(null));
+}

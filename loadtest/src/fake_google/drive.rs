@@ -23,7 +23,7 @@ use std::{
     sync::Arc,
 };
 
-pub(super) use self::answer::routes;
+pub(super) use self::{answer::routes, changes::watched};
 pub use self::{
     content::Content,
     file::{FOLDER, FileDraft, PermissionRole, SHORTCUT},
@@ -99,6 +99,15 @@ impl Drive {
             }
         }
         found.into_iter().collect()
+    }
+
+    /// How far the log of an account, or of a shared drive of which it is a member, has come. None: there is no such drive for it.
+    pub(super) fn log_version(&self, account: usize, email: &str, drive: Option<&str>) -> Option<u64> {
+        match drive {
+            Some(drive) if !self.is_member(email, drive) => None,
+            Some(drive) => self.drives.get(drive).map(|drive| drive.log.next()),
+            None => Some(self.logs.get(&account).map_or(1, Log::next)),
+        }
     }
 
     fn is_member(&self, email: &str, drive: &str) -> bool {

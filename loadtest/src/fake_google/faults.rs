@@ -23,8 +23,12 @@ pub enum Api {
     Events,
     /// `calendarList.watch` and `events.watch`.
     Watch,
-    /// `channels.stop`.
+    /// Calendar's `channels.stop`.
     StopChannel,
+    /// `changes.watch`.
+    WatchChanges,
+    /// Drive's `channels.stop`.
+    StopDriveChannel,
     /// `POST /revoke`.
     Revoke,
     /// The discovery document.
@@ -59,7 +63,7 @@ impl Api {
     pub(super) const fn cost(self) -> usize {
         match self {
             Self::Files | Self::Changes | Self::Drives => 100,
-            Self::File | Self::StartPageToken => 5,
+            Self::File | Self::StartPageToken | Self::WatchChanges | Self::StopDriveChannel => 5,
             Self::Media | Self::Export => 200,
             Self::Token
             | Self::CalendarList

@@ -75,13 +75,17 @@ pub(super) fn permit(world: &World, account: usize, api: Api) -> Result<(), Refu
             (&["calendar.calendarlist.readonly", "calendar.calendarlist"], &CALENDAR)
         }
         Api::Events => (&["calendar.events.readonly", "calendar.events"], &CALENDAR),
-        Api::Files | Api::File | Api::Changes | Api::StartPageToken => {
+        Api::Files | Api::File | Api::Changes | Api::StartPageToken | Api::WatchChanges => {
             (&["drive.metadata.readonly", "drive.metadata"], &DRIVE)
         }
         Api::Drives | Api::Media | Api::Export => (&[], &DRIVE),
-        Api::Token | Api::Watch | Api::StopChannel | Api::Revoke | Api::Discovery | Api::Certs => {
-            return Ok(());
-        }
+        Api::Token
+        | Api::Watch
+        | Api::StopChannel
+        | Api::StopDriveChannel
+        | Api::Revoke
+        | Api::Discovery
+        | Api::Certs => return Ok(()),
     };
     let mut enough = names.iter().chain(whole);
     let consent = &world.accounts[account].consent;

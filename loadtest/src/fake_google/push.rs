@@ -1,4 +1,5 @@
-//! Push channels: <https://developers.google.com/workspace/calendar/api/guides/push>. Watches, what is sent over them, and
+//! Push channels: <https://developers.google.com/workspace/calendar/api/guides/push>,
+//! <https://developers.google.com/workspace/drive/api/guides/push>. Watches, what is sent over them, and
 //! what goes wrong with that on demand.
 
 mod channel;
@@ -22,7 +23,7 @@ use self::{
     deliver::{Client, Message},
 };
 pub(super) use self::{
-    channel::{stop, watch_events, watch_list},
+    channel::{stop_calendar, stop_drive, watch_changes, watch_events, watch_list},
     control::routes,
 };
 use super::{FakeGoogle, Shared, lock};
@@ -68,8 +69,10 @@ pub struct PushChannel {
     pub account: String,
     /// Google's id of what is watched.
     pub resource_id: String,
-    /// The calendar whose events are watched; none: the list of calendars.
+    /// The calendar whose events are watched; none: the list of calendars, or a drive.
     pub calendar: Option<String>,
+    /// The drive whose log is watched, by its id, or `my drive`; none: it is a channel of Calendar.
+    pub drive: Option<String>,
     /// Where it delivers.
     pub address: String,
     /// What it sends along.

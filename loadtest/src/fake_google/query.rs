@@ -9,6 +9,7 @@ const STANDARD: [&str; 6] = ["alt", "fields", "key", "prettyPrint", "quotaUser",
 const REPEATABLE: [&str; 3] = ["eventTypes", "privateExtendedProperty", "sharedExtendedProperty"];
 
 /// The parameters of one call, in order; a name may occur more than once.
+#[derive(Debug)]
 pub(super) struct Params(pub(super) Vec<(String, String)>);
 
 impl Params {

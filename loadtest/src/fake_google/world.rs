@@ -56,7 +56,7 @@ pub struct World {
     /// Told at each change.
     pub(super) changed: Arc<Notify>,
     born: Instant,
-    start: DateTime<Utc>,
+    pub(super) start: DateTime<Utc>,
 }
 
 #[derive(Debug)]

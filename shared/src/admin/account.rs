@@ -50,6 +50,8 @@ pub struct Account {
     pub not_granted: Vec<&'static str>,
     /// Its calendars.
     pub calendars: i64,
+    /// Its drives.
+    pub drives: i64,
     /// Its jobs.
     pub jobs: i64,
     /// Those of its jobs that are parked.
@@ -95,7 +97,7 @@ pub struct Shown {
     pub account: Account,
     /// Its sealed values, without the values.
     pub tokens: Vec<Info>,
-    /// How far the first sync of its calendars is.
+    /// How far the first sync of its calendars and drives is.
     pub first_sync: FirstSync,
 }
 
@@ -147,6 +149,7 @@ async fn list(
         r#"-- admin::account::list
         select a.id, t.name as tenant, a.provider, a.email, a.subject, a.scopes, a.workspace, a.created_at,
             (select count(*) from calendars c where c.account_id = a.id and not c.deleted) as "calendars!",
+            (select count(*) from drives d where d.account_id = a.id and not d.deleted) as "drives!",
             (select count(*) from jobs j where j.account_id = a.id) as "jobs!",
             (
                 select count(*) from jobs j join job_state s on s.job_id = j.id
@@ -180,6 +183,7 @@ async fn list(
             scopes: row.scopes,
             workspace: row.workspace,
             calendars: row.calendars,
+            drives: row.drives,
             jobs: row.jobs,
             parked: row.parked,
             gates: closed
@@ -201,7 +205,9 @@ pub async fn holdings(conn: &mut PgConnection, id: AccountId) -> Result<Holdings
         select 1::bigint as "accounts!",
             (select count(*) from jobs where account_id = $1) as "jobs!",
             (select count(*) from calendars where account_id = $1) as "calendars!",
-            (select count(*) from events where account_id = $1) as "events!""#,
+            (select count(*) from events where account_id = $1) as "events!",
+            (select count(*) from drives where account_id = $1) as "drives!",
+            (select count(*) from files where account_id = $1) as "files!""#,
         id,
     )
     .fetch_one(conn)

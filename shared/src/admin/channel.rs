@@ -88,6 +88,9 @@ pub async fn ls(conn: &mut PgConnection, filter: &Filter) -> Result<Vec<Channel>
                 when 'calendar_events' then (
                     select coalesce(k.summary, k.google_id) from calendars k where k.id::text = j.key
                 )
+                when 'drive_changes' then (
+                    select coalesce(d.name, d.google_id) from drives d where d.id::text = j.key
+                )
                 else j.key
             end as watches,
             c.state as "state!", c.created_at as "created_at!", c.until, c.heard_at, c.missed as "missed!", c.note

@@ -131,6 +131,10 @@ pub struct Holdings {
     pub calendars: i64,
     /// Mirrored events.
     pub events: i64,
+    /// Mirrored drives.
+    pub drives: i64,
+    /// Mirrored files.
+    pub files: i64,
 }
 
 /// What a tenant holds.
@@ -150,7 +154,13 @@ async fn count(conn: &mut PgConnection, id: TenantId) -> Result<Holdings, AdminE
             ) as "calendars!",
             (
                 select count(*) from events e join accounts a on a.id = e.account_id where a.tenant_id = $1
-            ) as "events!""#,
+            ) as "events!",
+            (
+                select count(*) from drives d join accounts a on a.id = d.account_id where a.tenant_id = $1
+            ) as "drives!",
+            (
+                select count(*) from files f join accounts a on a.id = f.account_id where a.tenant_id = $1
+            ) as "files!""#,
         id,
     )
     .fetch_one(conn)

@@ -1,6 +1,5 @@
-//! Push channels, as Google makes and ends them: <https://developers.google.com/workspace/calendar/api/guides/push>.
-//!
-//! Another API's watch is one more variant of [`Resource`]; its channels end at that API's own `channels.stop`.
+//! Push channels, as Google makes and ends them: <https://developers.google.com/workspace/calendar/api/guides/push>,
+//! <https://developers.google.com/workspace/drive/api/guides/push>. A channel ends at the `channels.stop` of the API that made it.
 
 pub mod token;
 
@@ -8,13 +7,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use google_calendar3::api::Channel;
 use serde_json::Value;
 use sqlx::PgPool;
 
 use self::token::Named;
 use super::{
     Api, Google,
+    drive::{DriveId, READ},
     errors::{CallError, Class},
     execute::Method,
     transport::ApiConnector,
@@ -24,7 +23,8 @@ use crate::{
     store::channels,
 };
 
-type Hub = google_calendar3::CalendarHub<ApiConnector>;
+type Calendar = google_calendar3::CalendarHub<ApiConnector>;
+type Drive = google_drive3::DriveHub<ApiConnector>;
 
 /// The path of the webhook below the public address, by API.
 #[must_use]
@@ -39,6 +39,8 @@ pub enum Resource<'a> {
     CalendarList,
     /// The events of a calendar, by Google's id of it.
     Events(&'a str),
+    /// The log of changes of the account's My Drive, or of a shared drive.
+    Changes(DriveId<'a>),
 }
 
 impl Resource<'_> {
@@ -47,6 +49,7 @@ impl Resource<'_> {
     pub const fn api(&self) -> &'static str {
         match self {
             Self::CalendarList | Self::Events(_) => Api::Calendar.name(),
+            Self::Changes(_) => Api::Drive.name(),
         }
     }
 }
@@ -62,6 +65,17 @@ pub struct NewChannel<'a> {
     pub address: &'a str,
     /// When it is to end; Google may end it sooner.
     pub expires_at: DateTime<Utc>,
+}
+
+/// A channel to be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Its id.
+    pub id: String,
+    /// The API that made it, as in [`Resource::api`].
+    pub api: String,
+    /// Google's id of what it watches.
+    pub resource_id: String,
 }
 
 /// A channel that was made.
@@ -82,64 +96,93 @@ impl Google {
         resource: Resource<'_>,
         channel: &NewChannel<'_>,
     ) -> Result<Made, CallError> {
-        let request = Channel {
-            id: Some(channel.id.to_owned()),
-            type_: Some("web_hook".to_owned()),
-            address: Some(channel.address.to_owned()),
-            token: Some(self.channel_tokens().make(channel.id, Named { account, job: channel.job })),
-            expiration: Some(channel.expires_at.timestamp_millis()),
-            ..Channel::default()
-        };
-        let name = match resource {
-            Resource::CalendarList => "calendarList.watch",
-            Resource::Events(_) => "events.watch",
-        };
-        let method = Method { name, with_token: false, cost: 1 };
-        let body = match resource {
+        let token = self.channel_tokens().make(channel.id, Named { account, job: channel.job });
+        let (name, body) = match resource {
             Resource::CalendarList => {
-                self.execute(db, account, method, move |hub: &Hub, recorder| {
+                let request = calendar_channel(channel, token);
+                let method = Method { name: "calendarList.watch", with_token: false, cost: 1 };
+                let call = self.execute(db, account, method, move |hub: &Calendar, recorder| {
                     let call = hub.calendar_list().watch(request.clone()).delegate(recorder);
                     async { call.doit().await.map(|(response, _)| response) }.boxed()
-                })
-                .await?
+                });
+                (method.name, call.await?)
             }
             Resource::Events(calendar) => {
-                let calendar = calendar.to_owned();
-                self.execute(db, account, method, move |hub: &Hub, recorder| {
+                let (request, calendar) = (calendar_channel(channel, token), calendar.to_owned());
+                let method = Method { name: "events.watch", with_token: false, cost: 1 };
+                let call = self.execute(db, account, method, move |hub: &Calendar, recorder| {
                     let call = hub.events().watch(request.clone(), &calendar).delegate(recorder);
                     async { call.doit().await.map(|(response, _)| response) }.boxed()
-                })
-                .await?
+                });
+                (method.name, call.await?)
+            }
+            Resource::Changes(drive) => {
+                ("changes.watch", self.watch_changes(db, account, drive, channel, token).await?)
             }
         };
         made(&body).ok_or_else(|| CallError::Call {
-            method: method.name,
+            method: name,
             class: Class::Retry,
             after: None,
             what: "the answer names no resource".to_owned(),
         })
     }
 
-    /// Ends a channel. One that Google does not know any more is ended, too.
+    /// A watch of a log begins at a place in it: that of now. What was before is found by the pass that a new channel wants.
+    async fn watch_changes(
+        &self,
+        db: &PgPool,
+        account: AccountId,
+        drive: DriveId<'_>,
+        channel: &NewChannel<'_>,
+        token: String,
+    ) -> Result<String, CallError> {
+        let place = self.start_page_token(db, account, drive).await?;
+        let (request, drive) = (drive_channel(channel, token), drive.map(str::to_owned));
+        let method = Method { name: "changes.watch", with_token: false, cost: READ };
+        self.execute(db, account, method, move |hub: &Drive, recorder| {
+            let mut call = hub
+                .changes()
+                .watch(request.clone(), &place)
+                .spaces("drive")
+                .supports_all_drives(true)
+                .include_items_from_all_drives(true)
+                .include_corpus_removals(true)
+                .include_removed(true)
+                .delegate(recorder);
+            if let Some(drive) = &drive {
+                call = call.drive_id(drive);
+            }
+            async { call.doit().await.map(|(response, _)| response) }.boxed()
+        })
+        .await
+    }
+
+    /// Ends a channel of this API. One that Google does not know any more is ended, too.
     pub async fn stop_channel(
         &self,
         db: &PgPool,
         account: AccountId,
-        id: &str,
-        resource_id: &str,
+        channel: &Ending,
     ) -> Result<(), CallError> {
-        let request = Channel {
-            id: Some(id.to_owned()),
-            resource_id: Some(resource_id.to_owned()),
-            ..Channel::default()
-        };
-        let method = Method { name: "channels.stop", with_token: false, cost: 1 };
-        let stopped = self
-            .execute(db, account, method, move |hub: &Hub, recorder| {
+        let (id, resource_id) = (Some(channel.id.clone()), Some(channel.resource_id.clone()));
+        let stopped = if channel.api == Api::Drive.name() {
+            let request = google_drive3::api::Channel { id, resource_id, ..Default::default() };
+            let method = Method { name: "channels.stop", with_token: false, cost: READ };
+            let call = self.execute(db, account, method, move |hub: &Drive, recorder| {
                 let call = hub.channels().stop(request.clone()).delegate(recorder);
                 async { call.doit().await }.boxed()
-            })
-            .await;
+            });
+            call.await
+        } else {
+            let request = google_calendar3::api::Channel { id, resource_id, ..Default::default() };
+            let method = Method { name: "channels.stop", with_token: false, cost: 1 };
+            let call = self.execute(db, account, method, move |hub: &Calendar, recorder| {
+                let call = hub.channels().stop(request.clone()).delegate(recorder);
+                async { call.doit().await }.boxed()
+            });
+            call.await
+        };
         match stopped {
             Ok(_) => Ok(()),
             Err(error) if error.class() == Some(Class::Gone) => Ok(()),
@@ -169,7 +212,9 @@ impl Google {
                 count.left += 1;
                 continue;
             };
-            let stop = self.stop_channel(db, account, &channel.id, resource_id);
+            let ending =
+                Ending { id: channel.id.clone(), api: channel.api.clone(), resource_id: resource_id.clone() };
+            let stop = self.stop_channel(db, account, &ending);
             match tokio::time::timeout_at(until, stop).await {
                 Ok(Ok(())) => {
                     channels::stopped(&mut *db.acquire().await?, &channel.id, None).await?;
@@ -183,6 +228,29 @@ impl Google {
             }
         }
         Ok(count)
+    }
+}
+
+fn calendar_channel(new: &NewChannel<'_>, token: String) -> google_calendar3::api::Channel {
+    google_calendar3::api::Channel {
+        id: Some(new.id.to_owned()),
+        type_: Some("web_hook".to_owned()),
+        address: Some(new.address.to_owned()),
+        token: Some(token),
+        expiration: Some(new.expires_at.timestamp_millis()),
+        ..Default::default()
+    }
+}
+
+/// The same in the other crate's words.
+fn drive_channel(new: &NewChannel<'_>, token: String) -> google_drive3::api::Channel {
+    google_drive3::api::Channel {
+        id: Some(new.id.to_owned()),
+        type_: Some("web_hook".to_owned()),
+        address: Some(new.address.to_owned()),
+        token: Some(token),
+        expiration: Some(new.expires_at.timestamp_millis()),
+        ..Default::default()
     }
 }
 

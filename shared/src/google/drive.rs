@@ -41,7 +41,7 @@ const DRIVES_PAGE: i32 = 100;
 
 /// Units of a list and of a read: <https://developers.google.com/workspace/drive/api/guides/limits>.
 const LIST: u32 = 100;
-const READ: u32 = 5;
+pub(super) const READ: u32 = 5;
 
 /// What is mirrored of a file, as calls ask for it. Not what changes with every look at it.
 pub const FILE_FIELDS: &str = "id,name,mimeType,description,starred,trashed,explicitlyTrashed,trashedTime,parents,properties,\

@@ -52,7 +52,7 @@ pub const NEEDS: [Need; 5] = [
     Need {
         what: "the files of Drive",
         api: DRIVE,
-        methods: &["files.get", "files.list", "changes.getStartPageToken", "changes.list"],
+        methods: &["files.get", "files.list", "changes.getStartPageToken", "changes.list", "changes.watch"],
         scopes: &[
             "https://www.googleapis.com/auth/drive.metadata.readonly",
             "https://www.googleapis.com/auth/drive.metadata",

@@ -25,7 +25,7 @@ pub struct Policy {
     /// The provider whose accounts have one job of this kind each, from the moment they are added.
     pub per_account: Option<&'static str>,
     /// The API that all jobs of the kind call: when it throttles the whole project, the kind waits. An account that has granted
-    /// other APIs, and nothing of this one, gets no job of the kind.
+    /// other APIs, and nothing of this one, gets no job of the kind. None: they call none, or several.
     pub api: Option<&'static str>,
 }
 

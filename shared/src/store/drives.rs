@@ -5,7 +5,11 @@ mod cursor;
 use sqlx::PgConnection;
 
 pub use self::cursor::{DriveCursor, Next};
-use super::{cursor::SaveError, seconds};
+use super::{
+    changes::{self, Resource, What},
+    cursor::SaveError,
+    seconds,
+};
 use crate::{google::drive::DriveEntry, job::AccountId};
 
 /// A drive's row.
@@ -64,6 +68,21 @@ pub struct Change {
     pub was_there: bool,
     /// Whether its files are mirrored from now on.
     pub there: bool,
+    /// What became of the drive for those who follow the change feed; none: it is as it was.
+    pub what: Option<What>,
+}
+
+/// Tells the change feed what became of drives of an account.
+async fn tell(conn: &mut PgConnection, account: AccountId, changed: &[Change]) -> Result<(), sqlx::Error> {
+    let change = |id: DriveRowId, what| changes::Change {
+        account,
+        resource: Resource::Drive,
+        parent: None,
+        key: id.to_string(),
+        what,
+    };
+    let told: Vec<_> = changed.iter().filter_map(|drive| Some(change(drive.id, drive.what?))).collect();
+    changes::write(conn, &told).await
 }
 
 /// A drive with its cursor.
@@ -133,7 +152,7 @@ pub async fn there(
     Ok(rows.into_iter().map(|row| (row.id, row.google_id)).collect())
 }
 
-/// Writes a page of the account's list. A row of a newer generation is left as it is.
+/// Writes a page of the account's list, and tells the change feed what differs. A row of a newer generation is left as it is.
 pub async fn upsert(
     conn: &mut PgConnection,
     account: AccountId,
@@ -146,13 +165,13 @@ pub async fn upsert(
     let names: Vec<Option<String>> = entries.iter().map(|entry| entry.name.clone()).collect();
     let hidden: Vec<bool> = entries.iter().map(|entry| entry.hidden).collect();
     let raws: Vec<String> = entries.iter().map(|entry| entry.raw.clone()).collect();
-    sqlx::query_as!(
+    let written = sqlx::query_as!(
         Change,
         r#"-- drives::upsert
         with page as (
             select * from unnest($4::text[], $5::text[], $6::bool[], $7::text[]) as p (google_id, name, hidden, raw)
         ), before as (
-            select d.google_id, not d.deleted as there
+            select d.google_id, not d.deleted as there, d.is_mine, d.name, d.hidden, d.raw
             from drives d join page using (google_id)
             where d.account_id = $1
         ), after as (
@@ -164,9 +183,14 @@ pub async fn upsert(
                 is_mine = excluded.is_mine, name = excluded.name, hidden = excluded.hidden, raw = excluded.raw,
                 deleted = false, list_generation = excluded.list_generation
             where d.list_generation <= excluded.list_generation
-            returning d.id, d.google_id
+            returning d.id, d.google_id, d.is_mine, d.name, d.hidden, d.raw
         )
-        select after.id, coalesce(before.there, false) as "was_there!", true as "there!"
+        select after.id, coalesce(before.there, false) as "was_there!", true as "there!",
+            case
+                when not coalesce(before.there, false) then 'created'
+                when (before.is_mine, before.name, before.hidden, before.raw)
+                    is distinct from (after.is_mine, after.name, after.hidden, after.raw) then 'updated'
+            end::change_what as "what: What"
         from after left join before using (google_id)
         order by after.id"#,
         account,
@@ -177,17 +201,19 @@ pub async fn upsert(
         &hidden,
         &raws,
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    tell(conn, account, &written).await?;
+    Ok(written)
 }
 
-/// Marks as gone what a pass over the list has not seen.
+/// Marks as gone what a pass over the list has not seen, and tells the change feed.
 pub async fn sweep(
     conn: &mut PgConnection,
     account: AccountId,
     generation: i64,
 ) -> Result<Vec<Change>, sqlx::Error> {
-    sqlx::query_as!(
+    let swept = sqlx::query_as!(
         Change,
         r#"-- drives::sweep
         with gone as (
@@ -199,12 +225,14 @@ pub async fn sweep(
         update drives d set deleted = true
         from gone
         where d.id = gone.id
-        returning d.id, true as "was_there!", false as "there!""#,
+        returning d.id, true as "was_there!", false as "there!", 'deleted'::change_what as "what: What""#,
         account,
         generation,
     )
-    .fetch_all(conn)
-    .await
+    .fetch_all(&mut *conn)
+    .await?;
+    tell(conn, account, &swept).await?;
+    Ok(swept)
 }
 
 /// Forgets how far the files of these drives were mirrored. Their generations go on.

@@ -3,6 +3,8 @@
 //! A file belongs to one drive of the account, and only the job of that drive writes it, so a log and a sweep never disagree
 //! about it. A file that moves to another drive of the account is taken over by that drive's job; the job of the drive that it
 //! left lets it be.
+//!
+//! What becomes of a row is told to the change feed by the statements here, in the transaction that writes it.
 
 mod find;
 mod folders;
@@ -14,7 +16,10 @@ pub use self::{
     find::{FileRow, Found, TreeRow, by_path, named, tree},
     folders::{Folder, any_in, folders, propagate_trash},
 };
-use super::drives::DriveRowId;
+use super::{
+    changes::{self, Change, Resource, What},
+    drives::DriveRowId,
+};
 use crate::{google::drive::FileItem, job::AccountId};
 
 /// Whose files.
@@ -28,7 +33,26 @@ pub struct Mirror {
     pub generation: i64,
 }
 
-/// Puts files into the mirror. A row of a newer version is left as it is, but has been seen. Says how many rows changed.
+impl Mirror {
+    fn change(self, file_id: String, what: What) -> Change {
+        changed(self.account, self.drive, file_id, what)
+    }
+
+    /// Tells that the files are gone. Says how many.
+    async fn deleted(self, conn: &mut PgConnection, file_ids: Vec<String>) -> Result<u64, sqlx::Error> {
+        let gone: Vec<Change> = file_ids.into_iter().map(|id| self.change(id, What::Deleted)).collect();
+        changes::write(conn, &gone).await?;
+        Ok(gone.len() as u64)
+    }
+}
+
+fn changed(account: AccountId, drive: DriveRowId, file_id: String, what: What) -> Change {
+    Change { account, resource: Resource::File, parent: Some(drive), key: file_id, what }
+}
+
+/// Puts files into the mirror. A row of a newer version is left as it is, but has been seen. Says how many rows were written;
+/// those that differ by more than their version are told to the change feed.
+#[expect(clippy::too_many_lines, reason = "one statement, and its 28 parameters")]
 pub async fn upsert(
     conn: &mut PgConnection,
     mirror: Mirror,
@@ -57,42 +81,64 @@ pub async fn upsert(
     let can_download: Vec<Option<bool>> = files.iter().map(|file| file.can_download).collect();
     let written = sqlx::query!(
         r#"-- files::upsert
-        insert into files as f (
-            account_id, drive_id, generation, file_id, name, mime_type, parent_id, size, md5, sha256, head_revision,
-            version, created_at, modified_at, trashed, explicitly_trashed, owned_by_me, owner, shared, starred,
-            can_download, shortcut_target, shortcut_mime_type, resource_key, web_link, permissions, permission_ids, raw
+        with before as (
+            select f.*
+            from unnest($4::text[]) as p (file_id)
+            cross join lateral (
+                select file_id, drive_id, trashed, raw - 'version' as raw
+                from files
+                where account_id = $1 and file_id = p.file_id
+                offset 0
+            ) f
+        ), written as (
+            insert into files as f (
+                account_id, drive_id, generation, file_id, name, mime_type, parent_id, size, md5, sha256, head_revision,
+                version, created_at, modified_at, trashed, explicitly_trashed, owned_by_me, owner, shared, starred,
+                can_download, shortcut_target, shortcut_mime_type, resource_key, web_link, permissions, permission_ids, raw
+            )
+            select
+                $1, $2, $3, file_id, name, mime_type, parent_id, size, md5, sha256, head_revision,
+                version, created_at, modified_at, trashed, explicitly_trashed, owned_by_me, owner, shared, starred,
+                can_download, shortcut_target, shortcut_mime_type, resource_key, web_link,
+                case when permissions is not null then array(select jsonb_array_elements_text(permissions::jsonb)) end,
+                case when permission_ids is not null then array(select jsonb_array_elements_text(permission_ids::jsonb)) end,
+                raw::jsonb
+            from unnest(
+                $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[],
+                $12::bigint[], $13::timestamptz[], $14::timestamptz[], $15::bool[], $16::bool[], $17::bool[], $18::text[],
+                $19::bool[], $20::bool[], $21::bool[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[],
+                $27::text[], $28::text[]
+            ) as p (
+                file_id, name, mime_type, parent_id, size, md5, sha256, head_revision,
+                version, created_at, modified_at, trashed, explicitly_trashed, owned_by_me, owner,
+                shared, starred, can_download, shortcut_target, shortcut_mime_type, resource_key, web_link, permissions,
+                permission_ids, raw
+            )
+            order by file_id
+            on conflict (account_id, file_id) do update set
+                drive_id = excluded.drive_id, generation = excluded.generation, name = excluded.name,
+                mime_type = excluded.mime_type, parent_id = excluded.parent_id, size = excluded.size, md5 = excluded.md5,
+                sha256 = excluded.sha256, head_revision = excluded.head_revision, version = excluded.version,
+                created_at = excluded.created_at, modified_at = excluded.modified_at, trashed = excluded.trashed,
+                explicitly_trashed = excluded.explicitly_trashed, owned_by_me = excluded.owned_by_me,
+                owner = excluded.owner, shared = excluded.shared, starred = excluded.starred,
+                can_download = excluded.can_download, shortcut_target = excluded.shortcut_target,
+                shortcut_mime_type = excluded.shortcut_mime_type, resource_key = excluded.resource_key,
+                web_link = excluded.web_link, permissions = excluded.permissions,
+                permission_ids = excluded.permission_ids, raw = excluded.raw
+            where coalesce(excluded.version >= f.version, true)
+            -- In a row that was inserted xmax is zero.
+            returning f.file_id, f.drive_id, f.trashed, f.xmax = 0 as is_new,
+                case when f.xmax <> 0 then f.raw - 'version' end as raw
         )
         select
-            $1, $2, $3, file_id, name, mime_type, parent_id, size, md5, sha256, head_revision,
-            version, created_at, modified_at, trashed, explicitly_trashed, owned_by_me, owner, shared, starred,
-            can_download, shortcut_target, shortcut_mime_type, resource_key, web_link,
-            case when permissions is not null then array(select jsonb_array_elements_text(permissions::jsonb)) end,
-            case when permission_ids is not null then array(select jsonb_array_elements_text(permission_ids::jsonb)) end,
-            raw::jsonb
-        from unnest(
-            $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[],
-            $12::bigint[], $13::timestamptz[], $14::timestamptz[], $15::bool[], $16::bool[], $17::bool[], $18::text[],
-            $19::bool[], $20::bool[], $21::bool[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[],
-            $27::text[], $28::text[]
-        ) as p (
-            file_id, name, mime_type, parent_id, size, md5, sha256, head_revision,
-            version, created_at, modified_at, trashed, explicitly_trashed, owned_by_me, owner,
-            shared, starred, can_download, shortcut_target, shortcut_mime_type, resource_key, web_link, permissions,
-            permission_ids, raw
-        )
-        order by file_id
-        on conflict (account_id, file_id) do update set
-            drive_id = excluded.drive_id, generation = excluded.generation, name = excluded.name,
-            mime_type = excluded.mime_type, parent_id = excluded.parent_id, size = excluded.size, md5 = excluded.md5,
-            sha256 = excluded.sha256, head_revision = excluded.head_revision, version = excluded.version,
-            created_at = excluded.created_at, modified_at = excluded.modified_at, trashed = excluded.trashed,
-            explicitly_trashed = excluded.explicitly_trashed, owned_by_me = excluded.owned_by_me,
-            owner = excluded.owner, shared = excluded.shared, starred = excluded.starred,
-            can_download = excluded.can_download, shortcut_target = excluded.shortcut_target,
-            shortcut_mime_type = excluded.shortcut_mime_type, resource_key = excluded.resource_key,
-            web_link = excluded.web_link, permissions = excluded.permissions,
-            permission_ids = excluded.permission_ids, raw = excluded.raw
-        where coalesce(excluded.version >= f.version, true)"#,
+            w.file_id,
+            case
+                when w.is_new then 'created'
+                when (b.drive_id, b.trashed, b.raw) is distinct from (w.drive_id, w.trashed, w.raw) then 'updated'
+            end::change_what as "what: What"
+        from written w left join before b using (file_id)
+        order by w.file_id"#,
         mirror.account,
         mirror.drive,
         mirror.generation,
@@ -122,13 +168,16 @@ pub async fn upsert(
         &list(|file| file.permission_ids.as_ref()) as &[Option<String>],
         &raws,
     )
-    .execute(&mut *conn)
-    .await?
-    .rows_affected();
-    if written < files.len() as u64 {
-        seen(conn, mirror, &ids).await?;
+    .fetch_all(&mut *conn)
+    .await?;
+    if written.len() < files.len() {
+        seen(&mut *conn, mirror, &ids).await?;
     }
-    Ok(written)
+    let count = written.len() as u64;
+    let differ: Vec<Change> =
+        written.into_iter().filter_map(|row| Some(mirror.change(row.file_id, row.what?))).collect();
+    changes::write(conn, &differ).await?;
+    Ok(count)
 }
 
 /// Marks files as seen that stand in the mirror with a newer version than the one that came.
@@ -159,36 +208,45 @@ pub async fn remove(conn: &mut PgConnection, mirror: Mirror, ids: &[&str]) -> Re
     if ids.is_empty() {
         return Ok(0);
     }
-    sqlx::query!(
+    let gone = sqlx::query_scalar!(
         "-- files::remove
-        delete from files where account_id = $1 and drive_id = $2 and file_id = any($3)",
+        delete from files where account_id = $1 and drive_id = $2 and file_id = any($3) returning file_id",
         mirror.account,
         mirror.drive,
         ids as &[&str],
     )
-    .execute(conn)
-    .await
-    .map(|done| done.rows_affected())
+    .fetch_all(&mut *conn)
+    .await?;
+    mirror.deleted(conn, gone).await
 }
 
 /// Removes what a whole sweep has not seen.
 pub async fn sweep(conn: &mut PgConnection, mirror: Mirror) -> Result<u64, sqlx::Error> {
-    sqlx::query!(
+    let gone = sqlx::query_scalar!(
         "-- files::sweep
-        delete from files where account_id = $1 and drive_id = $2 and generation < $3",
+        delete from files where account_id = $1 and drive_id = $2 and generation < $3 returning file_id",
         mirror.account,
         mirror.drive,
         mirror.generation,
     )
-    .execute(conn)
-    .await
-    .map(|done| done.rows_affected())
+    .fetch_all(&mut *conn)
+    .await?;
+    mirror.deleted(conn, gone).await
 }
 
 /// Removes all files of these drives.
 pub async fn clear(conn: &mut PgConnection, drives: &[DriveRowId]) -> Result<u64, sqlx::Error> {
-    sqlx::query!("-- files::clear\ndelete from files where drive_id = any($1)", drives)
-        .execute(conn)
-        .await
-        .map(|done| done.rows_affected())
+    let gone = sqlx::query!(
+        "-- files::clear
+        delete from files where drive_id = any($1) returning account_id, drive_id, file_id",
+        drives,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let gone: Vec<Change> = gone
+        .into_iter()
+        .map(|row| changed(row.account_id, row.drive_id, row.file_id, What::Deleted))
+        .collect();
+    changes::write(conn, &gone).await?;
+    Ok(gone.len() as u64)
 }

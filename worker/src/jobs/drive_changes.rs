@@ -24,6 +24,7 @@
 //! - *A file moves between two drives of the account*: two logs tell, in any order. Only the job of the drive that a file is in
 //!   writes its row; the other one leaves a file alone that came with its entry, and takes a removed one away only if its row
 //!   is still its own.
+//! - *A channel is made for a log* (see `google_channels`): it tells of what comes from then on, and the job is wanted once then.
 //! - *The drive goes, or the account is no member any more*: `drive_list` is wanted, and takes the files and this job away.
 
 mod log;
@@ -46,7 +47,7 @@ use shared::{
     },
 };
 
-use super::{Context, Kind, drive_list};
+use super::{Context, Kind, drive_list, google_channels::safety};
 
 pub(super) const KIND: Kind = Kind {
     policy: Policy {
@@ -72,9 +73,9 @@ fn step<'a>(context: &'a Context, run: &'a Run) -> BoxFuture<'a, StepResult> {
 
 async fn one_page(context: &Context, run: &Run) -> StepResult {
     let id = super::row_of(run)?;
-    let found = {
+    let (found, standing) = {
         let mut connection = context.db.acquire().await?;
-        drives::get(&mut connection, id).await?
+        (drives::get(&mut connection, id).await?, safety::standing(context, &mut connection, run).await?)
     };
     let Some(drive) = found.filter(|drive| !drive.deleted) else {
         let why = "the drive is not in the account's list".to_owned();
@@ -83,7 +84,11 @@ async fn one_page(context: &Context, run: &Run) -> StepResult {
     match drive.cursor.next() {
         Next::Begin => sweep::begin(context, run, drive).await,
         Next::Sweep => sweep::page(context, run, drive).await,
-        Next::Read => log::page(context, run, drive).await,
+        Next::Read => {
+            let step = log::page(context, run, drive).await?;
+            let (policy, rng) = (&KIND.policy, &mut super::rng(run));
+            Ok(safety::follow(context, run, policy, standing, true, step, rng).await?)
+        }
         Next::Hold(after) => Ok(Step::quiet(super::waits_for_resync(after))),
     }
 }

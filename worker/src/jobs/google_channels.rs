@@ -12,7 +12,8 @@
 //! same act: so it makes channels, renews them, and ends those that nobody wants, by one path. One job for the account, and
 //! not one for each resource, as most of what can be wrong is the account's, and as orphans have no resource any more.
 //!
-//! Drive's change logs are more kinds in [`RESOURCES`], and more variants of `Resource`.
+//! What can be watched stands in [`RESOURCES`]: of Calendar the list and each calendar, of Drive the log of each drive. A
+//! channel is made and ended at its own API.
 //!
 //! # Wanted properties, and the races
 //!
@@ -44,12 +45,16 @@ use std::time::Duration;
 use futures_util::{FutureExt, future::BoxFuture};
 use shared::{
     google::{channels::webhook, scopes},
-    job::{Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
-    store::channels,
+    job::{AccountId, Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
+    store::{
+        PgConnection, channels,
+        job_state::{self, Wanted},
+        jobs::{self, NewJob},
+    },
 };
 
 use self::plan::{Act, View};
-use super::{Context, Kind, calendar_events, calendar_list};
+use super::{Context, Kind, calendar_events, calendar_list, drive_changes};
 
 pub(super) const KIND: Kind = Kind {
     policy: Policy {
@@ -61,16 +66,19 @@ pub(super) const KIND: Kind = Kind {
         limit: Duration::from_secs(90),
         retry: Retry { base: Duration::from_secs(2), cap: Duration::from_mins(30), attempts: None },
         per_account: Some("google"),
-        api: Some(scopes::CALENDAR),
+        api: None,
     },
     step,
 };
 
 /// The kinds whose jobs have something to watch, with their API. Each is resolved in [`watch`].
-const RESOURCES: &[(&str, &str)] =
-    &[(calendar_list::KIND.policy.kind, "calendar"), (calendar_events::KIND.policy.kind, "calendar")];
+const RESOURCES: &[(&str, &str)] = &[
+    (calendar_list::KIND.policy.kind, scopes::CALENDAR),
+    (calendar_events::KIND.policy.kind, scopes::CALENDAR),
+    (drive_changes::KIND.policy.kind, scopes::DRIVE),
+];
 
-/// How long a channel is asked for: Calendar's usual time.
+/// How long a channel is asked for: Calendar's usual time, and the longest that Drive allows for a log.
 const LIFE: Duration = Duration::from_hours(7 * 24);
 
 /// How long an old channel is kept beside a new one that has not delivered yet.
@@ -87,6 +95,24 @@ const REMEMBERED: Duration = Duration::from_hours(2 * 24);
 
 /// The account is looked at so often at least.
 const LONGEST_REST: Duration = Duration::from_hours(6);
+
+/// The job that keeps an account's channels, for the jobs that mirror its lists: there is one, also for an account of an older
+/// fleet, and it is wanted when what can be watched comes or goes.
+pub(super) async fn keep(
+    conn: &mut PgConnection,
+    context: &Context,
+    run: &Run,
+    account: AccountId,
+    came_or_went: bool,
+) -> Result<Vec<Wanted>, sqlx::Error> {
+    if context.public_url.is_none() {
+        return Ok(Vec::new());
+    }
+    let first = Some(Duration::ZERO);
+    let job = NewJob { key: account.to_string(), tenant: run.tenant, account: Some(account), first };
+    let jobs = jobs::ensure(&mut *conn, &KIND.policy, &[job]).await?;
+    if came_or_went { job_state::want(conn, &jobs, None, None).await } else { Ok(Vec::new()) }
+}
 
 fn step<'a>(context: &'a Context, run: &'a Run) -> BoxFuture<'a, StepResult> {
     one_act(context, run).boxed()

@@ -43,7 +43,9 @@ pub struct Drives {
 impl Drives {
     /// Nothing is mirrored yet.
     pub async fn new(db: PgPool, page_size: usize) -> anyhow::Result<Self> {
-        let rig = Rig::new(db, Options { page_size_cap: page_size, ..Options::default() }).await?;
+        let rig =
+            Rig::new(db, Options { page_size_cap: page_size, http_callbacks: true, ..Options::default() })
+                .await?;
         for (email, token) in [(ANNA, "refresh-anna"), (BEN, "refresh-ben")] {
             let mut world = rig.fake.world();
             world.add_account(email, token, None)?;

@@ -35,7 +35,7 @@ pub struct Add {
     /// Store the token as it is, without asking the provider
     #[arg(long)]
     no_check: bool,
-    /// Wait until its calendars are mirrored for the first time
+    /// Wait until its calendars and drives are mirrored for the first time
     #[arg(long)]
     wait: bool,
     /// How long to wait at most

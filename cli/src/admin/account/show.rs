@@ -30,6 +30,7 @@ pub fn facts(shown: &Shown, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
     facts.extend(tokens.iter().map(|token| ("token", told_token(token, now))));
     facts.extend([
         ("calendars", account.calendars.to_string()),
+        ("drives", account.drives.to_string()),
         ("first sync", far(first_sync)),
         ("jobs", account.jobs.to_string()),
         ("parked", account.parked.to_string()),

@@ -1,5 +1,6 @@
 //! `changes.getStartPageToken` and `changes.list`: <https://developers.google.com/workspace/drive/api/reference/rest/v3/changes>.
 
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -70,6 +71,29 @@ fn log_of<'a>(world: &'a World, viewer: Viewer<'_>, drive: Option<&str>) -> Opti
     }
 }
 
+/// Which log a watch names: none is the account's own, else that of a shared drive. The place in it must be a good one.
+pub(in crate::fake_google) fn watched(
+    world: &World,
+    account: usize,
+    params: &Params,
+) -> Result<Option<String>, Refusal> {
+    params.only(&[&KNOWN[..], &EVERYWHERE].concat())?;
+    let drive = files::drive_of(world, files::viewer(world, account), params)?;
+    place(params, account, drive)?;
+    Ok(drive.map(str::to_owned))
+}
+
+/// The place in a log that a call names.
+fn place(params: &Params, account: usize, drive: Option<&str>) -> Result<Token, Refusal> {
+    let Some(token) = params.get("pageToken") else {
+        let text = "Required parameter: pageToken";
+        return Err(Refusal::api(StatusCode::BAD_REQUEST, "global", "required", text));
+    };
+    cursor::decode(token)
+        .filter(|token: &Token| token.account == account && token.drive.as_deref() == drive)
+        .ok_or_else(files::invalid_page_token)
+}
+
 /// One page of a log, each entry with the state of now.
 pub(super) fn list(world: &World, account: usize, params: &Params, cap: usize) -> Result<Value, Refusal> {
     params.only(&[&KNOWN[..], &EVERYWHERE].concat())?;
@@ -78,17 +102,7 @@ pub(super) fn list(world: &World, account: usize, params: &Params, cap: usize) -
     let known = [FIELDS, files::FIELDS, &["createdTime"]].concat();
     let mask = Mask::read(params.get("fields").unwrap_or(USUAL), &known)?;
     let drive = files::drive_of(world, viewer, params)?;
-    let Some(token) = params.get("pageToken") else {
-        return Err(Refusal::api(
-            axum::http::StatusCode::BAD_REQUEST,
-            "global",
-            "required",
-            "Required parameter: pageToken",
-        ));
-    };
-    let token: Token = cursor::decode(token)
-        .filter(|token: &Token| token.account == account && token.drive.as_deref() == drive)
-        .ok_or_else(files::invalid_page_token)?;
+    let token = place(params, account, drive)?;
     let all_drives = params.flag("includeItemsFromAllDrives")? && params.flag("supportsAllDrives")?;
     let asked = Asked {
         drive,

@@ -250,7 +250,7 @@ fn top(drive: &Drive, world: &World, viewer: Viewer<'_>, id: &str) -> Option<Val
     if id == "root" || id == root {
         let mut top = folder(&root, "My Drive");
         top["ownedByMe"] = json!(true);
-        top["createdTime"] = json!(time(world.now()));
+        top["createdTime"] = json!(time(world.start));
         return Some(top);
     }
     let shared = drive.drives.get(id).filter(|_| drive.is_member(viewer.email, id))?;

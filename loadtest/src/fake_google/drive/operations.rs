@@ -172,6 +172,7 @@ impl World {
         let (account, id, now) = (self.account_index(email)?, self.file_id(id)?, self.now());
         ensure!(self.drive.sees(Viewer { account, email }, &id), "{email} does not see file {id}");
         self.drive.logs.entry(account).or_default().add(What::Seen(id), now);
+        self.changed.notify_one();
         Ok(())
     }
 
@@ -288,6 +289,7 @@ impl World {
     /// Gives the file its next version, and tells those who had it in view and those who have it now.
     fn changed(&mut self, id: &Arc<str>, before: Audience) {
         let (now, after) = (self.now(), self.audience(id));
+        self.changed.notify_one();
         self.drive.last_version += 1;
         if let Some(file) = self.drive.files.get_mut(id) {
             file.version = self.drive.last_version;
@@ -305,6 +307,7 @@ impl World {
     /// Tells the members of a shared drive, and these who were.
     fn drive_changed(&mut self, id: &str, others: &[String]) -> anyhow::Result<()> {
         let now = self.now();
+        self.changed.notify_one();
         let id: Arc<str> = Arc::from(id);
         let mut members = others.to_vec();
         if let Some(drive) = self.drive.drives.get_mut(&id) {

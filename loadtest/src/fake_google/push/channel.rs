@@ -2,7 +2,7 @@
 
 use axum::{
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{HeaderMap, StatusCode, Uri},
     response::Response,
 };
@@ -15,23 +15,35 @@ use crate::fake_google::{
     Shared,
     answer::{Caller, account_of, answer},
     calendar::Role,
+    drive,
     faults::Api,
     lock, oauth,
+    query::Params,
     refusal::Refusal,
     stats::Call,
     world::World,
 };
 
-/// Calendar's usual life of a channel, and the longest.
-const USUAL: TimeDelta = TimeDelta::seconds(604_800);
-const LONGEST: TimeDelta = TimeDelta::days(30);
+/// The usual life of a channel, and the longest: Calendar's, and that of Drive's logs.
+const CALENDAR: (TimeDelta, TimeDelta) = (TimeDelta::seconds(604_800), TimeDelta::days(30));
+const DRIVE: (TimeDelta, TimeDelta) = (TimeDelta::seconds(3600), TimeDelta::seconds(604_800));
 
-/// What is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is watched, by the account that watches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Watched {
-    List(usize),
-    /// The account, and the calendar.
-    Events(usize, usize),
+    List,
+    /// A calendar.
+    Events(usize),
+    /// A shared drive's log, or the account's own.
+    Changes(Option<String>),
+}
+
+/// What is asked to be watched.
+#[derive(Debug)]
+enum Target {
+    List,
+    Events(String),
+    Changes(Params),
 }
 
 #[derive(Debug, Clone)]
@@ -57,8 +69,12 @@ impl Channel {
             account: world.accounts[self.account].email.clone(),
             resource_id: self.resource_id.clone(),
             calendar: match self.watched {
-                Watched::List(_) => None,
-                Watched::Events(_, calendar) => Some(world.calendars[calendar].id.clone()),
+                Watched::Events(calendar) => Some(world.calendars[calendar].id.clone()),
+                Watched::List | Watched::Changes(_) => None,
+            },
+            drive: match &self.watched {
+                Watched::Changes(drive) => Some(drive.clone().unwrap_or_else(|| MINE.to_owned())),
+                Watched::List | Watched::Events(_) => None,
             },
             address: self.address.clone(),
             token: self.token.clone(),
@@ -68,14 +84,40 @@ impl Channel {
     }
 }
 
-impl Watched {
-    pub(super) fn version(self, world: &World) -> u64 {
-        match self {
-            Self::List(account) => world.accounts[account].version,
-            Self::Events(_, calendar) => world.calendars[calendar].version,
-        }
+impl Channel {
+    /// The version of what is watched; none: the account does not see it any more.
+    pub(super) fn version(&self, world: &World) -> Option<u64> {
+        self.watched.version(world, self.account)
+    }
+
+    /// What a message says of a change.
+    pub(super) const fn state(&self) -> &'static str {
+        if self.watched.is_drive() { "change" } else { "exists" }
+    }
+
+    /// A message's body: Calendar sends none.
+    pub(super) const fn body(&self) -> &'static str {
+        if self.watched.is_drive() { r#"{"kind": "drive#changes"}"# } else { "" }
     }
 }
+
+impl Watched {
+    fn version(&self, world: &World, account: usize) -> Option<u64> {
+        let of = &world.accounts[account];
+        match self {
+            Self::List => Some(of.version),
+            Self::Events(calendar) => Some(world.calendars[*calendar].version),
+            Self::Changes(drive) => world.drive.log_version(account, &of.email, drive.as_deref()),
+        }
+    }
+
+    const fn is_drive(&self) -> bool {
+        matches!(self, Self::Changes(_))
+    }
+}
+
+/// As which everybody's own drive is named.
+const MINE: &str = "my drive";
 
 /// A channel as it is asked for: what Google knows, and nothing else.
 #[derive(Deserialize)]
@@ -87,7 +129,7 @@ struct Asked {
     address: Option<String>,
     token: Option<String>,
     expiration: Option<Value>,
-    params: Option<Params>,
+    params: Option<AskedParams>,
     #[expect(dead_code, reason = "known, and without effect")]
     payload: Option<bool>,
     #[expect(dead_code, reason = "known, and without effect")]
@@ -98,7 +140,7 @@ struct Asked {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Params {
+struct AskedParams {
     ttl: Option<String>,
 }
 
@@ -110,7 +152,7 @@ pub(in crate::fake_google) async fn watch_list(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    watch(shared, caller, uri, headers, body, None).await
+    watch(shared, caller, uri, headers, body, Target::List).await
 }
 
 /// `POST /calendar/v3/calendars/{id}/events/watch`.
@@ -122,7 +164,19 @@ pub(in crate::fake_google) async fn watch_events(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    watch(shared, caller, uri, headers, body, Some(calendar)).await
+    watch(shared, caller, uri, headers, body, Target::Events(calendar)).await
+}
+
+/// `POST /drive/v3/changes/watch`.
+pub(in crate::fake_google) async fn watch_changes(
+    State(shared): State<Shared>,
+    caller: Caller,
+    uri: Uri,
+    Query(pairs): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    watch(shared, caller, uri, headers, body, Target::Changes(Params(pairs))).await
 }
 
 async fn watch(
@@ -131,26 +185,31 @@ async fn watch(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-    calendar: Option<String>,
+    target: Target,
 ) -> Response {
     let token = oauth::bearer(&headers);
     let account = account_of(&shared, token);
-    let call = Call {
-        api: Api::Watch,
-        path: uri.path().to_owned(),
-        account,
-        collection: calendar.clone(),
-        list: None,
+    let (api, collection) = match &target {
+        Target::List => (Api::Watch, None),
+        Target::Events(calendar) => (Api::Watch, Some(calendar.clone())),
+        Target::Changes(params) => {
+            (Api::WatchChanges, Some(params.get("driveId").unwrap_or(MINE).to_owned()))
+        }
     };
+    let call = Call { api, path: uri.path().to_owned(), account, collection, list: None };
     let mut made = None;
     let response = answer(&shared, &caller.0, call, |_| {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;
-        let api = if calendar.is_some() { Api::Events } else { Api::CalendarList };
+        let api = match &target {
+            Target::List => Api::CalendarList,
+            Target::Events(_) => Api::Events,
+            Target::Changes(_) => Api::WatchChanges,
+        };
         oauth::permit(&world, account, api)?;
         let mut inner = lock(&shared.push.inner);
         let insecure = shared.options.http_callbacks;
-        let channel = make(&world, &mut inner, account, calendar.as_deref(), &body, insecure)?;
+        let channel = make(&world, &mut inner, account, &target, &body, insecure)?;
         let answer = json!({
             "kind": "api#channel",
             "id": channel.id,
@@ -177,7 +236,7 @@ fn make(
     world: &World,
     inner: &mut Inner,
     account: usize,
-    calendar: Option<&str>,
+    target: &Target,
     body: &[u8],
     insecure: bool,
 ) -> Result<Channel, Refusal> {
@@ -207,21 +266,10 @@ fn make(
     if asked.token.as_ref().is_some_and(|token| token.len() > 256) {
         return Err(bad("channelTokenTooLong", "Channel token must be at most 256 characters"));
     }
-    let (watched, path) = match calendar {
-        None => (Watched::List(account), "users/me/calendarList".to_owned()),
-        Some(name) => {
-            let name = if name == "primary" { world.accounts[account].email.as_str() } else { name };
-            let entry = world.accounts[account].list.get(name).filter(|entry| !entry.deleted);
-            let entry = entry.filter(|entry| entry.role >= Role::Reader).ok_or_else(Refusal::not_found)?;
-            if inner.faults.unsupported.iter().any(|unsupported| unsupported == name) {
-                let text = "Push notifications are not supported by this resource.";
-                return Err(bad("pushNotSupportedForRequestedResource", text));
-            }
-            (Watched::Events(account, entry.calendar), format!("calendars/{name}/events"))
-        }
-    };
+    let (watched, path) = find(world, inner, account, target)?;
     let now = world.now();
-    let mut expires = asked_expiry(asked.expiration.as_ref(), asked.params.as_ref(), now)?;
+    let lives = if watched.is_drive() { DRIVE } else { CALENDAR };
+    let mut expires = asked_expiry(asked.expiration.as_ref(), asked.params.as_ref(), now, lives)?;
     if let Some(seconds) = inner.faults.lifetime_s {
         expires = expires.min(now + TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX)));
     }
@@ -235,17 +283,42 @@ fn make(
     let channel = Channel {
         id,
         account,
-        watched,
         resource_id: resource_id(&world.accounts[account].email, &path),
-        resource_uri: format!("https://www.googleapis.com/calendar/v3/{path}?alt=json"),
+        resource_uri: format!("https://www.googleapis.com/{path}alt=json"),
         address,
         token: asked.token,
         expires,
         number: 0,
-        seen: watched.version(world),
+        seen: watched.version(world, account).unwrap_or_default(),
+        watched,
     };
     inner.live.push(channel.clone());
     Ok(channel)
+}
+
+/// What is to be watched, and its address as Google tells it, open for one more parameter.
+fn find(world: &World, inner: &Inner, account: usize, target: &Target) -> Result<(Watched, String), Refusal> {
+    let of = &world.accounts[account];
+    let (watched, name, path) = match target {
+        Target::List => (Watched::List, "", "calendar/v3/users/me/calendarList?".to_owned()),
+        Target::Events(name) => {
+            let name = if name == "primary" { of.email.as_str() } else { name.as_str() };
+            let entry = of.list.get(name).filter(|entry| !entry.deleted);
+            let entry = entry.filter(|entry| entry.role >= Role::Reader).ok_or_else(Refusal::not_found)?;
+            (Watched::Events(entry.calendar), name, format!("calendar/v3/calendars/{name}/events?"))
+        }
+        Target::Changes(params) => {
+            let drive = drive::watched(world, account, params)?;
+            let of_drive = drive.as_ref().map_or_else(String::new, |drive| format!("driveId={drive}&"));
+            let name = params.get("driveId").unwrap_or(MINE);
+            (Watched::Changes(drive), name, format!("drive/v3/changes?{of_drive}"))
+        }
+    };
+    if inner.faults.unsupported.iter().any(|unsupported| unsupported == name) {
+        let text = "Push notifications are not supported by this resource.";
+        return Err(bad("pushNotSupportedForRequestedResource", text));
+    }
+    Ok((watched, path))
 }
 
 fn bad(reason: &str, message: &str) -> Refusal {
@@ -266,12 +339,13 @@ fn check_address(address: &str, insecure: bool) -> Result<(), Refusal> {
 /// Milliseconds in a string, as Google writes them, or as a number; or seconds from now.
 fn asked_expiry(
     expiration: Option<&Value>,
-    params: Option<&Params>,
+    params: Option<&AskedParams>,
     now: DateTime<Utc>,
+    (usual, longest): (TimeDelta, TimeDelta),
 ) -> Result<DateTime<Utc>, Refusal> {
     let ttl = params.and_then(|params| params.ttl.as_deref());
     let expires = match (expiration, ttl) {
-        (None, None) => return Ok(now + USUAL),
+        (None, None) => return Ok(now + usual),
         (Some(value), _) => {
             let millis = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
             millis.and_then(DateTime::from_timestamp_millis)
@@ -282,7 +356,7 @@ fn asked_expiry(
     if expires <= now {
         return Err(Refusal::invalid("The channel's expiration is in the past"));
     }
-    Ok(expires.min(now + LONGEST))
+    Ok(expires.min(now + longest))
 }
 
 /// The same for the same resource, whoever asks when; it tells nothing.
@@ -298,17 +372,39 @@ fn resource_id(account: &str, path: &str) -> String {
 }
 
 /// `POST /calendar/v3/channels/stop`.
-pub(in crate::fake_google) async fn stop(
+pub(in crate::fake_google) async fn stop_calendar(
     State(shared): State<Shared>,
     caller: Caller,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    stop(shared, caller, uri, headers, body, Api::StopChannel).await
+}
+
+/// `POST /drive/v3/channels/stop`.
+pub(in crate::fake_google) async fn stop_drive(
+    State(shared): State<Shared>,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    stop(shared, caller, uri, headers, body, Api::StopDriveChannel).await
+}
+
+/// An API ends its own channels, and knows no others.
+async fn stop(
+    shared: Shared,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+    api: Api,
+) -> Response {
     let token = oauth::bearer(&headers);
     let account = account_of(&shared, token);
-    let call =
-        Call { api: Api::StopChannel, path: uri.path().to_owned(), account, collection: None, list: None };
+    let call = Call { api, path: uri.path().to_owned(), account, collection: None, list: None };
     answer(&shared, &caller.0, call, |_| {
         let world = lock(&shared.world);
         let account = oauth::authenticate(&world, token)?;
@@ -323,6 +419,7 @@ pub(in crate::fake_google) async fn stop(
             channel.id == id
                 && channel.resource_id == resource_id
                 && channel.account == account
+                && channel.watched.is_drive() == api.is_drive()
                 && channel.expires > now
         });
         let Some(place) = place else {

@@ -91,7 +91,7 @@ fn due(shared: &Shared) -> Vec<Message> {
     let mut messages = std::mem::take(&mut inner.outbox);
     inner.live.retain(|channel| channel.expires > now);
     for place in 0..inner.live.len() {
-        let version = inner.live[place].watched.version(&world);
+        let Some(version) = inner.live[place].version(&world) else { continue };
         let changes = version - inner.live[place].seen.min(version);
         inner.live[place].seen = version;
         let times = usize::try_from(changes).unwrap_or(usize::MAX).saturating_mul(inner.faults.burst.max(1));
@@ -120,8 +120,8 @@ fn draw(inner: &mut Inner, place: usize, messages: &mut Vec<Message>) {
         delay += OVERTAKEN;
     }
     for _ in 0..if rng.random_bool(twice) { 2 } else { 1 } {
-        let (channel, number) = (channel.clone(), channel.number);
-        messages.push(Message { channel, number, state: "exists", delay, done: None });
+        let (number, state) = (channel.number, channel.state());
+        messages.push(Message { channel: channel.clone(), number, state, delay, done: None });
     }
 }
 
@@ -198,7 +198,6 @@ async fn request(shared: &Shared, message: &Message) -> Option<u16> {
         .client
         .http
         .post(&channel.address)
-        .header("content-length", 0)
         .header("x-goog-channel-id", &channel.id)
         .header("x-goog-message-number", *number)
         .header("x-goog-resource-id", &channel.resource_id)
@@ -207,6 +206,12 @@ async fn request(shared: &Shared, message: &Message) -> Option<u16> {
         .header("x-goog-channel-expiration", date(channel.expires));
     if let Some(token) = &channel.token {
         request = request.header("x-goog-channel-token", token);
+    }
+    let body = channel.body();
+    if body.is_empty() {
+        request = request.header("content-length", 0);
+    } else {
+        request = request.header("content-type", "application/json; utf-8").body(body);
     }
     let answer = request.send().await.ok()?;
     let status = answer.status().as_u16();

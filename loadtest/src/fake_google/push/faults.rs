@@ -26,7 +26,7 @@ pub struct PushFaults {
     pub sync_first: bool,
     /// Channels end after so many seconds, whatever is asked for.
     pub lifetime_s: Option<u64>,
-    /// Calendars whose events are not pushed.
+    /// Calendars whose events, and drives whose logs, are not pushed; `my drive` is everybody's own.
     pub unsupported: Vec<String>,
     /// So many watches to come are told that their id is taken.
     pub taken: u64,

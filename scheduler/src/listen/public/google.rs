@@ -1,5 +1,6 @@
 //! `POST /webhooks/google/<api>`: Google tells that something has changed.
-//! <https://developers.google.com/workspace/calendar/api/guides/push>
+//! <https://developers.google.com/workspace/calendar/api/guides/push>,
+//! <https://developers.google.com/workspace/drive/api/guides/push>
 //!
 //! # Properties wanted, and what stands for them
 //!
@@ -34,7 +35,7 @@ use axum::{
 };
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use shared::{
-    google::Google,
+    google::{Google, scopes},
     shutdown::Tasks,
     store::channels::{Heard, Outcome as Noted},
 };
@@ -50,7 +51,7 @@ use crate::listen::{
 };
 
 /// The APIs that push here.
-const APIS: [&str; 1] = ["calendar"];
+const APIS: [&str; 2] = [scopes::CALENDAR, scopes::DRIVE];
 
 /// A notification's body is nothing, or a word of JSON. It is not read further than that, and not used.
 const BODY: usize = 4 * 1024;

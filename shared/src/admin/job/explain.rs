@@ -2,12 +2,13 @@
 
 mod answer;
 mod facts;
+mod push;
 mod text;
 
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
-pub use self::{answer::Answer, facts::Facts};
+pub use self::{answer::Answer, facts::Facts, push::Push};
 use super::{Job, JobRef, get, last_runs};
 use crate::admin::{AdminError, run};
 
@@ -22,6 +23,8 @@ pub struct Explanation {
     pub job: Job,
     /// What else was read.
     pub facts: Facts,
+    /// How it hears of changes; none: nothing is pushed for jobs of its kind.
+    pub push: Option<Push>,
     /// The job's last runs, newest first.
     pub runs: Vec<run::Run>,
 }
@@ -39,8 +42,9 @@ pub async fn within(conn: &mut PgConnection, job: &JobRef) -> Result<Explanation
     let id = job.find(&mut *conn).await?;
     let job = get(&mut *conn, id).await?;
     let runs = last_runs(&mut *conn, id).await?;
-    let facts = facts::read(conn, &job).await?;
+    let facts = facts::read(&mut *conn, &job).await?;
+    let push = push::read(conn, &job).await?;
     let answer = answer::answer(&job, &facts, &runs);
     let text = text::sentence(&answer, &job, facts.now);
-    Ok(Explanation { text, answer, job, facts, runs })
+    Ok(Explanation { text, answer, job, facts, push, runs })
 }

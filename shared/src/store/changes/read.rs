@@ -16,7 +16,7 @@ pub struct Entry {
     pub account: AccountId,
     /// What kind of row.
     pub resource: Resource,
-    /// The row that it stands in: an event's calendar; none: the account itself.
+    /// The row that it stands in: an event's calendar, a file's drive; none: the account itself.
     pub parent: Option<i64>,
     /// The row's own identity in there.
     pub key: String,

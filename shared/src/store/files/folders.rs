@@ -2,8 +2,11 @@ use std::collections::HashMap;
 
 use sqlx::PgConnection;
 
-use super::Mirror;
-use crate::google::drive::FileItem;
+use super::{Mirror, changed};
+use crate::{
+    google::drive::FileItem,
+    store::changes::{self, Change, What},
+};
 
 /// A folder as it stands in the mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +72,7 @@ pub async fn propagate_trash(
     if folders.is_empty() {
         return Ok(0);
     }
-    sqlx::query!(
+    let turned = sqlx::query!(
         r#"-- files::propagate_trash
         with recursive below as (
             select f.file_id, f.is_folder, f.trashed as trash, array[f.file_id] as seen
@@ -90,13 +93,19 @@ pub async fn propagate_trash(
         )
         update files f set trashed = changed.trash
         from changed
-        where f.account_id = $1 and f.file_id = changed.file_id"#,
+        where f.account_id = $1 and f.file_id = changed.file_id
+        returning f.file_id, f.drive_id"#,
         mirror.account,
         folders as &[&str],
     )
-    .execute(conn)
-    .await
-    .map(|done| done.rows_affected())
+    .fetch_all(&mut *conn)
+    .await?;
+    let turned: Vec<Change> = turned
+        .into_iter()
+        .map(|row| changed(mirror.account, row.drive_id, row.file_id, What::Updated))
+        .collect();
+    changes::write(conn, &turned).await?;
+    Ok(turned.len() as u64)
 }
 
 /// Whether the mirror has anything right in one of these folders.

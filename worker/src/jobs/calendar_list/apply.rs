@@ -49,27 +49,11 @@ pub(super) async fn page(
         changes.extend(calendars::sweep(&mut tx, account, cursor.generation).await?);
     }
     let mut wanted = follow(&mut tx, run, account, &changes, &mut rng(run)).await?;
-    if context.public_url.is_some() {
-        let came_or_went = changes.iter().any(|change| change.readable != change.was_readable);
-        wanted.extend(channels(&mut tx, run, account, came_or_went).await?);
-    }
+    let came_or_went = changes.iter().any(|change| change.readable != change.was_readable);
+    wanted.extend(google_channels::keep(&mut tx, context, run, account, came_or_went).await?);
     let verdict = if ended.is_some() { Verdict::Complete } else { Verdict::Continue { lane: None } };
     let rows = u32::try_from(changes.len()).unwrap_or(u32::MAX);
     Ok(Step { wanted, ..Step::wrote(verdict, tx, rows) })
-}
-
-/// The job that keeps the account's channels: there is one, also for an account of an older fleet, and it is wanted when
-/// calendars come or go.
-async fn channels(
-    conn: &mut PgConnection,
-    run: &Run,
-    account: AccountId,
-    came_or_went: bool,
-) -> Result<Vec<Wanted>, sqlx::Error> {
-    let first = Some(Duration::ZERO);
-    let job = NewJob { key: account.to_string(), tenant: run.tenant, account: Some(account), first };
-    let jobs = jobs::ensure(&mut *conn, &google_channels::KIND.policy, &[job]).await?;
-    if came_or_went { job_state::want(conn, &jobs, None, None).await } else { Ok(Vec::new()) }
 }
 
 /// Forgets the tokens: the next pass is a full one.

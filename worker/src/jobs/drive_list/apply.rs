@@ -15,7 +15,7 @@ use shared::{
     },
 };
 
-use crate::jobs::{Context, drive_changes};
+use crate::jobs::{Context, drive_changes, google_channels};
 
 /// Writes a page's drives, makes and removes their jobs, and moves the cursor, in one transaction.
 pub(super) async fn page(
@@ -40,9 +40,11 @@ pub(super) async fn page(
     if is_last {
         changes.extend(drives::sweep(&mut tx, account, generation).await?);
     }
-    let wanted = follow(&mut tx, run, account, &changes).await?;
+    let mut wanted = follow(&mut tx, run, account, &changes).await?;
+    let came_or_went = changes.iter().any(|change| change.there != change.was_there);
+    wanted.extend(google_channels::keep(&mut tx, context, run, account, came_or_went).await?);
     let verdict = if is_last { Verdict::Complete } else { Verdict::Continue { lane: None } };
-    let news = changes.iter().filter(|change| change.there != change.was_there).count();
+    let news = changes.iter().filter(|change| change.what.is_some()).count();
     Ok(Step { wanted, ..Step::wrote(verdict, tx, u32::try_from(news).unwrap_or(u32::MAX)) })
 }
 

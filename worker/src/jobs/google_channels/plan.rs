@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::{
+    google::channels::Ending,
     job::JobId,
     store::channels::{Channel, State, Target},
 };
@@ -29,8 +30,8 @@ pub(super) enum Act {
     Tidy(Tidy),
     /// These rows wait for Google's answer.
     Watch(Vec<Channel>),
-    /// These channels are to be ended, each with its resource.
-    Stop(Vec<(String, String)>),
+    /// These channels are to be ended.
+    Stop(Vec<Ending>),
     /// Nothing, for so long.
     Rest(Duration),
 }
@@ -57,7 +58,10 @@ impl View<'_> {
         }
         let stopping: Vec<_> = self
             .in_state(State::Stopping)
-            .filter_map(|channel| Some((channel.id.clone(), self.resource_of(channel)?.to_owned())))
+            .filter_map(|channel| {
+                let resource_id = self.resource_of(channel)?.to_owned();
+                Some(Ending { id: channel.id.clone(), api: channel.api.clone(), resource_id })
+            })
             .collect();
         if !stopping.is_empty() {
             return Act::Stop(stopping);
@@ -198,6 +202,11 @@ mod tests {
         View { now: at(minute), targets, channels, address: &address }.act()
     }
 
+    fn stop(id: &str, resource_id: &str) -> Act {
+        let (id, api) = (id.to_owned(), "calendar".to_owned());
+        Act::Stop(vec![Ending { id, api, resource_id: resource_id.to_owned() }])
+    }
+
     fn ask(job: JobId) -> Tidy {
         Tidy { ask: vec![(job, "calendar", ADDRESS.to_owned())], ..Tidy::default() }
     }
@@ -232,8 +241,7 @@ mod tests {
         assert_eq!(act(5_001, &[target(1)], &[old.clone(), live("b", 1, 5_000)]), retired);
         assert_eq!(act(5_005, &[target(1)], &[old.clone(), silent]), retired);
         let stopping = Channel { state: State::Stopping, ..old };
-        let stop = Act::Stop(vec![("a".to_owned(), "r1".to_owned())]);
-        assert_eq!(act(5_005, &[target(1)], &[stopping, live("b", 1, 5_000)]), stop);
+        assert_eq!(act(5_005, &[target(1)], &[stopping, live("b", 1, 5_000)]), stop("a", "r1"));
     }
 
     #[test]
@@ -268,7 +276,6 @@ mod tests {
     fn a_lost_channel_is_ended_by_the_resource_of_its_successor() {
         let lost = Channel { state: State::Stopping, resource_id: None, renew_at: None, ..live("a", 1, 0) };
         let Act::Rest(_) = act(6, &[], std::slice::from_ref(&lost)) else { panic!("it cannot be ended yet") };
-        let stop = Act::Stop(vec![("a".to_owned(), "r1".to_owned())]);
-        assert_eq!(act(6, &[target(1)], &[lost, live("b", 1, 1)]), stop);
+        assert_eq!(act(6, &[target(1)], &[lost, live("b", 1, 1)]), stop("a", "r1"));
     }
 }

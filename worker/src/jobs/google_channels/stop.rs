@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use shared::{
-    google::{Google, errors::Class},
+    google::{Google, channels::Ending, errors::Class},
     job::{AccountId, Run, Step, StepResult, Verdict},
     store::channels,
 };
@@ -17,17 +17,17 @@ pub(super) async fn all(
     google: &Google,
     run: &Run,
     account: AccountId,
-    stopping: &[(String, String)],
+    stopping: &[Ending],
 ) -> StepResult {
     let began = Instant::now();
     let mut done = Vec::new();
     let first = run.attempt as usize % stopping.len();
-    for (id, resource_id) in stopping.iter().cycle().skip(first).take(stopping.len().min(CALLS)) {
+    for ending in stopping.iter().cycle().skip(first).take(stopping.len().min(CALLS)) {
         if began.elapsed() > TIME {
             break;
         }
-        match google.stop_channel(&context.db, account, id, resource_id).await {
-            Ok(()) => done.push((id, None)),
+        match google.stop_channel(&context.db, account, ending).await {
+            Ok(()) => done.push((&ending.id, None)),
             Err(error) => match error.class() {
                 // What was done is written down first. The next step meets the failure again.
                 Some(Class::Retry | Class::SlowDown { .. } | Class::Unauthorized) | None
@@ -37,8 +37,11 @@ pub(super) async fn all(
                 }
                 Some(Class::Retry | Class::SlowDown { .. } | Class::Unauthorized) | None => break,
                 Some(_) => {
-                    tracing::warn!(channel = id, "a push channel cannot be stopped, and runs out: {error}");
-                    done.push((id, Some(error.to_string())));
+                    tracing::warn!(
+                        channel = ending.id,
+                        "a push channel cannot be stopped, and runs out: {error}"
+                    );
+                    done.push((&ending.id, Some(error.to_string())));
                 }
             },
         }

@@ -15,12 +15,12 @@ use shared::{
         Tx, calendars, channel_refusals,
         channel_refusals::Reason,
         channels::{self, Channel, State, Target},
-        job_state,
+        drives, job_state,
     },
 };
 
 use super::LIFE;
-use crate::jobs::{Context, calendar_events, calendar_list, rng};
+use crate::jobs::{Context, calendar_events, calendar_list, drive_changes, rng};
 
 /// Calls of one step at the most, and how long it goes on to begin new ones.
 pub(super) const CALLS: usize = 20;
@@ -132,16 +132,20 @@ async fn one(
     let Some(target) = targets.iter().find(|target| target.job == channel.job) else {
         return gone("the job");
     };
-    let calendar = match target.key.parse() {
-        Ok(id) if target.kind == calendar_events::KIND.policy.kind => {
-            calendars::get(&mut *context.db.acquire().await?, id).await?
+    let (mut calendar, mut drive) = (None, None);
+    if let Ok(id) = target.key.parse() {
+        let mut connection = context.db.acquire().await?;
+        if target.kind == calendar_events::KIND.policy.kind {
+            calendar = calendars::get(&mut connection, id).await?;
+        } else if target.kind == drive_changes::KIND.policy.kind {
+            drive = drives::get(&mut connection, id).await?.filter(|drive| !drive.deleted);
         }
-        _ => None,
-    };
-    let resource = match &calendar {
-        Some(calendar) => Resource::Events(&calendar.google_id),
-        None if target.kind == calendar_list::KIND.policy.kind => Resource::CalendarList,
-        None => return gone("the calendar"),
+    }
+    let resource = match (&calendar, &drive) {
+        (Some(calendar), _) => Resource::Events(&calendar.google_id),
+        (None, Some(drive)) => Resource::Changes(drive.call_id()),
+        (None, None) if target.kind == calendar_list::KIND.policy.kind => Resource::CalendarList,
+        (None, None) => return gone("what was to be watched"),
     };
     let new = NewChannel {
         id: &channel.id,

@@ -81,7 +81,7 @@ impl Inbox {
             incoming: tokio::sync::Mutex::new(incoming),
             failing: AtomicBool::new(false),
         });
-        for kind in ingress.policies.iter().filter(|policy| policy.api.is_some()) {
+        for kind in ingress.policies.iter().filter(|policy| policy.api.is_some() || policy.kind == KEEPER) {
             count(kind.kind, 0);
         }
         for _ in 0..WRITERS {
