@@ -1,6 +1,7 @@
 //! The subcommands: roles, then admin nouns. Each one's flags and work stand in the file of its name.
 
 use clap::{ArgMatches, Parser, Subcommand};
+use shared::config;
 
 use crate::{
     admin, exit,
@@ -17,6 +18,9 @@ pub struct Cli {
     /// How results are printed
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     output: Format,
+
+    #[command(flatten)]
+    tls: config::Tls,
 
     #[command(subcommand)]
     command: Command,
@@ -53,6 +57,7 @@ enum Command {
 
 /// Runs the command.
 pub async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<Exit> {
+    cli.tls.trust()?;
     let out = Output::new(cli.output);
     match cli.command {
         Command::Up(args) => up::run(args).await,

@@ -10,6 +10,7 @@ mod objects;
 mod public_url;
 mod redis;
 mod retention;
+mod tls;
 mod webhooks;
 
 use std::{ffi::OsString, fmt::Display, path::PathBuf, str::FromStr};
@@ -19,7 +20,7 @@ use url::{Host, Url};
 
 pub use self::{
     database::Database, feed::Feed, google::Google, keys::Keys, listeners::Listeners, objects::Objects,
-    public_url::PublicUrl, redis::Redis, retention::Retention, webhooks::Webhooks,
+    public_url::PublicUrl, redis::Redis, retention::Retention, tls::Tls, webhooks::Webhooks,
 };
 
 /// A setting that is missing or cannot be used.

@@ -23,8 +23,9 @@ use sqlx::PgPool;
 
 use self::{
     channels::token::Tokens,
-    errors::{Class, Limit},
-    quota::{Budget, Call, QuotaError},
+    errors::{CallError, Class, Limit},
+    execute::Method,
+    quota::{Call, Projects, QuotaError},
     transport::{ApiClient, AssertionClient},
 };
 use crate::{
@@ -52,6 +53,27 @@ impl Api {
     }
 }
 
+/// Which page of a list is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pages<'a> {
+    /// Its token; none: the first one.
+    pub token: Option<&'a str>,
+    /// The token of a page that the pass has had. None: none is remembered.
+    pub mark: Option<&'a str>,
+}
+
+impl Pages<'_> {
+    /// Refuses a next page that is the one that was asked for, or that the pass has had: the list would never end.
+    fn check(&self, method: Method, next: Option<&str>) -> Result<(), CallError> {
+        let what = match next {
+            Some(next) if self.token == Some(next) => "the answer's next page is the page that was asked for",
+            Some(next) if self.mark == Some(next) => "the answer's next page is one that the pass has had",
+            _ => return Ok(()),
+        };
+        Err(CallError::Call { method: method.name, class: Class::Circle, after: None, what: what.to_owned() })
+    }
+}
+
 /// A client of Google for all accounts, and the lane whose work calls by it. Cheap to clone.
 #[derive(Clone)]
 pub struct Google(Arc<Inner>, Lane);
@@ -65,12 +87,12 @@ struct Inner {
     channel_tokens: Tokens,
     /// For the tokens of service accounts.
     assertions: AssertionClient,
-    calendar_budget: Budget,
-    drive_budget: Budget,
+    calendar_budget: Projects,
+    drive_budget: Projects,
 }
 
 impl Inner {
-    const fn budget(&self, api: Api) -> &Budget {
+    const fn budgets(&self, api: Api) -> &Projects {
         match api {
             Api::Calendar => &self.calendar_budget,
             Api::Drive => &self.drive_budget,
@@ -92,8 +114,8 @@ impl Google {
         for reason in auth::REFRESH_FAILURES {
             counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).absolute(0);
         }
-        let calendar_budget = Budget::new(Api::Calendar.name(), config.project(), config.calendar_limits);
-        let drive_budget = Budget::new(Api::Drive.name(), config.project(), config.drive_limits);
+        let calendar_budget = Projects::new(Api::Calendar.name(), config.project(), config.calendar_limits);
+        let drive_budget = Projects::new(Api::Drive.name(), config.project(), config.drive_limits);
         let channel_tokens = Tokens::new(&keys)?;
         let inner = Arc::new(Inner {
             config,
@@ -115,20 +137,42 @@ impl Google {
         Self(Arc::clone(&self.0), lane)
     }
 
-    /// Asks the budget for a call, which must follow at once.
-    async fn spend(&self, db: &PgPool, api: Api, account: AccountId, cost: u32) -> Result<(), QuotaError> {
+    /// Asks the budget for a call, which must follow at once. It is that of the `project` to which the call counts (none: the OAuth
+    /// client's). A service account's project is no other account's concern: what it lacks closes the account's own gate.
+    async fn spend(
+        &self,
+        db: &PgPool,
+        api: Api,
+        account: AccountId,
+        project: Option<&str>,
+        cost: u32,
+    ) -> Result<(), QuotaError> {
         let call = Call { account, cost, urgent: self.1 == Lane::Interactive };
-        self.0.budget(api).spend(db, call).await
+        match (self.0.budgets(api).of(project).spend(db, call).await, project) {
+            (Err(QuotaError::Spent { api, account: None, urgent, after }), Some(project)) => {
+                Err(QuotaError::ProjectSpent { api, project: project.to_owned(), urgent, after })
+            }
+            (spent, _) => spent,
+        }
     }
 
-    /// Counts a refusal that asks for fewer calls, and slows the budget down if it is for their rate.
-    async fn refused(&self, db: &PgPool, api: Api, account: AccountId, class: Class) {
-        let Class::SlowDown { scope, limit, .. } = class else { return };
+    /// Counts a refusal that asks for fewer calls, and slows the budget of the `project` down if it is for their rate. Says what is
+    /// to be done about it.
+    async fn refused(
+        &self,
+        db: &PgPool,
+        api: Api,
+        account: AccountId,
+        project: Option<&str>,
+        class: Class,
+    ) -> Class {
+        let Class::SlowDown { scope, limit, .. } = class else { return class };
         counter!("syncfleet_google_throttled_total", "api" => api.name()).increment(1);
         if limit == Limit::Rate {
             let account = (scope == GateScope::Account).then_some(account);
-            self.0.budget(api).slow(db, account).await;
+            self.0.budgets(api).of(project).slow(db, account).await;
         }
+        class.of_project(project)
     }
 
     /// The keys that seal the accounts' tokens.

@@ -12,5 +12,5 @@ pub mod secrets;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
-mod tls;
+pub mod tls;
 pub mod webhook;

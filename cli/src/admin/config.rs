@@ -6,7 +6,7 @@ use clap::{ArgMatches, Command, CommandFactory, Subcommand, parser::ValueSource}
 use serde::Serialize;
 use shared::{
     admin::check::{self, Check},
-    config,
+    config, tls,
 };
 use url::Url;
 
@@ -130,6 +130,7 @@ async fn checks(settings: &Settings) -> Vec<Check> {
         Check::new("SYNCFLEET_PUBLIC_URL", public_url(&settings.public_url)),
         Check::new("SYNCFLEET_KEYS", keys(&settings.keys)),
         Check::new("SYNCFLEET_GOOGLE_CLIENT_ID", google(&settings.google)),
+        Check::new("SYNCFLEET_CA_FILE", Ok(trusted())),
         Check::new("SYNCFLEET_OBJECTS", objects(&settings.objects).await),
     ]
 }
@@ -158,6 +159,14 @@ async fn objects(objects: &config::Objects) -> Result<String, String> {
         Ok(Ok(())) => Ok("an object can be written, read and removed".to_owned()),
         Ok(Err(error)) => Err(format!("{error:#}")),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// A file that cannot be used was refused before.
+fn trusted() -> String {
+    match tls::beside() {
+        Some(beside) => format!("certificates that are trusted beside the system's: {}", beside.count()),
+        None => "not set: the system's certificates are trusted".to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
-use shared::secrets::generate_key;
+use shared::{secrets::generate_key, tls};
 
 use super::Args;
 
@@ -72,9 +72,11 @@ impl Files {
             ("SYNCFLEET_GOOGLE_CLIENT_ID", client.cloned()),
             ("SYNCFLEET_GOOGLE_CLIENT_SECRET", secret),
             ("SYNCFLEET_GOOGLE_TOKEN_URL", client.map(|_| google.token_url.clone())),
+            ("SYNCFLEET_GOOGLE_PROJECT", google.project.clone()),
             ("SYNCFLEET_GOOGLE_ISSUER", client.map(|_| google.issuer.clone())),
             ("SYNCFLEET_GOOGLE_CALENDAR_URL", client.map(|_| google.calendar_url.clone())),
             ("SYNCFLEET_GOOGLE_DRIVE_URL", client.map(|_| google.drive_url.clone())),
+            ("SYNCFLEET_CA_FILE", tls::beside().map(|beside| beside.file.to_string_lossy().into_owned())),
             ("SYNCFLEET_WEBHOOK_ALLOW", args.webhooks.text()),
         ];
         let mut lines: Vec<String> = settings

@@ -13,5 +13,6 @@ mod quota;
 mod settings;
 mod sign_in;
 mod tenants;
+mod tls;
 mod webhooks;
 mod workspaces;

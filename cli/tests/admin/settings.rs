@@ -75,6 +75,8 @@ async fn settings_are_shown_with_their_source_and_checked(db: PgPool) {
         ("SYNCFLEET_CHANGES_KEEP", json!("7days"), "default"),
         ("SYNCFLEET_WEBHOOK_ALLOW", json!(null), "unset"),
         ("SYNCFLEET_FEED_READERS", json!("20"), "default"),
+        ("SYNCFLEET_CA_FILE", json!(null), "unset"),
+        ("SYNCFLEET_GOOGLE_PROJECT", json!(null), "unset"),
         ("SYNCFLEET_GOOGLE_ISSUER", json!("https://accounts.google.com"), "default"),
         ("SYNCFLEET_KEYS", json!(null), "unset"),
     ] {

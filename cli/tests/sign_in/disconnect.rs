@@ -6,7 +6,7 @@ use shared::store::PgPool;
 
 use crate::{
     process::{LIMIT, until},
-    setup::{ADA, ALL, Setup, setup},
+    setup::{ADA, ALL, Setup, setup, setup_with_push},
 };
 
 const DISCONNECT: [&str; 4] = ["account", "disconnect", "--account", ADA];
@@ -85,6 +85,89 @@ async fn a_google_that_does_not_answer_leaves_everything_as_it_is(db: PgPool) {
     let told = setup.program.ok(&[&DISCONNECT[..], &["--force"]].concat()).await;
     assert!(told.contains("Google was not reached"), "{told}");
     assert_eq!(setup.tokens(id).await, [None, None]);
+}
+
+/// The states of the account's channels, as the database has them.
+async fn channels(setup: &Setup) -> Vec<String> {
+    sqlx::query_scalar("select state::text from channels order by id").fetch_all(&setup.db).await.unwrap()
+}
+
+async fn live(setup: &Setup) -> usize {
+    channels(setup).await.iter().filter(|state| *state == "live").count()
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_disconnect_ends_all_channels_although_their_keeper_is_wanted_all_the_time(db: PgPool) {
+    let setup = setup_with_push(&db).await;
+    let worker = mirrored(&setup).await;
+    until("the list and the calendar have a channel each", LIMIT, async || live(&setup).await == 2).await;
+    let shown = setup.account(ADA).await;
+    assert_eq!((&shown["channels"]["live"], &shown["channels"]["left"]), (&json!(2), &json!(0)));
+    setup.google.add_fault(FaultRule::new(FaultKind::Delay { ms: 700 }).on(Api::StopChannel)).unwrap();
+    let wanting = async {
+        loop {
+            setup.program.ok(&["enqueue", "google-channels", "--account", ADA]).await;
+        }
+    };
+    let told = tokio::select! {
+        told = setup.program.ok(&DISCONNECT) => told,
+        () = wanting => unreachable!(),
+    };
+    assert!(told.contains("2 push channels"), "{told}");
+    assert!(setup.google.push().channels.is_empty(), "{:?}", setup.google.push().channels);
+    assert!(channels(&setup).await.iter().all(|state| state == "stopped"), "{:?}", channels(&setup).await);
+
+    // Its jobs wait, whatever is wanted, and ask Google for nothing.
+    let mut scheduler = setup.program.start(&["scheduler"]).await;
+    scheduler.ready().await;
+    let asked = setup.google.stats().requests;
+    for kind in ["google-channels", "calendar-list", "calendar-events"] {
+        setup.program.ok(&["enqueue", kind, "--account", ADA]).await;
+    }
+    until("its jobs wait for a sign-in", LIMIT, async || {
+        let account = setup.account(ADA).await;
+        account["parked"] == account["jobs"]
+    })
+    .await;
+    assert_eq!(setup.google.stats().requests, asked);
+    let shown = setup.program.ok(&["account", "show", ADA]).await;
+    assert!(shown.contains("push channels") && shown.contains("disconnected by cli:test"), "{shown}");
+
+    let (status, page) = setup.sign_in(ADA, ALL, &["--account", ADA]).await;
+    assert_eq!(status, 200, "{page}");
+    until("nothing stays parked, and it is pushed again", LIMIT, async || {
+        setup.account(ADA).await["parked"] == json!(0) && live(&setup).await == 2
+    })
+    .await;
+    drop((worker, scheduler));
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_channel_that_cannot_be_ended_is_told_and_not_followed(db: PgPool) {
+    let setup = setup_with_push(&db).await;
+    let worker = mirrored(&setup).await;
+    until("the list and the calendar have a channel each", LIMIT, async || live(&setup).await == 2).await;
+    let status = FaultKind::Status { status: 503, reason: None, retry_after_s: None, body: FaultBody::Html };
+    setup.google.add_fault(FaultRule::new(status).on(Api::StopChannel).times(1)).unwrap();
+    setup.program.ok(&DISCONNECT).await;
+    assert_eq!(channels(&setup).await, ["stopped", "stopped"]);
+    let left = setup.google.push().channels;
+    assert_eq!(left.len(), 1, "{left:?}");
+    let shown = setup.account(ADA).await;
+    assert_eq!((&shown["channels"]["live"], &shown["channels"]["left"]), (&json!(0), &json!(1)));
+    let shown = setup.program.ok(&["account", "show", ADA]).await;
+    assert!(shown.contains("none; 1 could not be ended, the last runs out"), "{shown}");
+    let wanted: i64 =
+        sqlx::query_scalar("select sum(wanted)::bigint from job_state").fetch_one(&setup.db).await.unwrap();
+    setup.google.notify(&left[0].id, 3).unwrap();
+    until("it is answered", LIMIT, async || {
+        setup.google.push().counts.answers.get("204").is_some_and(|answers| *answers >= 3)
+    })
+    .await;
+    let then: i64 =
+        sqlx::query_scalar("select sum(wanted)::bigint from job_state").fetch_one(&setup.db).await.unwrap();
+    assert_eq!(then, wanted, "what it tells is not followed");
+    drop(worker);
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]

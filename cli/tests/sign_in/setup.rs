@@ -33,7 +33,16 @@ pub struct Setup {
 
 /// Ada and Bob have a calendar each, and have granted nothing yet.
 pub async fn setup(db: &PgPool) -> Setup {
-    let google = FakeGoogle::start(Options::default()).await.unwrap();
+    setup_with(db, Options::default()).await
+}
+
+/// The same, and Google pushes to the ingress.
+pub async fn setup_with_push(db: &PgPool) -> Setup {
+    setup_with(db, Options { http_callbacks: true, ..Options::default() }).await
+}
+
+async fn setup_with(db: &PgPool, options: Options) -> Setup {
+    let google = FakeGoogle::start(options).await.unwrap();
     for person in [ADA, BOB] {
         google.world().add_person(person).unwrap();
         google.world().add_calendar(person, None, "Mine").unwrap();

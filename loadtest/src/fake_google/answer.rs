@@ -229,6 +229,9 @@ pub(super) async fn answer(
             {
                 lead_back(answer, page);
             }
+            if let (Some(FaultKind::Circle { to: Some(page) }), Ok(answer)) = (&fault, &mut result) {
+                lead_back(answer, page);
+            }
             if let Ok(answer) = &mut result {
                 shared.faults.spoil(&call, answer);
                 if matches!(fault, Some(FaultKind::IncompleteSearch)) {

@@ -7,7 +7,12 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{id_token::Wrong, lock, refusal::Refusal, stats::Call};
+use super::{
+    id_token::Wrong,
+    lock,
+    refusal::Refusal,
+    stats::{Call, ListKind},
+};
 
 /// The parts of Google that are played here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -128,6 +133,12 @@ pub enum FaultKind {
     EmptyPage,
     /// A page of a list, asked for by a page token, names itself as the next page.
     SamePage,
+    /// A page of a list, asked for by a page token, names the first page that was asked for so as the next one.
+    Circle {
+        /// That page's token, as soon as it is known.
+        #[serde(default)]
+        to: Option<String>,
+    },
     /// A list of files leaves out half of what it should have, and says that it has not looked everywhere.
     IncompleteSearch,
     /// The answer comes late; the next rules apply too.
@@ -267,6 +278,13 @@ impl Faults {
             }
             match rule.fault {
                 FaultKind::Delay { ms } => strike.delay_ms += ms,
+                FaultKind::Circle { ref mut to } => {
+                    let Some(ListKind::Page(page)) = &call.list else { continue };
+                    if to.get_or_insert_with(|| page.clone()) != page {
+                        strike.fault = Some(FaultKind::Circle { to: to.clone() });
+                        break;
+                    }
+                }
                 ref fault => {
                     strike.fault = Some(fault.clone());
                     break;

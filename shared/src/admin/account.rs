@@ -24,7 +24,7 @@ use crate::{
     google::{Google, channels::Stopped, scopes},
     job::{AccountId, TenantId},
     store::{
-        accounts, audit, changes, gates,
+        accounts, audit, changes, channels, gates,
         secrets::{self, Info},
     },
 };
@@ -99,6 +99,8 @@ pub struct Shown {
     pub tokens: Vec<Info>,
     /// How far the first sync of its calendars and drives is.
     pub first_sync: FirstSync,
+    /// Its push channels.
+    pub channels: channels::Count,
 }
 
 /// One account.
@@ -106,7 +108,8 @@ pub async fn show(conn: &mut PgConnection, account: &AccountRef) -> Result<Shown
     let id = account.find(conn).await?;
     let account = get(&mut *conn, id).await?;
     let tokens = secrets::of_owner(&mut *conn, "account", id).await?;
-    Ok(Shown { account, tokens, first_sync: first_sync(conn, &[id]).await? })
+    let channels = channels::count(&mut *conn, id).await?;
+    Ok(Shown { account, tokens, first_sync: first_sync(conn, &[id]).await?, channels })
 }
 
 /// Serves nothing of the account until [`resume`]. Runs under way go on to the end of their step.

@@ -215,7 +215,8 @@ async fn find(conn: &mut PgConnection, which: &Which) -> Result<(AccountId, Vec<
     Ok((found.account, vec![found.job]))
 }
 
-async fn want_keeper(
+/// Has the job looked at that keeps the channels of an account.
+pub(super) async fn want_keeper(
     conn: &mut PgConnection,
     account: AccountId,
     jobs: Vec<JobId>,
@@ -223,11 +224,6 @@ async fn want_keeper(
     let keepers = channels::keepers(&mut *conn, KEEPER, &[account]).await?;
     let wanted = job_state::want(conn, &keepers, None, Some(crate::job::Lane::Interactive)).await?;
     Ok(Changed { account, jobs, by: keepers.first().copied(), wanted })
-}
-
-/// Has the channels of an account made anew, if it is to have any.
-pub(super) async fn make_anew(db: &PgPool, account: AccountId) -> Result<(), AdminError> {
-    want_keeper(&mut *db.acquire().await?, account, Vec::new()).await.map(drop)
 }
 
 /// Ends all channels of accounts that are about to go, as far as that goes within `limit`: afterwards nobody can. No new

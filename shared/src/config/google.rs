@@ -9,6 +9,7 @@ use crate::google::scopes;
 
 const CLIENT_ID: &str = "SYNCFLEET_GOOGLE_CLIENT_ID";
 const CLIENT_SECRET: &str = "SYNCFLEET_GOOGLE_CLIENT_SECRET";
+const PROJECT: &str = "SYNCFLEET_GOOGLE_PROJECT";
 const TOKEN_URL: &str = "SYNCFLEET_GOOGLE_TOKEN_URL";
 const CALENDAR_URL: &str = "SYNCFLEET_GOOGLE_CALENDAR_URL";
 const ISSUER: &str = "SYNCFLEET_GOOGLE_ISSUER";
@@ -35,6 +36,14 @@ pub struct Google {
         value_name = "SECRET"
     )]
     pub client_secret: Option<SecretString>,
+    /// The id of the OAuth client's project: calls of a service account of the same project count to its limits
+    #[arg(
+        id = "google_project",
+        long = "google-project",
+        env = PROJECT,
+        value_name = "ID"
+    )]
+    pub project: Option<String>,
     /// The token endpoint
     #[arg(
         id = "google_token_url",
@@ -214,6 +223,8 @@ pub struct GoogleConfig {
     pub client_id: String,
     /// Its secret.
     pub client_secret: SecretString,
+    /// The id of its project, if it was given.
+    pub project_id: Option<String>,
     /// The token endpoint.
     pub token_url: Url,
     /// Who signs accounts in, as it calls itself in ID tokens; without a slash at its end.
@@ -264,6 +275,7 @@ impl Google {
         Ok(Some(GoogleConfig {
             client_id,
             client_secret,
+            project_id: given_project(self.project.as_deref())?,
             token_url,
             issuer,
             sign_in_for: self.sign_in_for.clone(),
@@ -307,6 +319,17 @@ pub(crate) fn keeps_secrets(url: &Url) -> bool {
     url.scheme() == "https" || url.scheme() == "http" && local(url)
 }
 
+/// A project's id: <https://cloud.google.com/resource-manager/docs/creating-managing-projects>. Those of organisations' own
+/// domains begin with the domain.
+fn given_project(text: Option<&str>) -> Result<Option<String>, Invalid> {
+    let Some(id) = text.map(str::trim).filter(|id| !id.is_empty()) else { return Ok(None) };
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:".contains(c);
+    if id.len() <= 100 && id.chars().all(fits) && id.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return Ok(Some(id.to_owned()));
+    }
+    Err(Invalid::new(PROJECT, "not a project's id: letters a to z, digits and hyphens, as in my-project-123"))
+}
+
 /// Tokens go to these addresses, so they travel encrypted or do not leave the machine.
 fn address(name: &'static str, text: &str) -> Result<Url, Invalid> {
     let url: Url =
@@ -338,6 +361,7 @@ mod tests {
         Google {
             client_id: Some("id".to_owned()),
             client_secret: Some("secret".into()),
+            project: None,
             token_url: "http://127.0.0.1:1/token".to_owned(),
             issuer: "http://127.0.0.1:1/".to_owned(),
             sign_in_for: vec![scopes::CALENDAR.to_owned()],

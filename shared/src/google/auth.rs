@@ -89,6 +89,8 @@ pub(super) struct AccessToken {
     secret: SecretString,
     /// The account that a service account acts for; none: the account has granted it itself.
     delegated_by: Option<AccountId>,
+    /// The project of that service account; none: calls count to the OAuth client's.
+    project: Option<String>,
 }
 
 impl AccessToken {
@@ -100,6 +102,11 @@ impl AccessToken {
     /// <https://developers.google.com/workspace/calendar/api/guides/quota>
     pub(super) fn quota_user(&self) -> Option<String> {
         self.delegated_by.map(|account| account.to_string())
+    }
+
+    /// The project to which a call with it counts; none: the OAuth client's.
+    pub(super) fn project(&self) -> Option<&str> {
+        self.project.as_deref()
     }
 
     fn is(&self, other: &SecretString) -> bool {
@@ -163,9 +170,13 @@ impl Google {
     ) -> Result<Option<AccessToken>, AuthError> {
         let mut connection = db.acquire().await?;
         let stored = secrets::of_account(&mut connection, self.keys(), account, ACCESS_TOKEN).await?;
-        Ok(stored
-            .filter(|(token, _)| rejected.is_none_or(|rejected| !rejected.is(token)))
-            .map(|(secret, workspace)| AccessToken { secret, delegated_by: workspace.then_some(account) }))
+        Ok(stored.filter(|stored| rejected.is_none_or(|rejected| !rejected.is(&stored.value))).map(
+            |stored| AccessToken {
+                secret: stored.value,
+                delegated_by: stored.workspace.then_some(account),
+                project: stored.project,
+            },
+        ))
     }
 }
 
@@ -250,7 +261,7 @@ impl Refresh<'_> {
             Owned::Foreign(whose) => return Err(self.other_subject(used, whose)),
         };
         patiently(until, || self.store(used, &grant, unknown.is_none()).boxed()).await?;
-        unknown.map_or(Ok(AccessToken { secret: grant.access_token, delegated_by: None }), Err)
+        unknown.map_or(Ok(AccessToken { secret: grant.access_token, delegated_by: None, project: None }), Err)
     }
 
     /// Stores what came for the refresh token of `used`, if that still stands, whoever has the lease by now: a new refresh token
@@ -323,7 +334,7 @@ impl Refresh<'_> {
 
     /// The address of the primary calendar, if the budget has a unit for asking.
     async fn address(&self, access_token: &SecretString) -> Result<Option<String>, AuthError> {
-        self.google.spend(self.db, Api::Calendar, self.account, 1).await?;
+        self.google.spend(self.db, Api::Calendar, self.account, None, 1).await?;
         let address = self.google.primary_calendar(access_token).await;
         address.map_err(|why| AuthError::OwnerUnknown { account: self.account, why })
     }

@@ -12,7 +12,7 @@ pub use self::{
     event::{EventItem, When},
 };
 use super::{
-    Api, Google,
+    Api, Google, Pages,
     errors::{CallError, Class},
     execute::Method,
     item::{self, RawPage},
@@ -35,6 +35,8 @@ pub struct Place<'a> {
     pub sync_token: Option<&'a str>,
     /// The page; none: the first.
     pub page_token: Option<&'a str>,
+    /// The token of a page that the pass has had, and that must not come again; none: none is remembered.
+    pub page_mark: Option<&'a str>,
 }
 
 impl Place<'_> {
@@ -143,17 +145,12 @@ fn read<T>(
     body: &str,
     item: impl Fn(&str) -> Option<T>,
 ) -> Result<Page<T>, CallError> {
-    let wrong = |class, what: String| CallError::Call { method: method.name, class, after: None, what };
-    let odd = |what| wrong(Class::Retry, what);
+    let odd = |what| CallError::Call { method: method.name, class: Class::Retry, after: None, what };
     let page: RawPage<'_> =
         serde_json::from_str(body).map_err(|error| odd(format!("the answer is no list ({error})")))?;
+    let pages = Pages { token: place.page_token, mark: place.page_mark };
+    pages.check(method, page.next_page_token.as_deref())?;
     let next = match (page.next_page_token, page.next_sync_token) {
-        (Some(token), _) if place.page_token == Some(&token) => {
-            return Err(wrong(
-                Class::Circle,
-                "the answer's next page is the page that was asked for".to_owned(),
-            ));
-        }
         (Some(token), _) => Next::Page(token),
         (None, Some(token)) => Next::Sync(token),
         (None, None) => return Err(odd("the answer has neither a next page nor a sync token".to_owned())),
@@ -198,11 +195,14 @@ mod tests {
     #[test]
     fn a_page_that_leads_back_to_itself_is_no_page() {
         let body = r#"{"items": [], "nextPageToken": "p"}"#;
-        let at = |page_token| Place { sync_token: None, page_token };
+        let at = |page_token| Place { page_token, ..Place::default() };
         let error = read(METHOD, at(Some("p")), body, EventItem::read).unwrap_err();
         assert_eq!(error.class(), Some(Class::Circle));
         assert!(read(METHOD, at(Some("o")), body, EventItem::read).is_ok());
         assert!(read(METHOD, at(None), body, EventItem::read).is_ok());
+        let later = Place { page_token: Some("q"), page_mark: Some("p"), ..Place::default() };
+        let error = read(METHOD, later, body, EventItem::read).unwrap_err();
+        assert_eq!(error.class(), Some(Class::Circle), "nor is one that leads to an earlier page");
     }
 
     #[test]

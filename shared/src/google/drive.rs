@@ -17,7 +17,7 @@ pub use self::{
     file::FileItem,
 };
 use super::{
-    Api, Google,
+    Api, Google, Pages,
     errors::{CallError, Class},
     execute::Method,
     item::{self, lenient},
@@ -144,10 +144,10 @@ impl Google {
         &self,
         db: &PgPool,
         account: AccountId,
-        page: Option<&str>,
+        place: Pages<'_>,
     ) -> Result<Drives, CallError> {
-        let method = Method { name: "drives.list", with_token: page.is_some(), cost: LIST };
-        let page = page.map(str::to_owned);
+        let method = Method { name: "drives.list", with_token: place.token.is_some(), cost: LIST };
+        let page = place.token.map(str::to_owned);
         let body = self
             .execute(db, account, method, move |hub: &Hub, recorder| {
                 let fields = "nextPageToken,drives(id,name,hidden,createdTime,capabilities(canDownload))";
@@ -164,6 +164,7 @@ impl Google {
             // All of a drive's files would go with its entry.
             return Err(odd(method, "an entry of the list cannot be read".to_owned()));
         }
+        place.check(method, page.next_page_token.as_deref())?;
         Ok(Drives { items, next: page.next_page_token })
     }
 
@@ -197,10 +198,10 @@ impl Google {
         db: &PgPool,
         account: AccountId,
         drive: DriveId<'_>,
-        page: Option<&str>,
+        place: Pages<'_>,
     ) -> Result<Files, CallError> {
-        let method = Method { name: "files.list", with_token: page.is_some(), cost: LIST };
-        let (drive, page) = (drive.map(str::to_owned), page.map(str::to_owned));
+        let method = Method { name: "files.list", with_token: place.token.is_some(), cost: LIST };
+        let (drive, page) = (drive.map(str::to_owned), place.token.map(str::to_owned));
         let fields = format!("nextPageToken,incompleteSearch,files({FILE_FIELDS})");
         let body = self
             .execute(db, account, method, move |hub: &Hub, recorder| {
@@ -224,6 +225,7 @@ impl Google {
             })
             .await?;
         let (page, items) = read(method, &body, FileItem::read)?;
+        place.check(method, page.next_page_token.as_deref())?;
         // What could not be read must not be taken for gone.
         let incomplete = page.incomplete_search.unwrap_or(false) || items.len() < page.items.len();
         Ok(Files { items, next: page.next_page_token, incomplete })
@@ -235,10 +237,10 @@ impl Google {
         db: &PgPool,
         account: AccountId,
         drive: DriveId<'_>,
-        place: &str,
+        place: Pages<'_>,
     ) -> Result<Changes, CallError> {
         let method = Method { name: "changes.list", with_token: true, cost: LIST };
-        let (drive, place) = (drive.map(str::to_owned), place.to_owned());
+        let (drive, token) = (drive.map(str::to_owned), place.token.unwrap_or_default().to_owned());
         let fields = format!(
             "nextPageToken,newStartPageToken,changes(changeType,time,removed,fileId,driveId,file({FILE_FIELDS}))"
         );
@@ -246,7 +248,7 @@ impl Google {
             .execute(db, account, method, move |hub: &Hub, recorder| {
                 let mut call = hub
                     .changes()
-                    .list(&place)
+                    .list(&token)
                     .page_size(PAGE)
                     .spaces("drive")
                     .supports_all_drives(true)
@@ -262,6 +264,7 @@ impl Google {
             })
             .await?;
         let (page, items) = read(method, &body, Change::read)?;
+        place.check(method, page.next_page_token.as_deref())?;
         let more = page.next_page_token.is_some();
         let place = page.next_page_token.or(page.new_start_page_token);
         let place = place

@@ -67,16 +67,25 @@ impl CallError {
         }
     }
 
+    /// What nobody waits for must not hold up what is pushed, for which there may be units.
+    fn out_of_units(self, scope: GateScope, urgent: bool, after: Duration) -> Failure {
+        let by = if urgent { ThrottledBy::Budget } else { ThrottledBy::Share };
+        Failure::throttled(self, scope, by, after.clamp(SHORTEST, LONGEST))
+    }
+
     /// The step's end that follows. `attempt` is how often the pass has failed already.
     pub fn into_failure(self, attempt: u32, rng: &mut impl Rng) -> Failure {
         let (class, after) = match &self {
             Self::Auth(error) if error.needs_sign_in() => return Failure::park(self, Parked::SignIn),
-            Self::Quota(QuotaError::Spent { account, urgent, after, .. }) => {
-                let scope = if account.is_some() { GateScope::Account } else { GateScope::Provider };
-                // What nobody waits for must not hold up what is pushed, for which there may be units.
-                let by = if *urgent { ThrottledBy::Budget } else { ThrottledBy::Share };
-                let after = (*after).clamp(SHORTEST, LONGEST);
-                return Failure::throttled(self, scope, by, after);
+            Self::Quota(QuotaError::Spent { account: None, urgent, after, .. }) => {
+                let (urgent, after) = (*urgent, *after);
+                return self.out_of_units(GateScope::Provider, urgent, after);
+            }
+            Self::Quota(
+                QuotaError::Spent { urgent, after, .. } | QuotaError::ProjectSpent { urgent, after, .. },
+            ) => {
+                let (urgent, after) = (*urgent, *after);
+                return self.out_of_units(GateScope::Account, urgent, after);
             }
             Self::Auth(_) | Self::Quota(QuotaError::Database(_)) => return Failure::retry(self, None),
             Self::Call { class, after, .. } => (*class, after.map(|after| after.clamp(SHORTEST, LONGEST))),

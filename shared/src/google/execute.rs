@@ -146,7 +146,7 @@ impl Google {
     {
         let hub = <H as Hub>::new(&self.0, token.secret().expose_secret().to_owned());
         let mut recorder = Recorder { quota_user: token.quota_user(), ..Recorder::default() };
-        self.spend(db, H::API, account, method.cost).await?;
+        self.spend(db, H::API, account, token.project(), method.cost).await?;
         let result = tokio::time::timeout(CALL_LIMIT, call(&hub, &mut recorder)).await;
         let outcome = match result {
             Ok(result) => body(result).await,
@@ -160,7 +160,7 @@ impl Google {
             (Err(_), Some(answer)) => {
                 count(H::API, method.name, &answer.status.to_string());
                 let class = classify(&answer, method.with_token);
-                self.refused(db, H::API, account, class).await;
+                let class = self.refused(db, H::API, account, token.project(), class).await;
                 CallError::Call {
                     method: method.name,
                     class,

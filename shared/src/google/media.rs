@@ -225,7 +225,7 @@ impl Google {
         url: &Url,
         headers: &HeaderMap,
     ) -> Result<Response, MediaError> {
-        self.spend(db, Api::Drive, account, method.cost).await.map_err(CallError::from)?;
+        self.spend(db, Api::Drive, account, token.project(), method.cost).await.map_err(CallError::from)?;
         let request = self
             .0
             .media
@@ -248,9 +248,9 @@ impl Google {
         if response.status().is_success() {
             return Ok(response);
         }
-        let error = refusal(method, response).await;
-        if let MediaError::Call(CallError::Call { class, .. }) = &error {
-            self.refused(db, Api::Drive, account, *class).await;
+        let mut error = refusal(method, response).await;
+        if let MediaError::Call(CallError::Call { class, .. }) = &mut error {
+            *class = self.refused(db, Api::Drive, account, token.project(), *class).await;
         }
         Err(error)
     }

@@ -61,6 +61,7 @@
 //! - *A draw whose answer was lost* costs that block.
 
 mod blocks;
+mod projects;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -70,7 +71,10 @@ use std::{
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use sqlx::PgPool;
 
-pub use self::blocks::{Blocks, Call, Dry, Spend};
+pub use self::{
+    blocks::{Blocks, Call, Dry, Spend},
+    projects::Projects,
+};
 use crate::{
     config::google::Limits,
     job::AccountId,
@@ -114,6 +118,18 @@ pub enum QuotaError {
         api: &'static str,
         /// Whose budget; none: the project's.
         account: Option<AccountId>,
+        /// Whether it may have used all of it.
+        urgent: bool,
+        /// When it is worth coming again.
+        after: Duration,
+    },
+    /// The project of a service account has no units for it.
+    #[error("the budget of {api} calls of the service account's project {project} is used up{}", left(*.urgent))]
+    ProjectSpent {
+        /// The API.
+        api: &'static str,
+        /// The project's id.
+        project: String,
         /// Whether it may have used all of it.
         urgent: bool,
         /// When it is worth coming again.

@@ -25,7 +25,7 @@ use super::{Google, Inner, auth::AuthError, errors::quote, transport::TOKEN_LIMI
 /// The name of a service account's key among its tenant's secrets.
 pub const KEY: &str = "workspace_key";
 
-/// What a service account asks for unless it is told otherwise: all that is mirrored.
+/// What a service account asks for unless it is told otherwise: what the mirror of calendars needs. Drive has to be asked for.
 pub const SCOPES: [&str; 1] = ["https://www.googleapis.com/auth/calendar.readonly"];
 
 /// What the endpoint said.

@@ -111,6 +111,23 @@ pub async fn of_subject(
     .await
 }
 
+/// Notes to which project the calls for an account count; none: the OAuth client's.
+pub async fn set_project(
+    conn: &mut PgConnection,
+    id: AccountId,
+    project: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- accounts::set_project
+        update accounts set project = $2 where id = $1 and project is distinct from $2",
+        id,
+        project,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// What a provider's word on an account came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Learned {

@@ -29,7 +29,7 @@ async fn find(conn: &mut PgConnection, account: AccountId) -> Result<Option<Curs
         Columns,
         r#"-- calendar_lists::find
         select
-            sync_token, page_token, pass, generation, step, resyncs,
+            sync_token, page_token, page_mark, pass, generation, step, resyncs,
             case when resync_at > clock() then extract(epoch from resync_at - clock())::float8 else 0 end as "held!",
             case when full_at > '-infinity' then extract(epoch from clock() - full_at)::float8 else 'infinity' end
                 as "full_age!"

@@ -85,7 +85,7 @@ pub async fn get(conn: &mut PgConnection, id: CalendarId) -> Result<Option<Calen
     let row = sqlx::query!(
         r#"-- calendars::get
         select
-            id, account_id, google_id, readable, sync_token, page_token, pass, generation, step, resyncs,
+            id, account_id, google_id, readable, sync_token, page_token, page_mark, pass, generation, step, resyncs,
             case when resync_at > clock() then extract(epoch from resync_at - clock())::float8 else 0 end as "held!",
             case when full_at > '-infinity' then extract(epoch from clock() - full_at)::float8 else 'infinity' end
                 as "full_age!"
@@ -103,6 +103,7 @@ pub async fn get(conn: &mut PgConnection, id: CalendarId) -> Result<Option<Calen
         cursor: Columns {
             sync_token: row.sync_token,
             page_token: row.page_token,
+            page_mark: row.page_mark,
             pass: row.pass,
             generation: row.generation,
             step: row.step,

@@ -230,6 +230,51 @@ pub async fn stopped(conn: &mut PgConnection, id: &str, note: Option<&str>) -> R
     .map(drop)
 }
 
+/// Takes all channels of an account for stopped that nobody can end any more: what they still tell is not followed.
+pub async fn leave(conn: &mut PgConnection, account: AccountId, note: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- channels::leave
+        with locked as (
+            select id from channels where account_id = $1 and state <> 'stopped' order by id for update
+        )
+        update channels c set state = 'stopped', ended_at = clock(), note = $2
+        from locked
+        where c.id = locked.id and c.state <> 'stopped'",
+        account,
+        note,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// How an account's channels stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Those that are asked for, live, or about to be ended.
+    pub live: i64,
+    /// Those that could not be ended, and have not run out yet.
+    pub left: i64,
+    /// When the last of them will have run out.
+    pub left_until: Option<DateTime<Utc>>,
+}
+
+/// How an account's channels stand.
+pub async fn count(conn: &mut PgConnection, account: AccountId) -> Result<Count, sqlx::Error> {
+    sqlx::query_as!(
+        Count,
+        r#"-- channels::count
+        select count(*) filter (where state <> 'stopped') as "live!",
+            count(*) filter (where state = 'stopped' and note is not null) as "left!",
+            max(expires_at) filter (where state = 'stopped' and note is not null) as left_until
+        from channels
+        where account_id = $1 and expires_at > clock()"#,
+        account,
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Removes rows that nobody will ask about any more.
 pub async fn forget(conn: &mut PgConnection, ids: &[String]) -> Result<(), sqlx::Error> {
     sqlx::query!(

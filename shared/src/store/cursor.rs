@@ -52,6 +52,8 @@ pub struct Cursor {
     pub sync_token: Option<String>,
     /// The next page of the pass under way.
     pub page_token: Option<String>,
+    /// A page of the pass under way that must not come again: see `migrations/0014_pages_and_projects.sql`, where it is set.
+    pub page_mark: Option<String>,
     /// The pass under way; none: the next step begins one.
     pub pass: Option<Pass>,
     /// Counts full passes.
@@ -123,6 +125,7 @@ impl Cursor {
 pub(super) struct Columns {
     pub(super) sync_token: Option<String>,
     pub(super) page_token: Option<String>,
+    pub(super) page_mark: Option<String>,
     pub(super) pass: Option<String>,
     pub(super) generation: i64,
     pub(super) step: i64,
@@ -139,6 +142,7 @@ impl From<Columns> for Cursor {
         Self {
             sync_token: columns.sync_token,
             page_token: columns.page_token,
+            page_mark: columns.page_mark,
             pass: columns.pass.as_deref().and_then(Pass::of),
             generation: columns.generation,
             step: columns.step,
@@ -176,6 +180,7 @@ mod tests {
         Cursor {
             sync_token: None,
             page_token: None,
+            page_mark: None,
             pass: None,
             generation: 3,
             step: 0,

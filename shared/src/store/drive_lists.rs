@@ -3,17 +3,27 @@
 use sqlx::PgConnection;
 
 use super::cursor::SaveError;
-use crate::job::AccountId;
+use crate::{google::Pages, job::AccountId};
 
 /// How far a list is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListCursor {
     /// The next page of the pass under way; none: the next step begins one.
     pub page_token: Option<String>,
+    /// A page of the pass under way that must not come again.
+    pub page_mark: Option<String>,
     /// Counts passes.
     pub generation: i64,
     /// Counts writes of the cursor. A step writes only if the count is still the one it read.
     pub step: i64,
+}
+
+impl ListCursor {
+    /// The page to be asked for.
+    #[must_use]
+    pub fn pages(&self) -> Pages<'_> {
+        Pages { token: self.page_token.as_deref(), mark: self.page_mark.as_deref() }
+    }
 }
 
 /// The cursor of an account's list; made if it is new. None: there is no such account.
@@ -36,7 +46,7 @@ async fn find(conn: &mut PgConnection, account: AccountId) -> Result<Option<List
     sqlx::query_as!(
         ListCursor,
         "-- drive_lists::find
-        select page_token, generation, step from drive_lists where account_id = $1",
+        select page_token, page_mark, generation, step from drive_lists where account_id = $1",
         account,
     )
     .fetch_optional(conn)

@@ -89,8 +89,8 @@ async fn tell(conn: &mut PgConnection, account: AccountId, changed: &[Change]) -
 pub async fn get(conn: &mut PgConnection, id: DriveRowId) -> Result<Option<Drive>, sqlx::Error> {
     let row = sqlx::query!(
         r#"-- drives::get
-        select id, account_id, google_id, is_mine, deleted, log_token, start_token, page_token, incomplete, generation,
-            step, resyncs, sweep_at <= clock() as "sweep_is_due!", full_at > '-infinity' as "is_full!",
+        select id, account_id, google_id, is_mine, deleted, log_token, start_token, page_token, page_mark, log_mark, incomplete,
+            generation, step, resyncs, sweep_at <= clock() as "sweep_is_due!", full_at > '-infinity' as "is_full!",
             case when resync_at > clock() then extract(epoch from resync_at - clock())::float8 else 0 end as "held!",
             case when read_at > '-infinity' then extract(epoch from clock() - read_at)::float8 else 'infinity' end
                 as "unread!"
@@ -110,6 +110,8 @@ pub async fn get(conn: &mut PgConnection, id: DriveRowId) -> Result<Option<Drive
             log_token: row.log_token,
             start_token: row.start_token,
             page_token: row.page_token,
+            page_mark: row.page_mark,
+            log_mark: row.log_mark,
             incomplete: row.incomplete,
             generation: row.generation,
             step: row.step,

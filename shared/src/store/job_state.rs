@@ -53,6 +53,6 @@ pub use claim::{Claimer, claim};
 pub use commit::{Completed, Completion, Finished, LeaseLost, PutBack, complete, park, put_back};
 pub use due::{Due, claimable, due, due_elsewhere};
 pub use measure::{Count, count, staleness};
-pub use parked::{park_gated, pause, release, unpark_opened};
+pub use parked::{is_running, park_gated, pause, release, unpark_opened};
 pub use reap::{Reaped, hand_back, reap};
 pub use want::{Wanted, want};

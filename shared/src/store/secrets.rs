@@ -97,16 +97,27 @@ pub async fn last(
     Ok(Some(Stored { value, updated_at: row.updated_at, expired: row.expired }))
 }
 
+/// A value of an account, and how the account has come by it.
+#[derive(Debug)]
+pub struct OfAccount {
+    /// The value.
+    pub value: SecretString,
+    /// Whether the tenant's service account acts for the account.
+    pub workspace: bool,
+    /// The project to which its calls count then; none: the OAuth client's.
+    pub project: Option<String>,
+}
+
 /// An account's value that is still of use, and whether the tenant's service account acts for that account.
 pub async fn of_account(
     conn: &mut PgConnection,
     keys: &KeyRing,
     account: AccountId,
     name: &str,
-) -> Result<Option<(SecretString, bool)>, SecretError> {
+) -> Result<Option<OfAccount>, SecretError> {
     let row = sqlx::query!(
         r#"-- secrets::of_account
-        select s.key_id, s.sealed, coalesce(a.workspace, false) as "workspace!"
+        select s.key_id, s.sealed, coalesce(a.workspace, false) as "workspace!", a.project as "project?"
         from secrets s
         left join accounts a on a.id = s.owner_id
         where s.owner_kind = 'account' and s.owner_id = $1 and s.name = $2
@@ -119,7 +130,7 @@ pub async fn of_account(
     let Some(row) = row else { return Ok(None) };
     let value =
         keys.open(Owner::account(account, name), &Sealed { key_id: row.key_id, bytes: row.sealed })?;
-    Ok(Some((value, row.workspace)))
+    Ok(Some(OfAccount { value, workspace: row.workspace, project: row.project.filter(|_| row.workspace) }))
 }
 
 /// Whether the value that was stored at `updated_at` still stands. If so, nobody replaces it before this transaction ends.

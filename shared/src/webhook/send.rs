@@ -1,16 +1,15 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use hyper_rustls::ConfigBuilderExt;
 use reqwest::{StatusCode, header};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::ClientConfig;
 use url::Url;
 
 use super::{
     guard::{Allow, Blocked, Guard, Lookup, Resolver, check_url},
     sign::{BadSecret, SigningSecret},
 };
-use crate::secrets::KeyRing;
+use crate::{secrets::KeyRing, tls};
 
 /// How long an endpoint may take, from the name's look-up to the end of its answer.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -100,7 +99,7 @@ impl Sender {
         let client = |plain| {
             let guard = Guard::new(allow.clone(), plain);
             reqwest::Client::builder()
-                .tls_backend_preconfigured(tls()?)
+                .tls_backend_preconfigured(trusting()?)
                 .https_only(!plain)
                 .dns_resolver(Arc::new(Resolver { lookup: Arc::clone(lookup), guard }))
                 .no_proxy()
@@ -158,25 +157,12 @@ impl Sender {
     }
 }
 
-fn tls() -> anyhow::Result<ClientConfig> {
-    let builder = || {
-        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .context("no TLS version is left to speak")
-    };
-    let roots = builder()?.with_native_roots().map(ClientBuilder::with_no_client_auth);
-    Ok(match roots {
-        Ok(config) => config,
-        Err(error) => {
-            tracing::warn!(
-                "the system's root certificates cannot be read ({error}): webhooks over https will fail; install them (ca-certificates)"
-            );
-            builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        }
+fn trusting() -> anyhow::Result<ClientConfig> {
+    tls::client(true).or_else(|error| {
+        tracing::warn!("webhooks over https will fail: {error:#}");
+        tls::client(false)
     })
 }
-
-type ClientBuilder = rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
 
 /// The endpoint's word on when to come back, in seconds; a date is not followed.
 fn retry_after(response: &reqwest::Response) -> Option<Duration> {

@@ -12,7 +12,7 @@
 //!   writes nothing; and the lease guards the commit.
 //! - *A token is refused* (410): a full pass begins, within some seconds, because many tokens are refused at once when an access
 //!   rule changes. If it happens again before an incremental pass has ended, it waits, longer each time.
-//! - *A page leads back to itself*: a broken answer, asked for again with a backoff. If it stays so, a full pass begins.
+//! - *A page leads back to itself, or to an earlier one*: a broken answer, asked for again with a backoff. If it stays so, a full pass begins.
 //! - *The calendar goes, or the account may not read it any more*: the events go, the job is parked, and the account's list is
 //!   looked at. If the calendar is there again, `calendar_list` makes the job anew.
 
@@ -66,6 +66,7 @@ async fn one_page(context: &Context, run: &Run) -> StepResult {
     let place = Place {
         sync_token: calendar.cursor.sync_token.as_deref().filter(|_| pass == Pass::Incremental),
         page_token: calendar.cursor.page_token.as_deref(),
+        page_mark: calendar.cursor.page_mark.as_deref(),
     };
     match google.events(&context.db, calendar.account, &calendar.google_id, place).await {
         Ok(page) => {

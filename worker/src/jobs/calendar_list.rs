@@ -63,6 +63,7 @@ async fn one_page(context: &Context, run: &Run) -> StepResult {
     let place = Place {
         sync_token: cursor.sync_token.as_deref().filter(|_| pass == Pass::Incremental),
         page_token: cursor.page_token.as_deref(),
+        page_mark: cursor.page_mark.as_deref(),
     };
     match google.calendar_list(&context.db, account, place).await {
         Ok(page) => {

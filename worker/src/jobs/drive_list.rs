@@ -56,7 +56,7 @@ async fn one_page(context: &Context, run: &Run) -> StepResult {
         },
         Some(_) => None,
     };
-    let page = match google.drives(&context.db, account, cursor.page_token.as_deref()).await {
+    let page = match google.drives(&context.db, account, cursor.pages()).await {
         Ok(page) => page,
         Err(error) if error.class() == Some(Class::MissingScope) && mine.is_some() => {
             Drives { items: Vec::new(), next: None }

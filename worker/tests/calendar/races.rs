@@ -210,7 +210,7 @@ async fn retried(rig: &Rig, job: JobId) -> anyhow::Result<(usize, Verdict)> {
     for retries in 0..20 {
         match rig.step(job).await?.verdict {
             Verdict::Retry { why, .. } => {
-                anyhow::ensure!(why.contains("the page that was asked for"), "{why}");
+                anyhow::ensure!(why.contains("the answer's next page is"), "{why}");
             }
             verdict => return Ok((retries, verdict)),
         }
@@ -246,4 +246,42 @@ async fn a_page_that_leads_to_itself_is_tried_again_and_then_listed_anew(db: PgP
     rig.assert_mirrors().await?;
     assert_eq!(rig.fake.stats().events.full, 2);
     Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn pages_that_lead_in_a_circle_are_noticed_and_listed_anew(db: PgPool) -> anyhow::Result<()> {
+    let (rig, job) = Rig::anna(db, 2).await?;
+    for n in 0..9 {
+        rig.fake.world().put_event(ANNA, draft(&format!("event {n}"))?)?;
+    }
+    rig.fake.add_fault(FaultRule::new(FaultKind::Circle { to: None }).on(Api::Events))?;
+    let mut pages = 0;
+    while !is_in_circle(&rig, job).await? {
+        pages += 1;
+        anyhow::ensure!(pages < 20, "it goes round for ever");
+    }
+    let (retries, verdict) = retried(&rig, job).await?;
+    assert_eq!(retries, 3, "after the one that noticed it");
+    assert!(matches!(verdict, Verdict::Wait { .. }), "{verdict:?}");
+    rig.fake.clear_faults();
+    rig.complete(job).await?;
+    rig.assert_mirrors().await?;
+    let kept: (i32, Option<String>) =
+        sqlx::query_as("select pages, page_mark from calendars where page_token is null")
+            .fetch_one(&rig.db)
+            .await?;
+    assert_eq!(kept, (0, None), "nothing is kept of a pass that has ended");
+    Ok(())
+}
+
+/// The next step; whether it went no further because of a circle.
+async fn is_in_circle(rig: &Rig, job: JobId) -> anyhow::Result<bool> {
+    match rig.step(job).await?.verdict {
+        Verdict::Continue { .. } => Ok(false),
+        Verdict::Retry { why, .. } => {
+            anyhow::ensure!(why.contains("one that the pass has had"), "{why}");
+            Ok(true)
+        }
+        other => anyhow::bail!("{other:?}"),
+    }
 }

@@ -246,6 +246,7 @@ pub fn config(fake: &FakeGoogle) -> anyhow::Result<GoogleConfig> {
     Ok(GoogleConfig {
         client_id: fake.options().client_id.clone(),
         client_secret: fake.options().client_secret.clone().into(),
+        project_id: None,
         token_url: fake.token_url().parse()?,
         issuer: fake.base_url(),
         sign_in_for: vec!["calendar".to_owned(), "drive".to_owned()],

@@ -10,8 +10,12 @@ use shared::{
         Actor, keys, tenant,
         workspace::{self, New, Workspace},
     },
-    google::workspace::{KEY, Key, SCOPES},
-    job::{JobId, Parked, Verdict},
+    config::google::{GoogleConfig, Limits},
+    google::{
+        Google,
+        workspace::{KEY, Key, SCOPES},
+    },
+    job::{GateScope, JobId, Parked, ThrottledBy, Verdict},
     secrets::{KeyRing, generate_key},
     store::{PgPool, gates, job_state},
 };
@@ -19,7 +23,7 @@ use worker::jobs::{Context, policies};
 
 use crate::{
     grants::forget_access,
-    rig::{ANNA, Rig, draft, google},
+    rig::{ANNA, PLENTY, Rig, config, draft, google},
 };
 
 const BOB: &str = "bob@example.com";
@@ -87,6 +91,13 @@ async fn the_users_of_a_workspace_are_mirrored_and_charged_apart(db: PgPool) -> 
     let charged: Vec<_> = stats.charged.keys().cloned().collect();
     let accounts: Vec<_> = connected.users.iter().map(|user| user.account.to_string()).collect();
     assert_eq!(charged, accounts, "nothing is charged to the service account");
+    // By our own count they are the service account's project's, and none of the OAuth client's.
+    let projects: Vec<(String, i64)> = sqlx::query_as(
+        "select project, count(*) filter (where account_id <> 0) from quotas group by project order by project",
+    )
+    .fetch_all(&rig.db)
+    .await?;
+    assert_eq!(projects, [("fake-project".to_owned(), 2)]);
     // What is stored: the key, and two access tokens, sealed.
     let stored: Vec<(String, String)> =
         sqlx::query_as("select owner_kind, name from secrets order by owner_kind, owner_id, name")
@@ -280,4 +291,29 @@ fn a_key_file_is_looked_at_closely() {
         assert!(said.contains(words), "{text}: {said}");
         assert!(!said.contains("hello"), "{said}");
     }
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_service_accounts_project_that_is_used_up_holds_up_its_accounts_alone(
+    db: PgPool,
+) -> anyhow::Result<()> {
+    let rig = rig(db, Options::default()).await?;
+    let job = mirrored(&rig).await?;
+    let calendar_limits = Limits { per_minute: 10, ..PLENTY };
+    let google = Google::new(GoogleConfig { calendar_limits, ..config(&rig.fake)? }, rig.keys.clone())?;
+    let context = Context { google: Some(google), ..rig.context.clone() };
+    // Other processes have left next to nothing.
+    sqlx::query("update quotas set units = 1, drawn_at = clock()").execute(&rig.db).await?;
+    rig.want(job).await?;
+    let run = rig.claim(job).await?;
+    assert!(matches!(rig.step_of(&context, &run).await?.verdict, Verdict::Complete));
+    rig.want(job).await?;
+    let run = rig.claim(job).await?;
+    let verdict = rig.step_of(&context, &run).await?.verdict;
+    let Verdict::Throttled { scope, by: ThrottledBy::Share, why, .. } = verdict else {
+        anyhow::bail!("{verdict:?}")
+    };
+    assert_eq!(scope, GateScope::Account, "all who call the API would wait otherwise");
+    assert!(why.contains("service account's project fake-project"), "{why}");
+    Ok(())
 }

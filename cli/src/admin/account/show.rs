@@ -5,14 +5,14 @@ use shared::{
         account::{FirstSync, Shown},
         words,
     },
-    store::secrets::Info,
+    store::{channels::Count, secrets::Info},
 };
 
 use crate::{admin::wait, output::when};
 
 /// All that is known of an account, a fact a line.
 pub fn facts(shown: &Shown, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
-    let Shown { account, tokens, first_sync } = shown;
+    let Shown { account, tokens, first_sync, channels } = shown;
     let mut facts = vec![
         ("account", account.id.to_string()),
         ("tenant", account.tenant.clone()),
@@ -32,6 +32,7 @@ pub fn facts(shown: &Shown, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
         ("calendars", account.calendars.to_string()),
         ("drives", account.drives.to_string()),
         ("first sync", far(first_sync)),
+        ("push channels", told_channels(channels, now)),
         ("jobs", account.jobs.to_string()),
         ("parked", account.parked.to_string()),
     ]);
@@ -41,6 +42,17 @@ pub fn facts(shown: &Shown, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
     facts.extend(account.gates.iter().map(|gate| ("gate", told_gate(gate, now))));
     facts.push(("added", when(Some(account.created_at), now)));
     facts
+}
+
+fn told_channels(channels: &Count, now: DateTime<Utc>) -> String {
+    let Count { live, left, left_until } = channels;
+    let live = if *live == 0 { "none".to_owned() } else { live.to_string() };
+    match left_until {
+        Some(until) => {
+            format!("{live}; {left} could not be ended, the last runs out {}", words::when(*until, now))
+        }
+        None => live,
+    }
 }
 
 fn told_token(token: &Info, now: DateTime<Utc>) -> String {

@@ -1,13 +1,20 @@
 //! The end of a grant: it is given back to Google, and then forgotten here.
 //!
-//! The order is the point. The push channels end first, while the account's tokens still may end them. Then Google is asked to
-//! revoke, while nothing else has changed here: if it does not answer, all stays as it was but for the channels, which are made
-//! anew, and the command can be given again. When it has answered, one transaction does the rest; if that fails, the grant is gone and
+//! The order is the point. First the account rests: its gate is closed for [`REST`], and its steps under way come to their end, so that
+//! nothing makes channels while they are ended. The push channels end next, while the account's tokens still may end them. Then
+//! Google is asked to revoke, while nothing else has changed here: if it does not answer, all stays as it was but for the channels,
+//! which are made anew, and the command can be given again. When it has answered, one transaction does the rest; if that fails, the grant is gone and
 //! the command, given again, finds it revoked already.
 //!
-//! - *A sync runs meanwhile.* Its next call is refused, and it finds no refresh token: its job waits for a sign-in.
+//! - *A step does not end in time.* Its next call is refused, and it finds no refresh token: its job waits for a sign-in. A channel
+//!   that it makes nevertheless is not taken heed of, and runs out by itself.
+//! - *This process dies half-way.* The gate opens by itself, and the account goes on.
+//! - *A channel cannot be ended.* It counts as stopped, so that what it still tells is not followed, and its note says that it runs
+//!   out by itself.
 //! - *A refresh runs meanwhile.* What comes of it is stored only while its refresh token stands, and that is gone.
 //! - *Somebody signs in meanwhile.* See `admin::account::sign_in`.
+
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::json;
@@ -25,12 +32,22 @@ use crate::{
     job::{AccountId, TenantId},
     secrets::{KeyRing, Owner},
     store::{
-        accounts, audit, changes,
+        accounts, audit, changes, channels,
         gates::{self, Gate, Reason},
+        job_state,
         secrets::{self, SecretError, Stored},
         sign_in_links,
     },
 };
+
+/// For so long nothing of the account begins, should this not come to its end.
+const REST: Duration = Duration::from_secs(90);
+
+/// How long steps under way may take to end.
+const STEPS: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether they have.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What became of an account's grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,13 +94,16 @@ pub async fn disconnect(
     account: AccountId,
     (delete_data, force): (bool, bool),
 ) -> Result<Disconnected, DisconnectError> {
+    rest(db, account).await?;
     let channels = google.stop_channels(db, account, remove::FAREWELL).await?;
     let grant = match revoke(db, google, account).await {
         Ok(grant) => grant,
         Err(DisconnectError::Google(_) | DisconnectError::Token(_)) if force => "not_revoked",
         Err(error) => {
+            let mut conn = db.acquire().await?;
+            gates::open(&mut conn, &Gate::Account(account), Reason::Throttled).await?;
             if channels.stopped > 0 {
-                channel::make_anew(db, account).await?;
+                channel::want_keeper(&mut conn, account, Vec::new()).await?;
             }
             return Err(error);
         }
@@ -93,6 +113,29 @@ pub async fn disconnect(
         changes::tell(db, tenant).await;
     }
     Ok(Disconnected { channels, ..disconnected })
+}
+
+/// Lets nothing of the account begin, and waits for what runs.
+async fn rest(db: &PgPool, account: AccountId) -> Result<(), AdminError> {
+    let until = Instant::now() + STEPS;
+    let mut conn = db.acquire().await?;
+    accounts::get(&mut conn, account).await?.ok_or_else(|| AdminError::not_found("account", account, ""))?;
+    gates::close(
+        &mut conn,
+        &Gate::Account(account),
+        Reason::Throttled,
+        Some(REST),
+        "it is being disconnected",
+    )
+    .await?;
+    while job_state::is_running(&mut conn, account).await? {
+        if Instant::now() >= until {
+            tracing::warn!(account, "a step of the account does not end; it is disconnected all the same");
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 async fn revoke(db: &PgPool, google: &Google, account: AccountId) -> Result<&'static str, DisconnectError> {
@@ -153,6 +196,10 @@ async fn forget(
         sign_in_links::withdraw(&mut tx, id).await?;
         let note = format!("disconnected by {}", actor.as_str());
         gates::close(&mut tx, &Gate::Account(id), Reason::SignIn, None, &note).await?;
+        gates::open(&mut tx, &Gate::Account(id), Reason::Throttled).await?;
+        // It waits behind the gate, and makes channels anew when the account has signed in again.
+        channel::want_keeper(&mut tx, id, Vec::new()).await?;
+        channels::leave(&mut tx, id, "its account is disconnected: it runs out by itself").await?;
         let detail = json!({ "id": id, "grant": grant, "deleted": deleted });
         audit::write(&mut tx, actor.as_str(), "account.disconnect", &account.name(), &detail).await?;
         tx.commit().await?;

@@ -12,6 +12,7 @@ use crate::{
     job::TenantId,
     secrets::Owner,
     store::{
+        accounts,
         oauth_refreshes::{self, Refused},
         secrets::{self, Stored},
     },
@@ -80,6 +81,14 @@ impl Refresh<'_> {
         workspace::request(&self.google.0, &key, &delegator.email, &delegator.scopes).await
     }
 
+    /// The project to which calls count that are made by this key; none: the OAuth client's.
+    fn project(&self, used: &Stored) -> Result<Option<String>, AuthError> {
+        let key = Key::parse(&used.value)
+            .map_err(|error| AuthError::Endpoint(format!("the stored key: {error}")))?;
+        let is_other = |project: &&str| self.google.0.config.project_id.as_deref() != Some(*project);
+        Ok(key.project().filter(is_other).map(str::to_owned))
+    }
+
     fn refused(&self, delegator: &Delegator, stored: &Stored, refusal: &Refusal) -> AuthError {
         let why = match Key::parse(&stored.value) {
             Ok(key) => refusal.advice(&key, &delegator.email, &delegator.scopes),
@@ -105,16 +114,19 @@ impl Refresh<'_> {
         lifetime: Duration,
     ) -> Result<AccessToken, AuthError> {
         let until = Instant::now() + STORING;
-        patiently(until, || self.store_delegated(delegator, used, &access_token, lifetime).boxed()).await?;
-        Ok(AccessToken { secret: access_token, delegated_by: Some(self.account) })
+        let project = self.project(used)?;
+        let store =
+            || self.store_delegated(delegator, used, (&access_token, lifetime), project.as_deref()).boxed();
+        patiently(until, store).await?;
+        Ok(AccessToken { secret: access_token, delegated_by: Some(self.account), project })
     }
 
     async fn store_delegated(
         &self,
         delegator: &Delegator,
         used: &Stored,
-        access_token: &SecretString,
-        lifetime: Duration,
+        (access_token, lifetime): (&SecretString, Duration),
+        project: Option<&str>,
     ) -> Result<(), AuthError> {
         let mut tx = self.db.begin().await?;
         oauth_refreshes::release(&mut tx, self.account, self.holder, None).await?;
@@ -123,6 +135,7 @@ impl Refresh<'_> {
         if !secrets::stands(&mut tx, Owner::tenant(delegator.tenant, KEY), used.updated_at).await? {
             return Err(AuthError::Replaced { account: self.account });
         }
+        accounts::set_project(&mut tx, self.account, project).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -25,7 +25,7 @@ pub enum Class {
     MissingScope,
     /// The sync token or page token counts no more.
     Resync,
-    /// The next page of a list is the one that was asked for.
+    /// The next page of a list is the one that was asked for, or one that the pass has had.
     Circle,
     /// What was asked for is not there, or not for this account.
     Gone,
@@ -44,6 +44,19 @@ pub enum Limit {
     Rate,
     /// That of a day, or of something that is not counted in calls.
     Other,
+}
+
+impl Class {
+    /// The same for a call that counted to `project`; none: the OAuth client's. A limit of a service account's project is none of
+    /// all others, so that it closes the account's gate only.
+    pub(in crate::google) const fn of_project(self, project: Option<&str>) -> Self {
+        match (self, project) {
+            (Self::SlowDown { limit, usual, .. }, Some(_)) => {
+                Self::SlowDown { scope: GateScope::Account, limit, usual }
+            }
+            (class, _) => class,
+        }
+    }
 }
 
 /// An answer that is not 2xx.
@@ -199,6 +212,14 @@ mod tests {
              "metadata": {"quota_limit": limit}},
         ]}});
         Answer::new(429, Some(&body))
+    }
+
+    #[test]
+    fn a_service_accounts_project_is_its_own_accounts_concern() {
+        let all = Class::SlowDown { scope: GateScope::Provider, limit: Limit::Rate, usual: MINUTE };
+        let own = Class::SlowDown { scope: GateScope::Account, limit: Limit::Rate, usual: MINUTE };
+        assert_eq!((all.of_project(None), all.of_project(Some("p"))), (all, own));
+        assert_eq!(Class::Gone.of_project(Some("p")), Class::Gone);
     }
 
     #[test]

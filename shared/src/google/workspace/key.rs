@@ -70,7 +70,7 @@ impl Key {
         check_token_uri(token_uri)?;
         let key = ServiceAccountKey {
             key_type: None,
-            project_id: None,
+            project_id: text(&fields, "project_id").map(str::to_owned),
             private_key_id: text(&fields, "private_key_id").map(str::to_owned),
             private_key: private_key.to_owned(),
             client_email: client_email.to_owned(),
@@ -93,6 +93,13 @@ impl Key {
     #[must_use]
     pub fn client_id(&self) -> &str {
         self.key.client_id.as_deref().unwrap_or_default()
+    }
+
+    /// The project of the service account, to which its calls count; none: neither the file nor the address names it.
+    #[must_use]
+    pub fn project(&self) -> Option<&str> {
+        let of_address = || self.email().split_once('@')?.1.strip_suffix(".iam.gserviceaccount.com");
+        self.key.project_id.as_deref().or_else(of_address)
     }
 
     /// The key's id; `-`: the file does not say.

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
+use crate::google::Pages;
+
 /// How long a second sweep for a refused token waits; twice as long each time after it.
 const FIRST_HOLD: Duration = Duration::from_mins(5);
 
@@ -20,6 +22,10 @@ pub struct DriveCursor {
     pub start_token: Option<String>,
     /// The next page of the sweep.
     pub page_token: Option<String>,
+    /// A page of the sweep that must not come again.
+    pub page_mark: Option<String>,
+    /// The same of the log.
+    pub log_mark: Option<String>,
     /// A page of the sweep was not whole.
     pub incomplete: bool,
     /// Counts sweeps.
@@ -57,6 +63,18 @@ pub(super) fn span(seconds: f64) -> Duration {
 }
 
 impl DriveCursor {
+    /// The page of the sweep to be asked for.
+    #[must_use]
+    pub fn pages(&self) -> Pages<'_> {
+        Pages { token: self.page_token.as_deref(), mark: self.page_mark.as_deref() }
+    }
+
+    /// The page of the log to be asked for.
+    #[must_use]
+    pub fn log_pages(&self) -> Pages<'_> {
+        Pages { token: self.log_token.as_deref(), mark: self.log_mark.as_deref() }
+    }
+
     /// What the next step does.
     #[must_use]
     pub fn next(&self) -> Next {
@@ -123,6 +141,8 @@ mod tests {
             log_token: None,
             start_token: None,
             page_token: None,
+            page_mark: None,
+            log_mark: None,
             incomplete: false,
             generation: 3,
             step: 0,

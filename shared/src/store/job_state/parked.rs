@@ -3,7 +3,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 
 use crate::{
-    job::{JobId, Lane},
+    job::{AccountId, JobId, Lane},
     store::seconds,
 };
 
@@ -135,6 +135,17 @@ pub async fn release(conn: &mut PgConnection, jobs: &[JobId]) -> Result<u64, sql
     .execute(conn)
     .await
     .map(|done| done.rows_affected())
+}
+
+/// Whether any job of the account runs.
+pub async fn is_running(conn: &mut PgConnection, account: AccountId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- job_state::is_running
+        select exists (select from job_state where account_id = $1 and phase = 'running') as "running!""#,
+        account,
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Pauses the jobs, or ends their pause. A run under way goes on; no next one begins. Says how many changed.

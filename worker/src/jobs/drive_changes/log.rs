@@ -38,8 +38,8 @@ struct News<'a> {
 /// Writes a page's changes and moves the cursor, in one transaction.
 pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResult {
     let google = context.google(run)?;
-    let place = drive.cursor.log_token.clone().unwrap_or_default();
-    let page = match google.changes(&context.db, drive.account, drive.call_id(), &place).await {
+    let place = drive.cursor.log_pages();
+    let page = match google.changes(&context.db, drive.account, drive.call_id(), place).await {
         Ok(page) => page,
         Err(error) => return refused(context, run, drive, error).await,
     };

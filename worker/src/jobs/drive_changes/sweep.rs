@@ -36,8 +36,7 @@ pub(super) async fn begin(context: &Context, run: &Run, drive: Drive) -> StepRes
 pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResult {
     let google = context.google(run)?;
     let begins = drive.cursor.page_token.is_none();
-    let place = drive.cursor.page_token.as_deref();
-    let page = match google.files(&context.db, drive.account, drive.call_id(), place).await {
+    let page = match google.files(&context.db, drive.account, drive.call_id(), drive.cursor.pages()).await {
         Ok(page) => page,
         Err(error) => return refused(context, run, drive, error).await,
     };

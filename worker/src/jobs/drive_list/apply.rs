@@ -29,7 +29,7 @@ pub(super) async fn page(
     // The first page begins a pass.
     let generation = before.generation + i64::from(before.page_token.is_none());
     let is_last = page.next.is_none();
-    let cursor = ListCursor { page_token: page.next, generation, step: before.step };
+    let cursor = ListCursor { page_token: page.next, generation, ..before.clone() };
     let mut tx = context.db.begin().await?;
     drive_lists::save(&mut tx, account, &cursor).await?;
     let mut changes = Vec::new();
