@@ -30,6 +30,8 @@ pub enum Upstream {
     Tcp(String),
     /// The path of a unix socket.
     Unix(PathBuf),
+    /// Several `host:port`, one after the other; the next one where one cannot be reached.
+    Balanced(Vec<String>),
 }
 
 impl std::str::FromStr for Upstream {
@@ -214,6 +216,21 @@ async fn forward(
             Ok(Reached::Tcp(stream))
         }),
         Upstream::Unix(path) => limited(UnixStream::connect(path)).await.map(Reached::Unix),
+        Upstream::Balanced(addresses) => {
+            let next = counts.accepted.load(Ordering::SeqCst) + counts.refused.load(Ordering::SeqCst);
+            let next = usize::try_from(next).unwrap_or_default() % addresses.len().max(1);
+            let mut reached = Err(io::ErrorKind::NotFound.into());
+            for address in addresses.iter().cycle().skip(next).take(addresses.len()) {
+                reached = limited(TcpStream::connect(address)).await;
+                if reached.is_ok() {
+                    break;
+                }
+            }
+            reached.and_then(|stream| {
+                stream.set_nodelay(true)?;
+                Ok(Reached::Tcp(stream))
+            })
+        }
     };
     let count = if reached.is_ok() { &counts.accepted } else { &counts.refused };
     count.fetch_add(1, Ordering::SeqCst);

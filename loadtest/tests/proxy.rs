@@ -208,3 +208,27 @@ fn an_upstream_is_an_address_or_a_path() {
         assert!(error.contains("host:port"), "{bad}: {error}");
     }
 }
+
+#[tokio::test]
+async fn several_upstreams_take_turns_and_one_that_is_away_is_passed_over() {
+    let mut tasks = JoinSet::new();
+    let mut addresses = Vec::new();
+    for letter in [b'a', b'b'] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        addresses.push(listener.local_addr().unwrap().to_string());
+        tasks.spawn(async move {
+            loop {
+                listener.accept().await.unwrap().0.write_all(&[letter]).await.unwrap();
+            }
+        });
+    }
+    // Bound and dropped: nobody listens there.
+    let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    addresses.insert(1, away);
+    let proxy = Proxy::start(Upstream::Balanced(addresses)).await.unwrap();
+    let mut letters = Vec::new();
+    for _ in 0..6 {
+        letters.push(timeout(LONG, connect(&proxy).await.read_u8()).await.unwrap().unwrap());
+    }
+    assert_eq!(letters, b"abbabb");
+}

@@ -1,6 +1,6 @@
 //! `loadtest faults`: a whole fleet under faults, and whether the mirror is the truth in the end.
 //!
-//! Two schedulers, three workers, PostgreSQL and Redis run as processes of their own, with a proxy before each server for each
+//! Two schedulers, three workers, two ingresses, PostgreSQL and Redis run as processes of their own, with a proxy before each server for each
 //! process. A fake Google changes all the time and has troubles. Then all of that ends, and what must hold is checked.
 
 mod check;
@@ -8,6 +8,7 @@ mod fault;
 mod fleet;
 mod google;
 mod honest;
+mod later;
 mod observe;
 mod plan;
 mod process;
@@ -90,7 +91,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let syncfleet = program(args.syncfleet.as_deref())?;
     let folder =
         tempfile::Builder::new().prefix("syncfleet-faults.").tempdir().context("cannot make a folder")?;
-    let logs = folder.path().join("logs");
+    let (logs, objects) = (folder.path().join("logs"), folder.path().join("objects"));
     fs::create_dir(&logs).context("cannot make a folder for the logs")?;
     // PostgreSQL runs as another user where we are root.
     fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
@@ -99,7 +100,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let outcome = tokio::select! {
-        outcome = tokio::time::timeout(time + AROUND, under_faults(servers, &planned, seed, &syncfleet, &logs)) => {
+        outcome = tokio::time::timeout(time + AROUND, under_faults(servers, &planned, seed, &syncfleet, &logs, &objects)) => {
             outcome.unwrap_or_else(|_| bail!("the test was not over {AROUND:?} after its faults"))
         }
         _ = interrupt.recv() => bail!("interrupted"),
@@ -109,6 +110,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let kept = folder.keep();
         // The cluster is large and says nothing.
         let _ = fs::remove_dir_all(kept.join("postgres"));
+        let _ = fs::remove_dir_all(kept.join("objects"));
         let _ = fs::remove_file(kept.join("password"));
         say(&format!("logs: {}", kept.join("logs").display()))?;
     }
@@ -132,12 +134,13 @@ async fn under_faults(
     seed: u64,
     syncfleet: &Path,
     logs: &Path,
+    objects: &Path,
 ) -> anyhow::Result<()> {
     let google = Arc::new(google::start(seed).await?);
     let around = Surroundings {
         syncfleet: syncfleet.to_owned(),
         logs: logs.to_owned(),
-        env: wants::settings(&google),
+        env: wants::settings(&google, objects),
     };
     let cli = Cli::new(&servers, &around);
     cli.run(&["migrate"]).await?;
@@ -146,12 +149,11 @@ async fn under_faults(
     let db = servers.postgres.pool()?;
     let target = Arc::new(Target::new(servers, fleet, db));
     let mut findings = Findings::default();
-    let ended = drive(&target, &cli, &google, planned, seed, &mut findings).await;
+    let ended = strike_and_check(&target, &cli, &google, planned, seed, objects, &mut findings).await;
     if ended.is_err() || !findings.wrong.is_empty() {
-        wants::dump(&target.db, logs).await;
+        wants::dump(&target.servers.postgres.pool()?, logs).await;
     }
     findings.wrong.extend(target.fleet.stop().await);
-    target.db.close().await;
     target.servers.stop().await;
     if let Err(error) = ended {
         findings.wrong.push(format!("{error:#}"));
@@ -165,12 +167,13 @@ async fn under_faults(
     say("all is well: the mirror is the truth")
 }
 
-async fn drive(
+async fn strike_and_check(
     target: &Arc<Target>,
     cli: &Cli,
     google: &Arc<FakeGoogle>,
     planned: &[plan::Planned],
     seed: u64,
+    objects: &Path,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
     google::begin_trouble(google, seed)?;
@@ -181,25 +184,22 @@ async fn drive(
         let mut background = JoinSet::new();
         background.spawn(google::change_lists(Arc::clone(google), seed));
         background.spawn(wants::want_all_the_time(cli.clone()));
+        background.spawn(wants::change_mirrors(cli.clone(), Arc::clone(google)));
         background.spawn(wants::watch(watch.clone(), target.db.clone()));
         background.spawn(honest::watch(honesty.clone(), target.db.clone()));
         target.strike_all(planned).await?;
-        google::end_trouble(google);
+        google::end_trouble(google)?;
         background.shutdown().await;
     }
-    for unit in target.fleet.units() {
-        unit.calm();
-    }
+    target.fleet.calm();
     target.fleet.wait_ready().await?;
-    say("the faults are over; all is wanted once more")?;
+    say("the faults are over")?;
+    // Whoever was ended above may have left a transaction open, whose snapshot is of that time.
+    target.db.close().await;
+    let db = target.servers.postgres.pool()?;
     let began = Instant::now();
-    // First the lists, which have a job for each calendar and each drive.
-    for kind in ["calendar_list", "calendar_events", "drive_list", "drive_changes"] {
-        cli.run(&["enqueue", kind, "--all"]).await?;
-        observe::settle(&target.db, SETTLE).await?;
-    }
-    let settled = began.elapsed().as_secs_f64();
-
+    wants::want_all_contents(cli, google).await?;
+    observe::settle(&db, SETTLE).await?;
     let record = target.record();
     let mut by_kind: BTreeMap<&str, usize> = BTreeMap::new();
     for struck in &record.struck {
@@ -207,14 +207,31 @@ async fn drive(
     }
     let by_kind: Vec<_> = by_kind.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     findings.told.push(format!("faults: {}", by_kind.join(", ")));
-    findings.told.push(format!("in step {settled:.1} s after the faults were over"));
+    findings.told.push(format!(
+        "nothing left to do {:.1} s after the faults were over",
+        began.elapsed().as_secs_f64()
+    ));
     findings.told.push(format!("worst staleness under faults: {:.1} s", watch.worst()));
     findings.wrong.extend(record.wrong.iter().cloned());
-    check::jobs(&target.db, google, findings).await?;
-    check::mirror(&target.db, google, findings).await?;
-    check::drives(&target.db, google, findings).await?;
-    check::reruns(&target.db, &record, findings).await?;
+    check::reruns(&db, &record, findings).await?;
     check::bell(&target.fleet, &record, findings).await;
+    check::pushes(&db, google, findings).await?;
     honesty.tell(findings);
-    Ok(())
+
+    let (events, files) = check::behind(&db, google).await?;
+    findings
+        .told
+        .push(format!("left behind by lost pushes, until it is polled: {events} events, {files} files"));
+    say("a day passes: all is polled")?;
+    let (mut clock, began) = (later::Clock::default(), Instant::now());
+    db.close().await;
+    let db = clock.a_day_later(target, findings).await?;
+    observe::settle(&db, SETTLE).await?;
+    findings.told.push(format!("in step {:.1} s after the fleet came back", began.elapsed().as_secs_f64()));
+    check::jobs(&db, google, findings).await?;
+    check::mirror(&db, google, findings).await?;
+    check::drives(&db, google, findings).await?;
+    db.close().await;
+    let db = clock.clear_objects(target, findings).await?;
+    check::contents(&db, google, objects, findings).await
 }

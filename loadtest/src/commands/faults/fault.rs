@@ -9,6 +9,7 @@ use rand::{Rng, RngExt};
 pub enum Role {
     Scheduler,
     Worker,
+    Ingress,
 }
 
 /// A process of the fleet: it keeps its name when it is started again.
@@ -24,13 +25,20 @@ impl Member {
         Self { role, number }
     }
 
+    /// The first one of a role.
+    pub const fn first(role: Role) -> Self {
+        Self::new(role, 1)
+    }
+
     /// All processes of the fleet.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::new(Role::Scheduler, 1),
         Self::new(Role::Scheduler, 2),
         Self::new(Role::Worker, 1),
         Self::new(Role::Worker, 2),
         Self::new(Role::Worker, 3),
+        Self::new(Role::Ingress, 1),
+        Self::new(Role::Ingress, 2),
     ];
 }
 
@@ -39,6 +47,7 @@ impl fmt::Display for Member {
         let role = match self.role {
             Role::Scheduler => "scheduler",
             Role::Worker => "worker",
+            Role::Ingress => "ingress",
         };
         write!(f, "{role}-{}", self.number)
     }
@@ -49,6 +58,19 @@ impl fmt::Display for Member {
 pub enum Line {
     Postgres,
     Redis,
+}
+
+/// What goes wrong on the way from outside to the ingresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// All open connections are reset.
+    Cut,
+    /// Nobody can connect.
+    Refuse,
+    /// All bytes come later.
+    Delay(Duration),
+    /// Nothing passes, and then all of it.
+    Swallow,
 }
 
 /// What goes wrong.
@@ -74,6 +96,8 @@ pub enum Fault {
     Delay { member: Member, line: Line, by: Duration, lasts: Duration },
     /// Nothing passes. Afterwards all of it passes, or the connections are reset.
     Swallow { member: Member, line: Line, lasts: Duration, then_cut: bool },
+    /// What the outside says to the ingresses comes late, or never.
+    Outside { what: Outside, lasts: Duration },
 }
 
 impl fmt::Display for Fault {
@@ -100,12 +124,22 @@ impl fmt::Display for Fault {
                 let end = if then_cut { "cut" } else { "let through" };
                 write!(f, "swallow what {member} and {} say for {}, then {end}", line(to), s(lasts))
             }
+            Self::Outside { what: Outside::Cut, .. } => write!(f, "cut the outside from the ingresses"),
+            Self::Outside { what: Outside::Refuse, lasts } => {
+                write!(f, "let nobody from outside in for {}", s(lasts))
+            }
+            Self::Outside { what: Outside::Delay(by), lasts } => {
+                write!(f, "the ingresses hear the outside {} late for {}", s(by), s(lasts))
+            }
+            Self::Outside { what: Outside::Swallow, lasts } => {
+                write!(f, "swallow what the outside and the ingresses say for {}", s(lasts))
+            }
         }
     }
 }
 
-/// The kinds of faults, each of which strikes before one strikes again.
-pub const KINDS: [&str; 15] = [
+/// The kinds of faults of what happens within, each of which strikes before one strikes again.
+pub const INNER: [&str; 15] = [
     "kill worker",
     "kill worker",
     "kill scheduler",
@@ -123,24 +157,46 @@ pub const KINDS: [&str; 15] = [
     "swallow redis",
 ];
 
+/// The kinds of faults between the fleet and the outside. They strike beside the others, as they are in nobody's way.
+pub const OUTER: [&str; 7] = [
+    "kill ingress",
+    "stop ingress",
+    "renew ingress",
+    "cut outside",
+    "refuse outside",
+    "delay outside",
+    "swallow outside",
+];
+
 impl Fault {
     /// The kind, for counting.
     pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Kill { member: Member { role: Role::Worker, .. }, .. } => "kill worker",
-            Self::Kill { .. } => "kill scheduler",
-            Self::Stop { member: Member { role: Role::Worker, .. }, .. } => "stop worker",
-            Self::Stop { .. } => "stop scheduler",
-            Self::Renew { member: Member { role: Role::Worker, .. } } => "renew worker",
-            Self::Renew { .. } => "renew scheduler",
-            Self::Flush => "flush",
-            Self::RedisAway { .. } => "redis away",
-            Self::PostgresCrash { .. } => "postgres crash",
-            Self::Cut { .. } => "cut",
-            Self::Strand { .. } => "strand",
-            Self::Delay { .. } => "delay",
-            Self::Swallow { line: Line::Postgres, .. } => "swallow postgres",
-            Self::Swallow { line: Line::Redis, .. } => "swallow redis",
+        let role = match self.member() {
+            Some(member) => member.role,
+            None => Role::Worker,
+        };
+        match (self, role) {
+            (Self::Kill { .. }, Role::Worker) => "kill worker",
+            (Self::Kill { .. }, Role::Scheduler) => "kill scheduler",
+            (Self::Kill { .. }, Role::Ingress) => "kill ingress",
+            (Self::Stop { .. }, Role::Worker) => "stop worker",
+            (Self::Stop { .. }, Role::Scheduler) => "stop scheduler",
+            (Self::Stop { .. }, Role::Ingress) => "stop ingress",
+            (Self::Renew { .. }, Role::Worker) => "renew worker",
+            (Self::Renew { .. }, Role::Scheduler) => "renew scheduler",
+            (Self::Renew { .. }, Role::Ingress) => "renew ingress",
+            (Self::Flush, _) => "flush",
+            (Self::RedisAway { .. }, _) => "redis away",
+            (Self::PostgresCrash { .. }, _) => "postgres crash",
+            (Self::Cut { .. }, _) => "cut",
+            (Self::Strand { .. }, _) => "strand",
+            (Self::Delay { .. }, _) => "delay",
+            (Self::Swallow { line: Line::Postgres, .. }, _) => "swallow postgres",
+            (Self::Swallow { line: Line::Redis, .. }, _) => "swallow redis",
+            (Self::Outside { what: Outside::Cut, .. }, _) => "cut outside",
+            (Self::Outside { what: Outside::Refuse, .. }, _) => "refuse outside",
+            (Self::Outside { what: Outside::Delay(_), .. }, _) => "delay outside",
+            (Self::Outside { what: Outside::Swallow, .. }, _) => "swallow outside",
         }
     }
 
@@ -154,7 +210,7 @@ impl Fault {
             | Self::Strand { member, .. }
             | Self::Delay { member, .. }
             | Self::Swallow { member, .. } => Some(member),
-            Self::Flush | Self::RedisAway { .. } | Self::PostgresCrash { .. } => None,
+            Self::Flush | Self::RedisAway { .. } | Self::PostgresCrash { .. } | Self::Outside { .. } => None,
         }
     }
 
@@ -166,7 +222,8 @@ impl Fault {
             | Self::RedisAway { lasts }
             | Self::PostgresCrash { away: lasts }
             | Self::Delay { lasts, .. }
-            | Self::Swallow { lasts, .. } => lasts,
+            | Self::Swallow { lasts, .. }
+            | Self::Outside { lasts, .. } => lasts,
             // What hangs is given up after so long.
             Self::Strand { .. } => Duration::from_secs(15),
             Self::Renew { .. } => Duration::from_secs(5),
@@ -178,6 +235,7 @@ impl Fault {
         let s = Duration::from_secs_f64;
         let worker = Member::new(Role::Worker, rng.random_range(1..=3));
         let scheduler = Member::new(Role::Scheduler, rng.random_range(1..=2));
+        let ingress = Member::new(Role::Ingress, rng.random_range(1..=2));
         let any = Member::ALL[rng.random_range(0..Member::ALL.len())];
         let line = if rng.random_bool(0.6) { Line::Postgres } else { Line::Redis };
         let away = s(rng.random_range(0.2..3.0));
@@ -189,6 +247,18 @@ impl Fault {
             "stop scheduler" => Self::Stop { member: scheduler, lasts: stopped },
             "renew worker" => Self::Renew { member: worker },
             "renew scheduler" => Self::Renew { member: scheduler },
+            "kill ingress" => Self::Kill { member: ingress, away },
+            "stop ingress" => Self::Stop { member: ingress, lasts: stopped },
+            "renew ingress" => Self::Renew { member: ingress },
+            "cut outside" => Self::Outside { what: Outside::Cut, lasts: Duration::ZERO },
+            "refuse outside" => Self::Outside { what: Outside::Refuse, lasts: away },
+            "delay outside" => {
+                let by = s(rng.random_range(0.1..2.0));
+                Self::Outside { what: Outside::Delay(by), lasts: s(rng.random_range(3.0..9.0)) }
+            }
+            "swallow outside" => {
+                Self::Outside { what: Outside::Swallow, lasts: s(rng.random_range(2.0..12.0)) }
+            }
             "flush" => Self::Flush,
             "redis away" => Self::RedisAway { lasts: s(rng.random_range(4.0..9.0)) },
             "postgres crash" => Self::PostgresCrash { away },

@@ -38,6 +38,8 @@ pub struct Surroundings {
 /// All processes.
 pub struct Fleet {
     units: BTreeMap<Member, Unit>,
+    /// Where the outside calls: in front of all ingresses.
+    outside: Proxy,
     http: reqwest::Client,
 }
 
@@ -54,19 +56,33 @@ pub struct Unit {
 impl Fleet {
     /// Starts all processes, and waits until they are ready.
     pub async fn start(servers: &Servers, around: &Surroundings) -> anyhow::Result<Self> {
+        let mut ingresses = BTreeMap::new();
+        for member in Member::ALL.into_iter().filter(|member| member.role == Role::Ingress) {
+            ingresses.insert(member, SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)));
+        }
+        let upstream = Upstream::Balanced(ingresses.values().map(ToString::to_string).collect());
+        let outside = Proxy::start(upstream).await?;
         let mut units = BTreeMap::new();
         for member in Member::ALL {
-            units.insert(member, Unit::new(member, servers, around).await?);
+            let mut env = vec![("SYNCFLEET_PUBLIC_URL".to_owned(), format!("http://{}", outside.addr()))];
+            let public = ingresses.get(&member);
+            env.extend(public.map(|addr| ("SYNCFLEET_PUBLIC_ADDR".to_owned(), addr.to_string())));
+            units.insert(member, Unit::new(member, servers, around, env).await?);
         }
         // Another provider may have been chosen already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
-        let fleet = Self { units, http };
-        for unit in fleet.units.values() {
-            *unit.process.lock().await = Some(unit.launch.start()?);
-        }
-        fleet.wait_ready().await?;
+        let fleet = Self { units, outside, http };
+        fleet.start_all().await?;
         Ok(fleet)
+    }
+
+    /// Starts all processes, none of which runs, and waits until they are ready.
+    pub async fn start_all(&self) -> anyhow::Result<()> {
+        for unit in self.units.values() {
+            unit.start().await?;
+        }
+        self.wait_ready().await
     }
 
     pub fn unit(&self, member: Member) -> anyhow::Result<&Unit> {
@@ -75,6 +91,19 @@ impl Fleet {
 
     pub fn units(&self) -> impl Iterator<Item = &Unit> {
         self.units.values()
+    }
+
+    /// The way from outside to the ingresses.
+    pub const fn outside(&self) -> &Proxy {
+        &self.outside
+    }
+
+    /// Takes all faults of all connections away.
+    pub fn calm(&self) {
+        for unit in self.units.values() {
+            unit.calm();
+        }
+        self.outside.set(Mode::Forward);
     }
 
     /// Waits until every process is ready; starts none that has ended.
@@ -134,7 +163,12 @@ impl Fleet {
 }
 
 impl Unit {
-    async fn new(member: Member, servers: &Servers, around: &Surroundings) -> anyhow::Result<Self> {
+    async fn new(
+        member: Member,
+        servers: &Servers,
+        around: &Surroundings,
+        mut env: Vec<(String, String)>,
+    ) -> anyhow::Result<Self> {
         let to = |port: u16| Upstream::Tcp(format!("127.0.0.1:{port}"));
         let postgres = Proxy::start(to(servers.postgres.port)).await?;
         let redis = Proxy::start(to(servers.redis.port)).await?;
@@ -142,8 +176,9 @@ impl Unit {
         let args: &[&str] = match member.role {
             Role::Scheduler => &["scheduler"],
             Role::Worker => &["worker", "--lanes", LANES],
+            Role::Ingress => &["ingress"],
         };
-        let mut env = around.env.clone();
+        env.extend(around.env.iter().cloned());
         env.push(("DATABASE_URL".to_owned(), servers.postgres.url(postgres.addr().port())));
         env.push(("REDIS_URL".to_owned(), format!("redis://{}", redis.addr())));
         env.push(("SYNCFLEET_ADMIN_ADDR".to_owned(), admin.to_string()));

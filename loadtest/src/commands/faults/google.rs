@@ -7,7 +7,7 @@ use std::{
 };
 
 use loadtest::fake_google::{
-    Api, Consent, FakeGoogle, FaultBody, FaultKind, FaultRule, Options, PermissionRole, Role,
+    Api, Consent, FakeGoogle, FaultBody, FaultKind, FaultRule, Options, PermissionRole, PushFaults, Role,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -37,10 +37,13 @@ pub async fn start(seed: u64) -> anyhow::Result<FakeGoogle> {
         seed,
         page_size_cap: 25,
         latency: Duration::from_millis(200),
+        http_callbacks: true,
         ..Options::default()
     })
     .await?;
     let accounts = google.seed_world(ACCOUNTS, CALENDARS, EVENTS)?;
+    // One calendar is never pushed.
+    google.push_faults(PushFaults { unsupported: accounts[0].calendars[1..2].to_vec(), ..push_faults() })?;
     let mut world = google.world();
     let read =
         ["calendar.readonly", "drive.readonly"].map(|api| format!("https://www.googleapis.com/auth/{api}"));
@@ -59,6 +62,22 @@ pub async fn start(seed: u64) -> anyhow::Result<FakeGoogle> {
     Ok(google)
 }
 
+/// One push in eight is lost, others come late, twice, or after later ones; channels are to be renewed after a minute.
+fn push_faults() -> PushFaults {
+    PushFaults {
+        lost: 0.125,
+        twice: 0.1,
+        late: 0.1,
+        late_ms: 4_000,
+        overtaken: 0.2,
+        burst: 2,
+        gaps: true,
+        lifetime_s: Some(100),
+        taken: 3,
+        ..PushFaults::default()
+    }
+}
+
 /// Begins the changes and the troubles.
 pub fn begin_trouble(google: &FakeGoogle, seed: u64) -> anyhow::Result<()> {
     google.start_churn(CHURN, seed)?;
@@ -74,6 +93,10 @@ pub fn begin_trouble(google: &FakeGoogle, seed: u64) -> anyhow::Result<()> {
         status(403, None).on(Api::Changes).probability(0.002),
         status(500, None).on(Api::Changes).probability(0.01),
         status(500, None).on(Api::Files).probability(0.01),
+        FaultRule::new(FaultKind::Corrupt).on(Api::Media).probability(0.02),
+        FaultRule::new(FaultKind::IgnoredRange).on(Api::Media).probability(0.05),
+        FaultRule::new(FaultKind::WrongRange).on(Api::Media).probability(0.02),
+        FaultRule::new(FaultKind::Truncated).on(Api::Media).probability(0.03),
         FaultRule::new(FaultKind::Truncated).probability(0.01),
         FaultRule::new(FaultKind::Cut).probability(0.01),
         FaultRule::new(FaultKind::Delay { ms: 1500 }).probability(0.03),
@@ -126,7 +149,8 @@ pub async fn change_lists(google: Arc<FakeGoogle>, seed: u64) {
 }
 
 /// Ends all changes and troubles.
-pub fn end_trouble(google: &FakeGoogle) {
+pub fn end_trouble(google: &FakeGoogle) -> anyhow::Result<()> {
     google.stop_churn();
     google.clear_faults();
+    google.push_faults(PushFaults::default())
 }

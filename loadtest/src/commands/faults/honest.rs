@@ -96,7 +96,9 @@ async fn cursors(db: &PgPool) -> Result<Vec<(String, (i64, i64))>, sqlx::Error> 
         union all
         select 'drive ' || id, generation, step from drives
         union all
-        select 'list of drives ' || account_id, generation, step from drive_lists",
+        select 'list of drives ' || account_id, generation, step from drive_lists
+        union all
+        select 'upload ' || upload, 0, received from file_contents where upload is not null",
     );
     rows.fetch_all(db)
         .await?

@@ -36,12 +36,14 @@ pub struct Standing {
     pub parked: i64,
     /// In a pass that goes on later.
     pub unfinished: i64,
+    /// Nobody has wanted them, and their time has come.
+    pub due: i64,
 }
 
 impl Standing {
     /// Whether there is nothing left to do.
     pub const fn is_settled(&self) -> bool {
-        self.running == 0 && self.dirty == 0 && self.unfinished == 0
+        self.running == 0 && self.dirty == 0 && self.unfinished == 0 && self.due == 0
     }
 }
 
@@ -51,7 +53,8 @@ pub async fn standing(db: &PgPool) -> Result<Standing, sqlx::Error> {
         "select count(*), count(*) filter (where phase = 'running'),
             count(*) filter (where wanted <> done and phase <> 'parked'),
             count(*) filter (where phase = 'parked'),
-            count(*) filter (where seen is not null and phase = 'idle')
+            count(*) filter (where seen is not null and phase = 'idle'),
+            count(*) filter (where run_at <= clock() and phase = 'idle' and not paused)
         from job_state",
     )
     .fetch_one(db)
@@ -62,6 +65,7 @@ pub async fn standing(db: &PgPool) -> Result<Standing, sqlx::Error> {
         dirty: row.try_get(2)?,
         parked: row.try_get(3)?,
         unfinished: row.try_get(4)?,
+        due: row.try_get(5)?,
     })
 }
 
@@ -71,7 +75,7 @@ pub async fn unsettled(db: &PgPool) -> Result<Vec<String>, sqlx::Error> {
         "select format('%s %s: %s, wanted %s, seen %s, done %s, attempt %s, crashes %s, due %s, not before %s, note: %s',
             s.kind, j.key, s.phase, wanted, seen, done, attempt, crashes, run_at, backoff_until, coalesce(note, '-'))
         from job_state s join jobs j on j.id = s.job_id
-        where phase = 'running' or seen is not null or wanted <> done
+        where phase = 'running' or seen is not null or wanted <> done or run_at <= clock() and phase = 'idle'
         order by s.job_id",
     )
     .fetch_all(db)
@@ -137,8 +141,8 @@ pub async fn outcomes(db: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
 pub enum Rerun {
     /// Its run was committed all the same, or handed back by the worker itself.
     NotNeeded,
-    /// It began again after so many seconds.
-    After(f64),
+    /// It was taken back, and began again, after so many seconds.
+    After { back: f64, again: f64 },
     /// It never began again.
     Never,
 }
@@ -149,21 +153,34 @@ pub async fn rerun(db: &PgPool, held: Held, since: DateTime<Utc>) -> Result<Reru
         "select exists (select from job_state where job_id = $1),
             exists (select from runs where id = $2 and outcome <> 'lost'),
             (select extract(epoch from min(started_at) - $3)::float8 from runs
-                where job_id = $1 and id <> $2 and started_at > $3)",
+                where job_id = $1 and id <> $2 and started_at > $3),
+            (select extract(epoch from ended_at - $3)::float8 from runs where id = $2)",
     )
     .bind(held.job)
     .bind(held.lease)
     .bind(since)
     .fetch_one(db)
     .await?;
-    let (exists, stands, after): (bool, bool, Option<f64>) =
-        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let (exists, stands): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+    let (after, back): (Option<f64>, Option<f64>) = (row.try_get(2)?, row.try_get(3)?);
     Ok(match after {
         _ if stands => Rerun::NotNeeded,
-        Some(after) => Rerun::After(after),
+        Some(again) => Rerun::After { back: back.unwrap_or(again), again },
         None if exists => Rerun::Never,
         None => Rerun::NotNeeded,
     })
+}
+
+/// Channels that were asked for, and those that have taken another one's place; what is polled as it has none.
+pub async fn channels(db: &PgPool) -> Result<(i64, i64, i64), sqlx::Error> {
+    sqlx::query_as(
+        "select count(*) filter (where state <> 'asked'),
+            count(*) filter (where state <> 'asked') - count(distinct job_id) filter (where state <> 'asked'),
+            (select count(*) from channel_refusals)
+        from channels",
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// Waits until nothing is left to do.

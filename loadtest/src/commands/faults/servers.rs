@@ -148,6 +148,14 @@ impl Postgres {
             .connect_lazy(&self.url(self.port))?)
     }
 
+    /// Puts the clock of due times forward, by so many hours in all, for connections that are made from now on.
+    pub async fn shift_clock(&self, hours: u32) -> anyhow::Result<()> {
+        let mut db = PgConnection::connect(&self.url_to("postgres", self.port)).await?;
+        let shift = format!("alter database syncfleet set syncfleet.clock_shift = '{hours} hours'");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(shift)).execute(&mut db).await?;
+        Ok(db.close().await?)
+    }
+
     /// Starts it, and waits until it answers.
     pub async fn run(&self) -> anyhow::Result<()> {
         let mut process = self.launch.start()?;

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use tokio::task::JoinSet;
 
 use super::{
-    fault::{Fault, Line, Member, Role},
+    fault::{Fault, Line, Member, Outside, Role},
     fleet::{Fleet, Unit},
     observe::{self, Held},
     plan::Planned,
@@ -148,6 +148,21 @@ impl Target {
             Fault::Delay { member, line, by, lasts } => {
                 let unit = self.fleet.unit(member)?;
                 during(unit, line, Mode::Delay(by), lasts).await;
+                Ok(())
+            }
+            Fault::Outside { what, lasts } => {
+                let mode = match what {
+                    Outside::Cut => {
+                        self.fleet.outside().cut();
+                        return Ok(());
+                    }
+                    Outside::Refuse => Mode::Refuse,
+                    Outside::Delay(by) => Mode::Delay(by),
+                    Outside::Swallow => Mode::BlackHole,
+                };
+                self.fleet.outside().set(mode);
+                tokio::time::sleep(lasts).await;
+                self.fleet.outside().set(Mode::Forward);
                 Ok(())
             }
             Fault::Swallow { member, line, lasts, then_cut } => {

@@ -21,7 +21,7 @@ const TENANT: &str = "faults";
 const COMMAND: Duration = Duration::from_secs(30);
 
 /// Settings that all processes share.
-pub fn settings(google: &FakeGoogle) -> Vec<(String, String)> {
+pub fn settings(google: &FakeGoogle, objects: &Path) -> Vec<(String, String)> {
     // The base64 of 32 bytes: 43 digits, of which the last one tells four bits, and a sign that fills.
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut rng = rand::rng();
@@ -35,6 +35,7 @@ pub fn settings(google: &FakeGoogle) -> Vec<(String, String)> {
         ("SYNCFLEET_GOOGLE_ISSUER", google.base_url()),
         ("SYNCFLEET_GOOGLE_CALENDAR_URL", google.calendar_url()),
         ("SYNCFLEET_GOOGLE_DRIVE_URL", google.drive_url()),
+        ("SYNCFLEET_OBJECTS", objects.display().to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()
@@ -85,32 +86,53 @@ impl Cli {
     }
 }
 
-/// Makes a tenant with all accounts of the fake Google.
+/// Makes a tenant with all accounts of the fake Google. The contents of all their files are wanted.
 pub async fn add_accounts(cli: &Cli, google: &FakeGoogle) -> anyhow::Result<()> {
     cli.run(&["tenant", "add", TENANT]).await?;
-    let emails: Vec<String> = google.world().truth(None).into_iter().map(|account| account.email).collect();
-    for (place, email) in emails.iter().enumerate() {
+    for (place, email) in emails(google).iter().enumerate() {
         // As the fake's seed names them.
         let token = format!("fake-refresh-{}", place + 1);
         cli.run_with(&["account", "add", "--tenant", TENANT, "--email", email], &token).await?;
+        cli.run(&["drive", "mirror", "add", "--account", email]).await?;
     }
     Ok(())
 }
 
-/// Wants every calendar and every drive every two seconds or so, as pushes do, and the lists now and then.
+/// Wants every drive every two seconds or so, as pushes would, and the lists of drives now and then. Calendars are wanted by
+/// pushes.
 pub async fn want_all_the_time(cli: Cli) {
     for round in 0_u64.. {
-        let kinds = if round.is_multiple_of(4) {
-            ["calendar_list", "drive_list"]
-        } else {
-            ["calendar_events", "drive_changes"]
-        };
-        for kind in kinds {
-            // While the database is away nobody can be told of a want.
-            let _ = cli.run(&["enqueue", kind, "--all"]).await;
-        }
+        let kind = if round.is_multiple_of(4) { "drive_list" } else { "drive_changes" };
+        // While the database is away nobody can be told of a want.
+        let _ = cli.run(&["enqueue", kind, "--all"]).await;
         tokio::time::sleep(Duration::from_millis(1500)).await;
     }
+}
+
+/// Wants some contents of an account no more, and then all of them again, one account after the other, until it is dropped.
+pub async fn change_mirrors(cli: Cli, google: Arc<FakeGoogle>) {
+    let emails = emails(&google);
+    for email in emails.iter().cycle() {
+        let all = ["drive", "mirror", "add", "--account", email];
+        let some = [&all[..], &["--type", "application/pdf"]].concat();
+        for args in [&some[..], &all] {
+            // While the database is away nobody can be told.
+            let _ = cli.run(args).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    }
+}
+
+/// Wants all contents of all accounts, whatever was wanted before.
+pub async fn want_all_contents(cli: &Cli, google: &FakeGoogle) -> anyhow::Result<()> {
+    for email in emails(google) {
+        cli.run(&["drive", "mirror", "add", "--account", &email]).await?;
+    }
+    Ok(())
+}
+
+fn emails(google: &FakeGoogle) -> Vec<String> {
+    google.world().truth(None).into_iter().map(|account| account.email).collect()
 }
 
 /// The worst staleness that was seen.

@@ -156,18 +156,30 @@ fn exported(
             "The requested conversion is not supported.",
         ));
     }
-    let content = match file.draft.export_length {
-        Some(length) if length > LARGEST_EXPORT => {
-            return Err(forbidden("exportSizeLimitExceeded", "This file is too large to be exported."));
-        }
+    if file.draft.export_length.is_some_and(|length| length > LARGEST_EXPORT) {
+        return Err(forbidden("exportSizeLimitExceeded", "This file is too large to be exported."));
+    }
+    let content = export_of(file, format);
+    Ok(Found { id: id.to_owned(), content, mime_type: format.to_owned() })
+}
+
+fn export_of(file: &super::file::File, format: &str) -> Content {
+    match file.draft.export_length {
         Some(length) => Content::Drawn { seed: file.version, length },
         None => Content::Text(format!(
             "{} as {format}, changed {}\n",
             file.draft.name,
             file.modified.to_rfc3339()
         )),
-    };
-    Ok(Found { id: id.to_owned(), content, mime_type: format.to_owned() })
+    }
+}
+
+impl World {
+    /// What a document is exported as now, in this format.
+    #[must_use]
+    pub fn export(&self, id: &str, format: &str) -> Option<Content> {
+        self.drive.files.get(id).map(|file| export_of(file, format))
+    }
 }
 
 async fn serve(

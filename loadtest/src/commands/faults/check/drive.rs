@@ -38,12 +38,19 @@ impl From<&TruthFile> for File {
     }
 }
 
+/// How many rows are not as in truth.
+pub async fn behind(db: &PgPool, google: &FakeGoogle) -> Result<usize, sqlx::Error> {
+    Ok(differences(&truth(google), &files(db).await?).len())
+}
+
+fn truth(google: &FakeGoogle) -> BTreeMap<Key, File> {
+    let files = google.world().truth_files(None);
+    files.iter().map(|file| ((file.account.clone(), file.file.clone()), file.into())).collect()
+}
+
 /// Compares drives and files with the truth.
 pub async fn drives(db: &PgPool, google: &FakeGoogle, findings: &mut Findings) -> anyhow::Result<()> {
-    let truth = google.world().truth_files(None);
-    let truth: BTreeMap<Key, File> =
-        truth.iter().map(|file| ((file.account.clone(), file.file.clone()), file.into())).collect();
-    let mirrored = files(db).await?;
+    let (truth, mirrored) = (truth(google), files(db).await?);
     findings.told.push(format!(
         "files compared: {} of the truth, {} of the mirror",
         truth.len(),
