@@ -2,6 +2,9 @@
 
 mod cursor;
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 pub use self::cursor::{DriveCursor, Next};
@@ -28,6 +31,8 @@ pub struct Drive {
     pub is_mine: bool,
     /// The account is no member any more.
     pub deleted: bool,
+    /// When the last whole sweep ended.
+    pub swept_at: Option<DateTime<Utc>>,
     /// How far.
     pub cursor: DriveCursor,
 }
@@ -91,6 +96,7 @@ pub async fn get(conn: &mut PgConnection, id: DriveRowId) -> Result<Option<Drive
         r#"-- drives::get
         select id, account_id, google_id, is_mine, deleted, log_token, start_token, page_token, page_mark, log_mark, incomplete,
             generation, step, resyncs, sweep_at <= clock() as "sweep_is_due!", full_at > '-infinity' as "is_full!",
+            nullif(full_at, '-infinity') as swept_at,
             case when resync_at > clock() then extract(epoch from resync_at - clock())::float8 else 0 end as "held!",
             case when read_at > '-infinity' then extract(epoch from clock() - read_at)::float8 else 'infinity' end
                 as "unread!"
@@ -106,6 +112,7 @@ pub async fn get(conn: &mut PgConnection, id: DriveRowId) -> Result<Option<Drive
         google_id: row.google_id,
         is_mine: row.is_mine,
         deleted: row.deleted,
+        swept_at: row.swept_at,
         cursor: DriveCursor {
             log_token: row.log_token,
             start_token: row.start_token,
@@ -266,12 +273,21 @@ pub async fn sweep_mine(
     .await
 }
 
-/// Has a drive swept once more, at the next step that has nothing else to do.
-pub async fn sweep_soon(conn: &mut PgConnection, id: DriveRowId) -> Result<(), sqlx::Error> {
-    sqlx::query!("-- drives::sweep_soon\nupdate drives set sweep_at = clock() where id = $1", id)
-        .execute(conn)
-        .await
-        .map(drop)
+/// Has a drive swept once more, at the first step from then on that has nothing else to do.
+pub async fn sweep_within(
+    conn: &mut PgConnection,
+    id: DriveRowId,
+    time: Duration,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- drives::sweep_within
+        update drives set sweep_at = least(sweep_at, clock() + make_interval(secs => $2)) where id = $1",
+        id,
+        seconds(time),
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// What a step came to, beside the cursor.
@@ -282,7 +298,7 @@ pub struct Ended {
     /// The log was read, or its place was taken.
     pub read: bool,
     /// When the next sweep is due, from now; none: as it was.
-    pub next_sweep: Option<std::time::Duration>,
+    pub next_sweep: Option<Duration>,
 }
 
 /// Writes the cursor, if nobody did since it was read.

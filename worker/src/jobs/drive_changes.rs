@@ -19,6 +19,9 @@
 //!
 //! - *A file changes during the sweep*: its entry in the log comes after the place that was taken, so it is read again.
 //!   Versions keep an older state from replacing a newer one.
+//! - *A folder goes or is shared during the sweep*, after what is in it was listed: the log tells of the folder alone. One that
+//!   went and left something has the drive swept again at once; one whose content has other permissions than itself within
+//!   an hour, as that may be right.
 //! - *A step is done twice* (its worker died, or was taken for dead): the cursor's count of writes has moved, so the second one
 //!   writes nothing; and the lease guards the commit.
 //! - *A file moves between two drives of the account*: two logs tell, in any order. Only the job of the drive that a file is in

@@ -1,7 +1,10 @@
 //! What happens to a folder is not told of what is in it.
 
 use loadtest::fake_google::{FileDraft, PermissionRole, World};
-use shared::{job::Verdict, store::PgPool};
+use shared::{
+    job::{JobId, Verdict},
+    store::PgPool,
+};
 
 use crate::{
     drives::{BEN, Drives},
@@ -137,5 +140,46 @@ async fn a_new_folder_and_its_files_need_no_sweep(db: PgPool) -> anyhow::Result<
     drives.assert_mirrors().await?;
     assert_eq!(drives.path("in").await?.0, "/outer/new/in it");
     assert_eq!(drives.sweeps(), 1);
+    Ok(())
+}
+
+/// A first sweep that has listed `deep` and `flat`, and not yet the folders that they are in.
+async fn half_swept(db: PgPool) -> anyhow::Result<(Drives, JobId)> {
+    let drives = Drives::new(db, 2).await?;
+    fill(&mut drives.rig.fake.world())?;
+    drives.rig.complete(drives.list).await?;
+    let job = drives.job(None).await?;
+    drives.rig.step(job).await?;
+    let listed: Vec<String> = drives.rows().await?.into_iter().map(|row| row.file_id).collect();
+    assert_eq!(listed, ["deep", "flat"]);
+    Ok((drives, job))
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_43_a_folder_that_is_shared_during_the_first_sweep_has_another_one_follow(
+    db: PgPool,
+) -> anyhow::Result<()> {
+    let (drives, job) = half_swept(db).await?;
+    let rig = &drives.rig;
+    rig.fake.world().share_file("outer", BEN, PermissionRole::Reader)?;
+    rig.complete(job).await?;
+    assert_eq!(drives.sweeps(), 1, "it may be right as it is");
+    sqlx::query("update drives set sweep_at = sweep_at - interval '1 hour'").execute(&rig.db).await?;
+    rig.want(job).await?;
+    rig.complete(job).await?;
+    drives.assert_mirrors().await?;
+    assert_eq!(drives.sweeps(), 2);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_43_a_folder_that_is_deleted_during_the_first_sweep_leaves_nothing(
+    db: PgPool,
+) -> anyhow::Result<()> {
+    let (drives, job) = half_swept(db).await?;
+    drives.rig.fake.world().delete_file("outer")?;
+    drives.rig.complete(job).await?;
+    drives.assert_mirrors().await?;
+    assert_eq!((drives.rows().await?.len(), drives.sweeps()), (1, 2));
     Ok(())
 }

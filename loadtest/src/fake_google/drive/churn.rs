@@ -1,5 +1,4 @@
-//! Changes of files and shared drives, such as people make. Folders are made, renamed, moved and trashed; they are neither shared,
-//! nor deleted, nor moved to another drive.
+//! Changes of files and shared drives, such as people make.
 
 use std::{ops::Bound, sync::Arc};
 
@@ -43,11 +42,12 @@ impl World {
             (6..22, _) | (_, None) => self.add_some(rng),
             (22..40, Some(file)) if file.is_binary => self.edit_file(&file.id, None, Some(content(rng))),
             (40..51, Some(file)) => self.move_within(&file, rng),
-            (51..56, Some(file)) if !file.is_folder => self.move_across(&file, rng),
+            (51..56, Some(file)) => self.move_across(&file, rng),
             (56..69, Some(file)) if file.trashed => self.untrash_file(&file.id),
             (56..63, Some(file)) => self.trash_file(&file.id),
-            (69..79, Some(file)) if !file.is_folder => self.delete_file(&file.id),
-            (79..83, Some(file)) if file.drive.is_none() && !file.is_folder => self.share_some(&file, rng),
+            // A folder goes with all that is in it, so that is seldom.
+            (69..79, Some(file)) if !file.is_folder || rng.random_bool(0.1) => self.delete_file(&file.id),
+            (79..83, Some(file)) if file.drive.is_none() => self.share_some(&file, rng),
             (83..85, Some(file)) if file.drive.is_some() => self.view_file(&file.owner, &file.id),
             (_, Some(file)) => self.edit_file(&file.id, Some(&title(rng)), None),
         }

@@ -122,3 +122,35 @@ pub async fn any_in(conn: &mut PgConnection, mirror: Mirror, folders: &[&str]) -
     .fetch_one(conn)
     .await
 }
+
+/// Whether anything in these folders, at any depth, may be accessible to others than its folder is.
+pub async fn any_otherwise(
+    conn: &mut PgConnection,
+    mirror: Mirror,
+    folders: &[&str],
+) -> Result<bool, sqlx::Error> {
+    if folders.is_empty() {
+        return Ok(false);
+    }
+    sqlx::query_scalar!(
+        r#"-- files::any_otherwise
+        with recursive below as (
+            select file_id, is_folder, permissions as top, permissions
+            from files
+            where account_id = $1 and file_id = any($2)
+            union
+            select f.file_id, f.is_folder, b.top, f.permissions
+            from below b
+            join files f on f.account_id = $1 and f.parent_id = b.file_id
+            where b.is_folder
+        )
+        select exists (
+            select from below
+            where (permissions is null) <> (top is null) or not (permissions @> top and permissions <@ top)
+        ) as "any!""#,
+        mirror.account,
+        folders as &[&str],
+    )
+    .fetch_one(conn)
+    .await
+}

@@ -1,8 +1,8 @@
 //! The log of a drive: what changed since its place was taken, each with the state of now.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use shared::{
     google::drive::{Change, Changes, FileItem, What},
     job::{Lane, Run, Step, StepResult, Verdict},
@@ -21,6 +21,13 @@ use crate::jobs::{Context, drive_contents};
 /// A folder that changed last so soon after it was made has nothing in it that the log does not tell.
 const JUST_MADE: TimeDelta = TimeDelta::minutes(1);
 
+/// A folder that was shared during a sweep may have been listed with its new permissions, and what is in it, before that, with the
+/// old ones. Or something in it is shared by itself, which is not seldom: so that is no reason to sweep again at once.
+const DOUBTFUL: Duration = Duration::from_hours(1);
+
+/// How far Google's clock and the database's may be apart.
+const CLOCKS: TimeDelta = TimeDelta::minutes(5);
+
 /// A page of the log, sorted by what is to be done.
 #[derive(Debug, Default)]
 struct News<'a> {
@@ -28,6 +35,8 @@ struct News<'a> {
     files: Vec<&'a FileItem>,
     /// Of them, the folders that were not made just now.
     old_folders: Vec<&'a str>,
+    /// Of them, the folders that changed while the drive was swept.
+    swept_over: Vec<&'a str>,
     removed: Vec<&'a str>,
     /// Drives of the account to which files went.
     elsewhere: Vec<DriveRowId>,
@@ -61,9 +70,11 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
     changed += files::propagate_trash(&mut tx, mirror, &turned(&news, &known)).await?;
     let is_unsure = has_strange_folder(&drive, &news, &known)
         || files::any_in(&mut tx, mirror, &unsettled(&news, &known)).await?;
+    // What a sweep under way has listed already is listed again: another one comes after it.
     if is_unsure {
-        // What a sweep under way has listed already is listed again: another one comes after it.
-        drives::sweep_soon(&mut tx, drive.id).await?;
+        drives::sweep_within(&mut tx, drive.id, Duration::ZERO).await?;
+    } else if files::any_otherwise(&mut tx, mirror, &news.swept_over).await? {
+        drives::sweep_within(&mut tx, drive.id, DOUBTFUL).await?;
     }
     let mut wanted = follow(&mut tx, run, &drive, &news).await?;
     if changed > 0 {
@@ -91,6 +102,9 @@ fn sort<'a>(drive: &Drive, homes: &Homes, page: &'a Changes) -> News<'a> {
                 if file.is_folder() && age.is_none_or(|age| age > JUST_MADE) {
                     news.old_folders.push(&file.id);
                 }
+                if file.is_folder() && may_be_during_sweep(drive, change.at) {
+                    news.swept_over.push(&file.id);
+                }
             }
             What::File(file) => news.elsewhere.extend(homes.of_file(file.drive.as_deref())),
             What::Removed(id) => news.removed.push(id),
@@ -99,6 +113,12 @@ fn sort<'a>(drive: &Drive, homes: &Homes, page: &'a Changes) -> News<'a> {
     }
     news.files.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     news
+}
+
+/// Whether that may have happened while the drive was swept.
+fn may_be_during_sweep(drive: &Drive, at: Option<DateTime<Utc>>) -> bool {
+    drive.cursor.start_token.is_some()
+        || at.zip(drive.swept_at).is_none_or(|(at, swept_at)| at <= swept_at + CLOCKS)
 }
 
 /// Whether a folder came that may have been filled before: then the log has nothing of what is in it.
@@ -112,13 +132,13 @@ fn has_strange_folder(drive: &Drive, news: &News<'_>, known: &HashMap<String, Fo
     news.files.iter().filter(|file| file.is_folder()).any(is_strange)
 }
 
-/// The folders whose content may be seen by others than before, or not at all: those with other permissions, and those that
-/// went.
+/// What may have been in a folder that was seen by others than before, or not at all: of those with other permissions, and of all
+/// that went. Whether one that went was a folder cannot be told by its row: a sweep may have listed what is in it, and then come
+/// too late for the folder.
 fn unsettled<'a>(news: &News<'a>, known: &HashMap<String, Folder>) -> Vec<&'a str> {
     let folder = |id: &str| known.get(id).filter(|folder| folder.here);
     let changed = news.files.iter().filter(|file| folder(&file.id).is_some_and(|f| f.access_differs(file)));
-    let gone = news.removed.iter().filter(|id| folder(id).is_some());
-    changed.map(|file| file.id.as_str()).chain(gone.copied()).collect()
+    changed.map(|file| file.id.as_str()).chain(news.removed.iter().copied()).collect()
 }
 
 /// The folders that may have gone into the trash, or come out: all that were there. Whether one has cannot be told by its row,
