@@ -62,11 +62,12 @@ where s.phase = 'idle'
         )
     );
 
+-- Whether what is parked has to stay so. Nothing is parked behind a share: a push must find its job idle.
 create or replace function is_gated(kind text, lane lane, tenant_id bigint, account_id bigint) returns boolean
     language sql stable parallel safe
     return exists (
         select from gates g
-        where (g.until is null or g.until > clock()) and (g.reason <> 'share' or is_gated.lane <> 'interactive') and (
+        where (g.until is null or g.until > clock()) and g.reason <> 'share' and (
             g.scope = 'kind' and g.target = is_gated.kind
             or g.scope = 'lane' and g.target = is_gated.lane::text
             or g.scope = 'tenant' and g.target = is_gated.tenant_id::text

@@ -202,8 +202,12 @@ async fn apply(
             for gate in throttled_gates(worker, run, policy, *scope) {
                 gates::close(&mut tx, &gate, reason, Some(*gate_time), why).await?;
             }
-            let back = put_back("throttled", after, attempt(run.attempt), false, None, Some(why));
-            job_state::put_back(&mut tx, &finished, &back).await?;
+            let mut back = put_back("throttled", after, attempt(run.attempt), false, None, Some(why));
+            // A push that came meanwhile may pass that gate.
+            back.wanted = (*by == ThrottledBy::Share).then_some(run.wanted);
+            if job_state::put_back(&mut tx, &finished, &back).await? {
+                due = ring(Lane::Interactive);
+            }
         }
         Verdict::Retry { why, .. } if is_last(run, policy) => {
             job_state::park(&mut tx, &finished, Parked::Failed, why).await?;

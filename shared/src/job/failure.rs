@@ -42,6 +42,12 @@ impl Failure {
         matches!(self.decision, Decision::Throttled(_, ThrottledBy::Budget | ThrottledBy::Share, _))
     }
 
+    /// Whether all that call the provider are to call it less.
+    #[must_use]
+    pub const fn is_of_provider(&self) -> bool {
+        matches!(self.decision, Decision::Throttled(GateScope::Provider, ..))
+    }
+
     /// It cannot go better by itself.
     pub fn park(cause: impl Into<anyhow::Error>, parked: Parked) -> Self {
         Self { decision: Decision::Park(parked), cause: cause.into() }

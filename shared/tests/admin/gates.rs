@@ -59,6 +59,14 @@ async fn a_gate_for_want_of_the_open_share_lets_through_what_is_pushed(db: PgPoo
     assert_eq!(due_in(Lane::Interactive).await, 1);
     let waits = explain(&db, &JobRef::Id(job)).await.unwrap();
     assert!(!matches!(waits.answer, Answer::Gated { .. }), "{waits:?}");
+    // What another gate had parked goes on although that one is closed.
+    tenant::pause(&db, &actor(), "acme", "").await.unwrap();
+    assert_eq!(park_gated(&mut conn, 10).await.unwrap(), 1);
+    tenant::resume(&db, &actor(), "acme").await.unwrap();
+    sqlx::query("update job_state set lane = 'normal'").execute(&db).await.unwrap();
+    assert_eq!(unpark_opened(&mut conn, Duration::ZERO, 10).await.unwrap(), 1, "a push must find it idle");
+    job_state::want(&mut conn, &[job], None, Some(Lane::Interactive)).await.unwrap();
+    assert_eq!(due_in(Lane::Interactive).await, 1);
     // Behind one for want of all of it, it waits.
     gates::close(&mut conn, &gate, Reason::Budget, Some(Duration::from_hours(1)), "").await.unwrap();
     assert_eq!(due_in(Lane::Interactive).await, 0);

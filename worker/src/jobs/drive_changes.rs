@@ -44,6 +44,7 @@ use shared::{
     job::{Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
     store::{
         PgConnection,
+        channels::Standing,
         drives::{self, Drive, DriveRowId, Next},
         job_state::{self, Wanted},
         jobs::{self, NewJob},
@@ -88,6 +89,8 @@ async fn one_page(context: &Context, run: &Run) -> StepResult {
         Next::Begin => sweep::begin(context, run, drive).await,
         Next::Sweep => sweep::page(context, run, drive).await,
         Next::Read => {
+            // What a first sweep has left out is not pushed.
+            let standing = Standing { proven: standing.proven && drive.cursor.is_full, ..standing };
             let step = log::page(context, run, drive).await?;
             let (policy, rng) = (&KIND.policy, &mut super::rng(run));
             Ok(safety::follow(context, run, policy, standing, true, step, rng).await?)

@@ -43,8 +43,9 @@ mod watch;
 use std::time::Duration;
 
 use futures_util::{FutureExt, future::BoxFuture};
+use rand::RngExt;
 use shared::{
-    google::{channels::webhook, scopes},
+    google::{channels::webhook, errors::CallError, scopes},
     job::{AccountId, Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
     store::{
         PgConnection, channels,
@@ -147,6 +148,23 @@ async fn one_act(context: &Context, run: &Run) -> StepResult {
         Act::Watch(asked) => watch::all(context, &google, run, account, &targets, &channels, &asked).await,
         Act::Stop(stopping) => stop::all(context, &google, run, account, &stopping).await,
         Act::Rest(rest) => Ok(Step::quiet(Verdict::Complete).next_in(rest.min(LONGEST_REST))),
+    }
+}
+
+/// The end of a step that came to nothing. What an API is out of keeps this account's job waiting, and closes no gate of this
+/// kind, which calls two of them.
+async fn failed(context: &Context, run: &Run, error: CallError) -> StepResult {
+    match super::failed(context, run, error).await {
+        Err(failure) if failure.is_of_provider() => {
+            let verdict = match failure.into() {
+                Verdict::Throttled { after, why, .. } => {
+                    Verdict::Wait { after: after.mul_f64(super::rng(run).random_range(1.0..=1.25)), why }
+                }
+                other => other,
+            };
+            Ok(Step::quiet(verdict))
+        }
+        ended => ended,
     }
 }
 

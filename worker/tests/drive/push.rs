@@ -4,7 +4,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, Utc};
-use loadtest::fake_google::{Api, FakeGoogle, FileDraft, PushChannel, PushFaults, World};
+use loadtest::fake_google::{
+    Api, FakeGoogle, FaultBody, FaultKind, FaultRule, FileDraft, Options, PushChannel, PushFaults, World,
+};
 use scheduler::listen::public::{self, Ingress};
 use shared::{
     bell::Bell,
@@ -17,7 +19,10 @@ use shared::{
 };
 use tokio::net::TcpListener;
 
-use crate::{drives::Drives, rig::ANNA};
+use crate::{
+    drives::{self, Drives},
+    rig::{ANNA, Rig},
+};
 
 /// Anna, whose My Drive and one shared drive are mirrored and watched, and the listener that Google calls.
 struct Pushed {
@@ -334,4 +339,42 @@ async fn case_65_channels_of_drives_that_ran_out_are_made_again_and_caught_up(
     pushed.drives.rig.settle().await?;
     assert_eq!(pushed.delivering("my drive").len(), 1);
     pushed.drives.assert_mirrors().await
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn an_api_that_is_out_of_budget_holds_up_no_channel_of_the_other(db: PgPool) -> anyhow::Result<()> {
+    let mut rig = Rig::new(db, Options { http_callbacks: true, ..Options::default() }).await?;
+    rig.context.public_url = Some("http://127.0.0.1:9/".parse()?);
+    rig.fake.world().add_account(ANNA, "refresh-anna", None)?;
+    rig.fake.world().add_calendar(ANNA, None, "Anna")?;
+    let status = FaultKind::Status {
+        status: 403,
+        reason: Some("rateLimitExceeded".to_owned()),
+        retry_after_s: None,
+        body: FaultBody::Json,
+    };
+    let rule =
+        FaultRule { path_prefix: Some("/drive/v3/changes/watch".to_owned()), ..FaultRule::new(status) };
+    rig.fake.add_fault(rule)?;
+    let account = rig.connect(ANNA, "refresh-anna").await?;
+    for list in [rig.list_job(account).await?, drives::list_job(&rig, account).await?] {
+        rig.complete(list).await?;
+    }
+    let channels = rig.job_of("google_channels").await?;
+    let (verdict, _) = rig.pass(channels).await?;
+    assert!(matches!(verdict, Verdict::Wait { .. }), "{verdict:?}");
+    let live: Vec<(String, String)> = sqlx::query_as(
+        "select j.kind, c.state::text from channels c join jobs j on j.id = c.job_id order by 1, 2",
+    )
+    .fetch_all(&rig.db)
+    .await?;
+    let of = |kind: &str, state: &str| live.contains(&(kind.to_owned(), state.to_owned()));
+    assert!(of("calendar_list", "live") && of("calendar_events", "live"), "{live:?}");
+    assert!(!of("drive_changes", "live"), "{live:?}");
+    let gated: bool =
+        sqlx::query_scalar("select exists (select from gates where target = 'google_channels')")
+            .fetch_one(&rig.db)
+            .await?;
+    assert!(!gated, "other accounts have their channels made");
+    Ok(())
 }

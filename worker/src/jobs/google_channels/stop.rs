@@ -33,7 +33,7 @@ pub(super) async fn all(
                 Some(Class::Retry | Class::SlowDown { .. } | Class::Unauthorized) | None
                     if done.is_empty() =>
                 {
-                    return crate::jobs::failed(context, run, error).await;
+                    return super::failed(context, run, error).await;
                 }
                 Some(Class::Retry | Class::SlowDown { .. } | Class::Unauthorized) | None => break,
                 Some(_) => {

@@ -59,25 +59,28 @@ pub(super) async fn all(
     let began = Instant::now();
     let mut rng = rng(run);
     let mut outcomes = Vec::new();
-    let mut failed: Option<CallError> = None;
+    // The API that failed, and how. The other one's channels do not wait for it.
+    let mut failed: Option<(&str, CallError)> = None;
     // One that fails again and again does not hold up the others: after a failure another one is the first.
     let first = run.attempt as usize % asked.len();
     for channel in asked.iter().cycle().skip(first).take(asked.len().min(CALLS)) {
         if began.elapsed() > TIME {
             break;
         }
+        let kind = targets.iter().find(|target| target.job == channel.job).map(|target| target.kind.as_str());
+        let api = kind.and_then(super::api_of).unwrap_or_default();
+        if failed.as_ref().is_some_and(|(failed, _)| *failed == api) {
+            continue;
+        }
         match one(context, google, account, targets, channel).await? {
             Ok(outcome) => outcomes.push((channel, outcome)),
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
+            Err(error) => failed = failed.or(Some((api, error))),
         }
     }
     match failed {
-        Some(error) if outcomes.is_empty() => return crate::jobs::failed(context, run, error).await,
+        Some((_, error)) if outcomes.is_empty() => return super::failed(context, run, error).await,
         // What was done is written down first. The next step meets the failure again.
-        Some(error) => tracing::debug!("a watch failed: {error}"),
+        Some((api, error)) => tracing::debug!(api, "a watch failed: {error}"),
         None => {}
     }
     let mut tx = context.db.begin().await?;
