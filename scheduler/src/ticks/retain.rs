@@ -1,7 +1,7 @@
 //! Keeps the partitions of the history and the change feed ready and drops the old ones; forgets budgets that are not in use, and
 //! links and sign-ins whose time is over; takes out of the object store what nothing refers to.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared::store::{changes, objects, quotas, runs, sign_in_links, sign_ins};
 use tokio_util::sync::CancellationToken;
@@ -35,16 +35,33 @@ async fn tick(scheduler: &Scheduler) -> anyhow::Result<Duration> {
 /// Objects and uploads in one go, at most.
 const CLEARED: i64 = 1000;
 
-/// While there is more to clear, the next go begins so soon.
+/// No go begins after this time in a tick. A go takes a minute or so at the most, and the tick has a limit.
+const CLEARING: Duration = Duration::from_mins(2);
+
+/// If there is more to clear then, the next tick begins so soon.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Two schedulers at once do no harm: what is gone can be removed again. Says whether nothing is left that is due.
+/// Clears until nothing is left that is due, or the time is over; says which. Two schedulers at once do no harm: what is gone can
+/// be removed again.
 async fn clear_contents(scheduler: &Scheduler) -> anyhow::Result<bool> {
     let Some(store) = &scheduler.objects else { return Ok(true) };
-    let forgotten = objects::forget_unused(&mut *scheduler.db.acquire().await?, CLEARED).await?;
-    let removed = store.remove_due(&scheduler.db, CLEARED).await?;
-    if forgotten > 0 || removed.objects > 0 {
-        tracing::info!(forgotten, removed = removed.objects, "cleared the object store");
+    let began = Instant::now();
+    let mut unused_after = Some(0);
+    loop {
+        let mut forgotten = 0;
+        if let Some(after) = unused_after {
+            let found = objects::forget_unused(&mut *scheduler.db.acquire().await?, after, CLEARED).await?;
+            (forgotten, unused_after) = (found.objects, found.more_after);
+        }
+        let removed = store.remove_due(&scheduler.db, CLEARED).await?;
+        if forgotten > 0 || removed.objects > 0 {
+            tracing::info!(forgotten, removed = removed.objects, "cleared the object store");
+        }
+        if unused_after.is_none() && removed.is_all {
+            return Ok(true);
+        }
+        if began.elapsed() > CLEARING {
+            return Ok(false);
+        }
     }
-    Ok(removed.is_all && forgotten < CLEARED.unsigned_abs())
 }

@@ -86,10 +86,10 @@ pub async fn ls(conn: &mut PgConnection, filter: &Filter) -> Result<Vec<Channel>
             case j.kind
                 when 'calendar_list' then 'calendar list'
                 when 'calendar_events' then (
-                    select coalesce(k.summary, k.google_id) from calendars k where k.id::text = j.key
+                    select coalesce(k.summary, k.google_id) from calendars k where k.id = j.key::bigint
                 )
                 when 'drive_changes' then (
-                    select coalesce(d.name, d.google_id) from drives d where d.id::text = j.key
+                    select coalesce(d.name, d.google_id) from drives d where d.id = j.key::bigint
                 )
                 else j.key
             end as watches,

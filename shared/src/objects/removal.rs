@@ -18,23 +18,32 @@ pub struct Removed {
 }
 
 impl Objects {
-    /// Takes out of the store what is due to be, at most so much. What cannot be removed is tried again.
+    /// Takes out of the store what is due to be, at most so much. What cannot be removed is tried again in an
+    /// hour, and makes this an error once all the others were tried.
     pub async fn remove_due(&self, db: &PgPool, limit: i64) -> anyhow::Result<Removed> {
         let began = Instant::now();
         let due = objects::due(&mut *db.acquire().await?, limit).await?;
         let found = due.len();
-        let (mut gone, mut failure) = (Vec::new(), None);
+        let (mut gone, mut failed, mut failure) = (Vec::new(), Vec::new(), None);
         for removal in due {
             match self.remove(removal.key, removal.upload.as_deref()).await {
                 Ok(()) => gone.push(removal.key),
-                Err(error) => failure = Some(error),
+                Err(error) => {
+                    failed.push(removal.key);
+                    failure = Some(error.context(format!("object {} was not removed", removal.key)));
+                }
             }
             if began.elapsed() > LIMIT {
                 break;
             }
         }
-        objects::removed(&mut *db.acquire().await?, &gone).await?;
+        let mut connection = db.acquire().await?;
+        objects::removed(&mut connection, &gone).await?;
+        if let Some(error) = failure {
+            let postponed = objects::postpone(&mut connection, &failed).await?;
+            return Err(error.context(format!("{postponed} of {found} removals are tried again in an hour")));
+        }
         let is_all = gone.len() == found && i64::try_from(found).is_ok_and(|found| found < limit);
-        failure.map_or(Ok(Removed { objects: gone.len(), is_all }), Err)
+        Ok(Removed { objects: gone.len(), is_all })
     }
 }

@@ -128,6 +128,7 @@ pub struct Change {
 
 /// Writes changes, in the transaction that makes them and in their order. For those who
 /// write the mirror by sets: let the statement return key and [`What`] of the rows that differ, and pass all of them on at once.
+/// Where they may be all rows of a drive, the statement writes them itself, as [`account_goes`] does.
 pub async fn write(conn: &mut PgConnection, changes: &[Change]) -> Result<(), sqlx::Error> {
     if changes.is_empty() {
         return Ok(());

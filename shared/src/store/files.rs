@@ -35,7 +35,8 @@ pub struct Mirror {
 
 impl Mirror {
     fn change(self, file_id: String, what: What) -> Change {
-        changed(self.account, self.drive, file_id, what)
+        let parent = Some(self.drive);
+        Change { account: self.account, resource: Resource::File, parent, key: file_id, what }
     }
 
     /// Tells that the files are gone. Says how many.
@@ -44,10 +45,6 @@ impl Mirror {
         changes::write(conn, &gone).await?;
         Ok(gone.len() as u64)
     }
-}
-
-fn changed(account: AccountId, drive: DriveRowId, file_id: String, what: What) -> Change {
-    Change { account, resource: Resource::File, parent: Some(drive), key: file_id, what }
 }
 
 /// Puts files into the mirror. A row of a newer version is left as it is, but has been seen. Says how many rows were written;
@@ -220,33 +217,46 @@ pub async fn remove(conn: &mut PgConnection, mirror: Mirror, ids: &[&str]) -> Re
     mirror.deleted(conn, gone).await
 }
 
-/// Removes what a whole sweep has not seen.
+/// Removes what a whole sweep has not seen. That may be all of a large drive, so no id of it comes here.
 pub async fn sweep(conn: &mut PgConnection, mirror: Mirror) -> Result<u64, sqlx::Error> {
-    let gone = sqlx::query_scalar!(
-        "-- files::sweep
-        delete from files where account_id = $1 and drive_id = $2 and generation < $3 returning file_id",
+    let gone = sqlx::query!(
+        r#"-- files::sweep
+        with here as materialized (
+            select feed_epoch_to_write() as epoch, pg_current_xact_id()::text::bigint as xid, clock() as at
+        ), gone as (
+            delete from files where account_id = $1 and drive_id = $2 and generation < $3
+            returning account_id, drive_id, file_id
+        )
+        insert into changes (epoch, xid, at, tenant_id, account_id, resource, parent, key, what)
+        select here.epoch, here.xid, here.at, a.tenant_id, g.account_id, 'file', g.drive_id, g.file_id, 'deleted'
+        from here, gone g join accounts a on a.id = g.account_id"#,
         mirror.account,
         mirror.drive,
         mirror.generation,
     )
-    .fetch_all(&mut *conn)
+    .execute(conn)
     .await?;
-    mirror.deleted(conn, gone).await
+    Ok(gone.rows_affected())
 }
 
-/// Removes all files of these drives.
+/// Removes all files of these drives, however many, as [`sweep`] does.
 pub async fn clear(conn: &mut PgConnection, drives: &[DriveRowId]) -> Result<u64, sqlx::Error> {
+    if drives.is_empty() {
+        return Ok(0);
+    }
     let gone = sqlx::query!(
-        "-- files::clear
-        delete from files where drive_id = any($1) returning account_id, drive_id, file_id",
+        r#"-- files::clear
+        with here as materialized (
+            select feed_epoch_to_write() as epoch, pg_current_xact_id()::text::bigint as xid, clock() as at
+        ), gone as (
+            delete from files where drive_id = any($1) returning account_id, drive_id, file_id
+        )
+        insert into changes (epoch, xid, at, tenant_id, account_id, resource, parent, key, what)
+        select here.epoch, here.xid, here.at, a.tenant_id, g.account_id, 'file', g.drive_id, g.file_id, 'deleted'
+        from here, gone g join accounts a on a.id = g.account_id"#,
         drives,
     )
-    .fetch_all(&mut *conn)
+    .execute(conn)
     .await?;
-    let gone: Vec<Change> = gone
-        .into_iter()
-        .map(|row| changed(row.account_id, row.drive_id, row.file_id, What::Deleted))
-        .collect();
-    changes::write(conn, &gone).await?;
-    Ok(gone.len() as u64)
+    Ok(gone.rows_affected())
 }

@@ -18,30 +18,49 @@ pub struct Removal {
     pub upload: Option<String>,
 }
 
-/// Forgets objects that nothing refers to, at most so many, and has them removed in an hour. Says how many.
-pub async fn forget_unused(conn: &mut PgConnection, limit: i64) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
+/// Objects that were forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forgotten {
+    /// How many.
+    pub objects: i64,
+    /// The row after which there may be more; none: all were looked at.
+    pub more_after: Option<i64>,
+}
+
+/// Forgets objects that nothing refers to, of the rows after this one and at most so many, and has them removed in an hour.
+/// Rows begin at 1.
+pub async fn forget_unused(
+    conn: &mut PgConnection,
+    after: i64,
+    limit: i64,
+) -> Result<Forgotten, sqlx::Error> {
+    sqlx::query_as!(
+        Forgotten,
         r#"-- objects::forget_unused
         with unused as (
             select o.id
             from objects o
-            where o.put_at < clock() - interval '1 minute'
+            where o.id > $1 and o.put_at < clock() - interval '1 minute'
                 and not exists (select from file_contents c where c.object_id = o.id)
             order by o.id
-            limit $1
+            limit $2
             for update
         ), forgotten as (
             delete from objects o using unused
             where o.id = unused.id and o.put_at < clock() - interval '1 minute'
             returning o.key
+        ), named as (
+            insert into object_removals (key) select key from forgotten
+            on conflict (key) do nothing
         )
-        insert into object_removals (key) select key from forgotten
-        on conflict (key) do nothing"#,
+        select (select count(*) from forgotten) as "objects!",
+            case when count(*) >= $2 then max(id) end as more_after
+        from unused"#,
+        after,
         limit,
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
+    .fetch_one(conn)
+    .await
 }
 
 /// What is due to be taken out of the store, at most so many.
@@ -67,4 +86,22 @@ pub async fn removed(conn: &mut PgConnection, keys: &[Uuid]) -> Result<(), sqlx:
     .execute(conn)
     .await
     .map(drop)
+}
+
+/// Has what could not be removed wait for another hour: what comes after it is not held up. Says of how many that holds;
+/// the others are gone, or somebody else has done it.
+pub async fn postpone(conn: &mut PgConnection, keys: &[Uuid]) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"-- objects::postpone
+        with locked as (
+            select key from object_removals where key = any($1) and due_at <= clock() order by key for update
+        )
+        update object_removals r set due_at = clock() + interval '1 hour'
+        from locked
+        where r.key = locked.key"#,
+        keys,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }

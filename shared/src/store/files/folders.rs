@@ -2,11 +2,8 @@ use std::collections::HashMap;
 
 use sqlx::PgConnection;
 
-use super::{Mirror, changed};
-use crate::{
-    google::drive::FileItem,
-    store::changes::{self, Change, What},
-};
+use super::Mirror;
+use crate::google::drive::FileItem;
 
 /// A folder as it stands in the mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +71,9 @@ pub async fn propagate_trash(
     }
     let turned = sqlx::query!(
         r#"-- files::propagate_trash
-        with recursive below as (
+        with recursive here as materialized (
+            select feed_epoch_to_write() as epoch, pg_current_xact_id()::text::bigint as xid, clock() as at
+        ), below as (
             select f.file_id, f.is_folder, f.trashed as trash, array[f.file_id] as seen
             from files f
             where f.account_id = $1 and f.file_id = any($2)
@@ -90,22 +89,21 @@ pub async fn propagate_trash(
             where f.account_id = $1 and f.trashed <> b.trash
             order by f.file_id
             for update of f
+        ), turned as (
+            update files f set trashed = changed.trash
+            from changed
+            where f.account_id = $1 and f.file_id = changed.file_id
+            returning f.account_id, f.drive_id, f.file_id
         )
-        update files f set trashed = changed.trash
-        from changed
-        where f.account_id = $1 and f.file_id = changed.file_id
-        returning f.file_id, f.drive_id"#,
+        insert into changes (epoch, xid, at, tenant_id, account_id, resource, parent, key, what)
+        select here.epoch, here.xid, here.at, a.tenant_id, t.account_id, 'file', t.drive_id, t.file_id, 'updated'
+        from here, turned t join accounts a on a.id = t.account_id"#,
         mirror.account,
         folders as &[&str],
     )
-    .fetch_all(&mut *conn)
+    .execute(conn)
     .await?;
-    let turned: Vec<Change> = turned
-        .into_iter()
-        .map(|row| changed(mirror.account, row.drive_id, row.file_id, What::Updated))
-        .collect();
-    changes::write(conn, &turned).await?;
-    Ok(turned.len() as u64)
+    Ok(turned.rows_affected())
 }
 
 /// Whether the mirror has anything right in one of these folders.
