@@ -122,28 +122,111 @@ async fn a_folder_becomes_a_file_and_a_file_a_folder(db: PgPool) -> anyhow::Resu
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn one_that_was_killed_is_gone_on_with_and_two_do_not_meet(db: PgPool) -> anyhow::Result<()> {
     let mirror = Contents::new(db).await?;
-    for n in 0..5 {
+    let first = mirror.put(FileDraft::text("0", "text 0"))?;
+    for n in 1..5 {
         mirror.put(FileDraft::text(&format!("{n}"), &format!("text {n}")))?;
     }
     mirror.pass().await?;
     let to = tempfile::tempdir()?;
     assert_eq!(pulled(&mirror, to.path(), false).await?.written, 5);
-    // As a kill leaves it: files that no manifest tells, one half written.
+    // As a kill leaves it: files that the journal alone tells, one that was not moved to its place, one half written, a cut line.
+    let manifest: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&fs::read(to.path().join(".syncfleet-manifest.json"))?)?;
+    let journal: String = manifest.iter().map(|(path, entry)| format!("[\"{path}\",{entry}]\n")).collect();
+    fs::write(to.path().join(".syncfleet-journal"), journal + "[\"5\",{\"sha")?;
     fs::remove_file(to.path().join(".syncfleet-manifest.json"))?;
     fs::remove_file(to.path().join("4"))?;
     fs::write(to.path().join(".syncfleet-staging/half"), "hal")?;
+    // And one that somebody else wrote, whose line came and whose file did not.
     fs::write(to.path().join("3"), "text X")?;
     let again = pulled(&mirror, to.path(), false).await?;
-    assert_eq!((again.unchanged, again.written), (3, 2), "{again:?}");
+    assert_eq!((again.unchanged, again.written, again.blocked.len()), (3, 1, 1), "{again:?}");
     assert_eq!(fs::read_dir(to.path().join(".syncfleet-staging"))?.count(), 0);
-    assert_eq!(fs::read_to_string(to.path().join("3"))?, "text 3");
+    assert_eq!(fs::metadata(to.path().join(".syncfleet-journal"))?.len(), 0);
+    assert_eq!(fs::read_to_string(to.path().join("3"))?, "text X");
+    // What the journal told is this one's own: it goes with its source.
+    mirror.rig.fake.world().delete_file(&first)?;
+    mirror.pass().await?;
+    assert_eq!(pulled(&mirror, to.path(), true).await?.removed, 1);
+    assert!(!to.path().join("0").exists());
     let modes =
         |name: &str| fs::metadata(to.path().join(name)).map(|found| found.permissions().mode() & 0o777);
-    assert_eq!((modes("3")?, modes(".syncfleet-staging")?), (0o600, 0o700));
+    assert_eq!((modes("4")?, modes(".syncfleet-staging")?), (0o600, 0o700));
 
     let lock = fs::File::open(to.path().join(".syncfleet-lock"))?;
     lock.try_lock()?;
     let error = pulled(&mirror, to.path(), false).await.unwrap_err().to_string();
     assert!(error.contains("somebody else pulls into"), "{error}");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_somebody_else_wrote_is_not_touched(db: PgPool) -> anyhow::Result<()> {
+    let mirror = Contents::new(db).await?;
+    let same = mirror.put(FileDraft::text("same", "equal"))?;
+    let edited = mirror.put(FileDraft::text("edited", "as it came"))?;
+    for name in [".bashrc", "link", "plain"] {
+        mirror.put(FileDraft::text(name, "from Drive"))?;
+    }
+    mirror.pass().await?;
+    let place = tempfile::tempdir()?;
+    let to = place.path();
+    fs::write(to.join(".bashrc"), "the operator's")?;
+    fs::write(to.join("same"), "equal")?;
+    std::os::unix::fs::symlink("/nowhere", to.join("link"))?;
+    let date = fs::metadata(to.join("same"))?.modified()?;
+    for written in [2, 0] {
+        let first = pulled(&mirror, to, true).await?;
+        assert_eq!(
+            (first.written, first.unchanged, first.blocked.len()),
+            (written, 3 - written, 2),
+            "{first:?}"
+        );
+        assert!(first.blocked.iter().all(|blocked| blocked.why.contains("is in the way")), "{first:?}");
+    }
+    assert_eq!(fs::read_to_string(to.join(".bashrc"))?, "the operator's");
+    assert_eq!(fs::read_link(to.join("link"))?, Path::new("/nowhere"));
+    assert_eq!(fs::metadata(to.join("same"))?.modified()?, date);
+
+    // Gone at the source: what was theirs, or was changed since, stays.
+    fs::write(to.join("edited"), "changed here")?;
+    for file in [&same, &edited] {
+        mirror.rig.fake.world().delete_file(file)?;
+    }
+    mirror.pass().await?;
+    let gone = pulled(&mirror, to, true).await?;
+    let left: Vec<&str> = gone.blocked.iter().map(|blocked| blocked.path.as_str()).collect();
+    assert!(gone.removed == 0 && left.len() == 3 && left.contains(&"edited"), "{gone:?}");
+    assert_eq!(fs::read_to_string(to.join("edited"))?, "changed here");
+    assert_eq!(fs::read_to_string(to.join("same"))?, "equal");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_file_that_fails_stops_no_other_one(db: PgPool) -> anyhow::Result<()> {
+    let mirror = Contents::new(db).await?;
+    for name in ["a", "b", "c", "d"] {
+        mirror.put(FileDraft::text(name, &format!("text {name}")))?;
+    }
+    mirror.pass().await?;
+    let key = async |text: &str| {
+        sqlx::query_scalar::<_, uuid::Uuid>("select key from objects where sha256 = sha256($1)")
+            .bind(text.as_bytes())
+            .fetch_one(&mirror.rig.db)
+            .await
+    };
+    mirror.objects.remove(key("text a").await?, None).await?;
+    let other = key("text b").await?;
+    mirror.objects.remove(other, None).await?;
+    mirror.objects.put(other, b"text X".to_vec()).await?;
+    let to = tempfile::tempdir()?;
+    let pulled = pulled(&mirror, to.path(), false).await?;
+    assert_eq!((pulled.written, pulled.blocked.len()), (2, 2), "{pulled:?}");
+    let why = |path: &str| pulled.blocked.iter().find(|blocked| blocked.path == path).map(|found| &found.why);
+    assert!(why("a").is_some(), "{pulled:?}");
+    assert!(why("b").is_some_and(|why| why.contains("other bytes")), "{pulled:?}");
+    assert!(!to.path().join("b").exists());
+    assert_eq!(fs::read_to_string(to.path().join("d"))?, "text d");
+    assert_eq!(fs::read_dir(to.path().join(".syncfleet-staging"))?.count(), 0);
     Ok(())
 }

@@ -81,7 +81,7 @@ pub struct Pull {
     /// The folder on this machine
     #[arg(long, value_name = "FOLDER")]
     to: PathBuf,
-    /// Remove what an earlier pull wrote and is gone at the source
+    /// Remove what an earlier pull wrote and is gone at the source, unless it was changed here
     #[arg(long)]
     delete: bool,
     #[command(flatten)]
@@ -207,7 +207,7 @@ pub async fn pull(access: &Access, args: &Pull, out: Output) -> anyhow::Result<E
         say(&format!("not stored: {} ({})", missing.path, missing.why))?;
     }
     for blocked in &pulled.blocked {
-        say(&format!("not written: {} ({})", blocked.path, blocked.why))?;
+        say(&format!("blocked: {} ({})", blocked.path, blocked.why))?;
     }
     let mut sentence = format!(
         "{} files written ({} bytes), {} unchanged, {} removed, {} not stored",
@@ -221,7 +221,7 @@ pub async fn pull(access: &Access, args: &Pull, out: Output) -> anyhow::Result<E
         sentence = format!("{sentence}; {} are gone at the source (--delete removes them)", pulled.left);
     }
     if !pulled.blocked.is_empty() {
-        sentence = format!("{sentence}; {} NOT written: something is in their way", pulled.blocked.len());
+        sentence = format!("{sentence}; {} BLOCKED, and left as they are", pulled.blocked.len());
     }
     out.result(&pulled, &sentence)?;
     Ok(if pulled.blocked.is_empty() { Exit::Done } else { Exit::Failed })

@@ -24,6 +24,7 @@ use crate::{
 
 /// What this keeps in the folder for itself. No file gets such a name: see [`names::safe`].
 const MANIFEST: &str = ".syncfleet-manifest.json";
+const JOURNAL: &str = ".syncfleet-journal";
 const LOCK: &str = ".syncfleet-lock";
 const STAGING: &str = ".syncfleet-staging";
 
@@ -55,16 +56,29 @@ impl Entry {
     }
 }
 
+/// What stands where a file is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing, or a file that this wrote, of other bytes: it may be written.
+    Free,
+    /// The very bytes.
+    Same,
+    /// Something else, which this did not write.
+    Foreign,
+}
+
 /// A folder that this process alone writes to, of all that pull.
 pub(super) struct Target {
     to: PathBuf,
     manifest: BTreeMap<String, Entry>,
+    /// What was written since the manifest was saved: a line for each file, from right before it is moved to its place.
+    journal: File,
     saved: Instant,
     _lock: File,
 }
 
 impl Target {
-    /// Makes the folder, takes its lock, reads its manifest and clears what another one left half written.
+    /// Makes the folder, takes its lock, reads its manifest and journal, and clears what another one left half written.
     pub(super) fn open(to: &Path) -> anyhow::Result<Self> {
         let folder = |place: &Path| DirBuilder::new().recursive(true).mode(0o700).create(place);
         let what = || format!("cannot write to the folder {}", to.display());
@@ -83,8 +97,12 @@ impl Target {
         for left in fs::read_dir(&staging).with_context(what)? {
             fs::remove_file(left.with_context(what)?.path()).with_context(what)?;
         }
-        let manifest = read(&to.join(MANIFEST))?;
-        Ok(Self { to: to.to_owned(), manifest, saved: Instant::now(), _lock: lock })
+        let mut manifest = read(&to.join(MANIFEST))?;
+        recover(to, &mut manifest)?;
+        let journal = private().append(true).open(to.join(JOURNAL)).with_context(what)?;
+        let mut target = Self { to: to.to_owned(), manifest, journal, saved: Instant::now(), _lock: lock };
+        target.save()?;
+        Ok(target)
     }
 
     /// What was written.
@@ -99,15 +117,16 @@ impl Target {
             let mut file = private().truncate(true).open(&next)?;
             file.write_all(&serde_json::to_vec(&self.manifest)?)?;
             file.sync_all()?;
-            fs::rename(&next, self.to.join(MANIFEST))
+            fs::rename(&next, self.to.join(MANIFEST))?;
+            self.journal.set_len(0)
         };
         write().with_context(|| format!("cannot write the manifest in {}", self.to.display()))?;
         self.saved = Instant::now();
         Ok(())
     }
 
-    fn note(&mut self, path: &str, entry: &Entry) -> anyhow::Result<()> {
-        self.manifest.insert(path.to_owned(), entry.clone());
+    /// Writes the manifest if it was not written for a while.
+    pub(super) fn save_if_due(&mut self) -> anyhow::Result<()> {
         if self.saved.elapsed() >= SAVE { self.save() } else { Ok(()) }
     }
 
@@ -152,27 +171,24 @@ impl Target {
             })
     }
 
-    /// Notes a file that lies there with the right bytes: one that was killed wrote it, and did not come to note it.
-    pub(super) fn adopt(&mut self, path: &str, place: &Path, entry: &Entry) -> anyhow::Result<bool> {
-        let is_like =
-            fs::symlink_metadata(place).is_ok_and(|found| found.is_file() && found.len() == entry.size);
-        if !is_like {
-            return Ok(false);
+    /// What stands in its place. A file of the right bytes that this wrote gets its time; one of somebody else stays as it is, and
+    /// the manifest does not learn of it.
+    pub(super) fn standing(&mut self, path: &str, place: &Path, entry: &Entry) -> anyhow::Result<Standing> {
+        let is_ours = self.manifest.contains_key(path);
+        match fs::symlink_metadata(place) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Standing::Free),
+            Err(error) => return Err(error.into()),
+            Ok(found) if !found.is_file() => return Ok(Standing::Foreign),
+            Ok(_) => {}
         }
-        let Ok(mut file) = File::open(place) else { return Ok(false) };
-        let (mut sum, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
-        loop {
-            match file.read(&mut chunk)? {
-                0 => break,
-                read => sum.update(&chunk[..read]),
-            }
+        if !holds(place, entry)? {
+            return Ok(if is_ours { Standing::Free } else { Standing::Foreign });
         }
-        if hex(sum.finalize().as_slice()) != entry.sha256 {
-            return Ok(false);
+        if is_ours {
+            dated(&File::open(place)?, entry)?;
+            self.manifest.insert(path.to_owned(), entry.clone());
         }
-        dated(&file, entry)?;
-        self.note(path, entry)?;
-        Ok(true)
+        Ok(Standing::Same)
     }
 
     /// Writes a file: beside, and moved to its place when it is whole and right.
@@ -199,6 +215,12 @@ impl Target {
             );
             dated(&file, entry)?;
             file.sync_all()?;
+            let came = !self.manifest.contains_key(path) && fs::symlink_metadata(place).is_ok();
+            ensure!(!came, "somebody else wrote it meanwhile");
+            // Not synced: if the machine dies before the line is on the disk, the file is nobody's, and stays.
+            let mut line = serde_json::to_vec(&(path, entry))?;
+            line.push(b'\n');
+            self.journal.write_all(&line)?;
             Ok(fs::rename(&staged, place)?)
         };
         let done = done.await;
@@ -206,17 +228,21 @@ impl Target {
             let _ = fs::remove_file(&staged);
         }
         done?;
-        self.note(path, entry)
+        self.manifest.insert(path.to_owned(), entry.clone());
+        Ok(())
     }
 
-    /// Takes a file away that this wrote, and folders that are empty then. What stands in its place by now, and is no file, stays.
-    pub(super) fn remove(&mut self, path: &str) -> anyhow::Result<()> {
+    /// Takes a file away that this wrote, and folders that are empty then. False: it was changed here since, and stays. Something
+    /// else that stands in its place by now, or in that of its folder, stays, too.
+    pub(super) fn remove(&mut self, path: &str) -> anyhow::Result<bool> {
+        let Some(entry) = self.manifest.get(path) else { return Ok(true) };
         if let Ok(place) = self.place(path)? {
-            match fs::remove_file(&place) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("cannot remove {}", place.display()));
-                }
-                _ => {}
+            let what = || format!("cannot remove {}", place.display());
+            match fs::symlink_metadata(&place) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error).with_context(what),
+                Ok(_) if !holds(&place, entry).with_context(what)? => return Ok(false),
+                Ok(_) => fs::remove_file(&place).with_context(what)?,
             }
             let above = place.ancestors().skip(1).take_while(|folder| *folder != self.to);
             for folder in above {
@@ -226,8 +252,43 @@ impl Target {
             }
         }
         self.manifest.remove(path);
-        Ok(())
+        Ok(true)
     }
+}
+
+/// Whether a plain file of these bytes is there.
+fn holds(place: &Path, entry: &Entry) -> std::io::Result<bool> {
+    let found = fs::symlink_metadata(place)?;
+    if !found.is_file() || found.len() != entry.size {
+        return Ok(false);
+    }
+    let mut file = File::open(place)?;
+    let (mut sum, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            read => sum.update(&chunk[..read]),
+        }
+    }
+    Ok(hex(sum.finalize().as_slice()) == entry.sha256)
+}
+
+/// Adds to the manifest what one that was killed moved to its place and did not come to note: the journal names it, and the bytes
+/// tell whether it came to that. A line that was cut off is of a file that was not moved.
+fn recover(to: &Path, manifest: &mut BTreeMap<String, Entry>) -> anyhow::Result<()> {
+    let place = to.join(JOURNAL);
+    let journal = match fs::read(&place) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        read => read.with_context(|| format!("cannot read the journal {}", place.display()))?,
+    };
+    let lines = journal.split(|byte| *byte == b'\n');
+    for (path, entry) in lines.filter_map(|line| serde_json::from_slice::<(String, Entry)>(line).ok()) {
+        let is_there = path.split('/').all(names::is_safe) && holds(&to.join(&path), &entry).unwrap_or(false);
+        if is_there {
+            manifest.insert(path, entry);
+        }
+    }
+    Ok(())
 }
 
 /// To be written, made if it is missing, its owner's alone.
