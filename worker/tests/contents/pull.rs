@@ -132,7 +132,8 @@ async fn one_that_was_killed_is_gone_on_with_and_two_do_not_meet(db: PgPool) -> 
     // As a kill leaves it: files that the journal alone tells, one that was not moved to its place, one half written, a cut line.
     let manifest: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&fs::read(to.path().join(".syncfleet-manifest.json"))?)?;
-    let journal: String = manifest.iter().map(|(path, entry)| format!("[\"{path}\",{entry}]\n")).collect();
+    let lines: Vec<String> = manifest.iter().map(|(path, entry)| format!("[\"{path}\",{entry}]\n")).collect();
+    let journal = lines.concat();
     fs::write(to.path().join(".syncfleet-journal"), journal + "[\"5\",{\"sha")?;
     fs::remove_file(to.path().join(".syncfleet-manifest.json"))?;
     fs::remove_file(to.path().join("4"))?;

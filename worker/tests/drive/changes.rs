@@ -128,6 +128,13 @@ async fn what_moves_is_told_and_what_goes_with_its_drive_or_account(db: PgPool) 
     drives.sync().await?;
     let gone = [drive("deleted", team), file("deleted", "file"), file("deleted", "there")];
     assert_eq!(since(&drives, before).await?, gone);
+    let parents: Vec<Option<i64>> = sqlx::query_scalar(
+        "select distinct c.parent from changes c join accounts a on a.id = c.account_id and a.tenant_id = c.tenant_id
+        where c.resource = 'file' and c.what = 'deleted'",
+    )
+    .fetch_all(&drives.rig.db)
+    .await?;
+    assert_eq!(parents, [Some(team)]);
 
     let before = told(&drives).await?.len();
     shared::admin::account::rm(&drives.rig.db, None, &Actor::new("test:ada"), drives.account).await?;
