@@ -74,7 +74,7 @@ impl Program {
             .env("SYNCFLEET_PUBLIC_ADDR", public.to_string())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(log.reopen().unwrap())
+            .stdout(append(&log))
             .stderr(append(&log))
             .spawn()
             .unwrap();

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, Utc};
 use loadtest::fake_google::{
-    Api, FakeGoogle, FaultBody, FaultKind, FaultRule, FileDraft, Options, PushChannel, PushFaults, World,
+    Api, Consent, FakeGoogle, FaultBody, FaultKind, FaultRule, FileDraft, Options, PushChannel, PushFaults,
+    World,
 };
 use scheduler::listen::public::{self, Ingress};
 use shared::{
@@ -347,9 +348,11 @@ async fn an_api_that_is_out_of_budget_holds_up_no_channel_of_the_other(db: PgPoo
     rig.context.public_url = Some("http://127.0.0.1:9/".parse()?);
     rig.fake.world().add_account(ANNA, "refresh-anna", None)?;
     rig.fake.world().add_calendar(ANNA, None, "Anna")?;
+    let both = [drives::SCOPE, "https://www.googleapis.com/auth/calendar.readonly"];
+    rig.fake.world().set_consent(ANNA, Consent::to(&both))?;
     let status = FaultKind::Status {
         status: 403,
-        reason: Some("rateLimitExceeded".to_owned()),
+        reason: Some("dailyLimitExceeded".to_owned()),
         retry_after_s: None,
         body: FaultBody::Json,
     };
