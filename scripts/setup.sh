@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs by package name what is missing of: postgresql redis chromium python kubectl shellcheck
+# Installs by package name what is missing of: postgresql redis bind chromium python kubectl shellcheck
 # cargo-deny (its arguments).
 set -euo pipefail
 
@@ -13,6 +13,11 @@ for want in "$@"; do
   case "$want" in
     postgresql) postgres_there || packages+=(postgresql) ;;
     redis) command -v redis-server >/dev/null || packages+=(redis-server) ;;
+    bind)
+      # A distribution may keep it where only root looks.
+      PATH="$PATH:/usr/sbin" command -v named >/dev/null || packages+=(bind9)
+      { command -v dig && command -v nsupdate; } >/dev/null || packages+=(bind9-dnsutils)
+      ;;
     chromium)
       command -v chromium >/dev/null || packages+=(chromium)
       command -v chromedriver >/dev/null || packages+=(chromium-driver)

@@ -2,7 +2,7 @@
 # All tests, on a private PostgreSQL and Redis; the arguments go to `cargo test`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh postgresql redis chromium python kubectl
+scripts/setup.sh postgresql redis bind chromium python kubectl
 deploy/test/render.sh
 # The fault test starts it as separate processes.
 cargo build --locked -p syncfleet

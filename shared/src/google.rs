@@ -21,12 +21,13 @@ use std::sync::Arc;
 use metrics::counter;
 use sqlx::PgPool;
 
+pub(crate) use self::transport::{AssertionClient, assertion_client};
 use self::{
     channels::token::Tokens,
     errors::{CallError, Class, Limit},
     execute::Method,
     quota::{Call, Projects, QuotaError},
-    transport::{ApiClient, AssertionClient},
+    transport::ApiClient,
 };
 use crate::{
     config::google::GoogleConfig,
@@ -105,7 +106,7 @@ impl Google {
     pub fn new(config: GoogleConfig, keys: KeyRing) -> anyhow::Result<Self> {
         let tls = transport::tls(&config)?;
         let api = transport::api_client(tls.clone());
-        let assertions = transport::assertion_client(tls.clone());
+        let assertions = assertion_client(tls.clone());
         let oauth = transport::oauth_client(tls.clone())?;
         let media = transport::media_client(tls)?;
         for api in Api::ALL {

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod bell;
 pub mod calendar;
 pub mod config;
+pub mod dns;
 pub mod google;
 pub mod job;
 pub mod objects;

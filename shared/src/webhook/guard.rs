@@ -35,10 +35,15 @@ const SPECIAL_V4: [(Ipv4Addr, u8, &str); 16] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4, "reserved"),
 ];
 
-/// Networks of IPv6 within `2000::/3` that are not the public internet; nothing beyond `2000::/3` is:
+/// Networks of IPv6 that are not the public internet, with what they are; nothing beyond `2000::/3` is:
 /// <https://www.iana.org/assignments/iana-ipv6-special-registry>. Those that carry an IPv4 address are not sorted by it: nobody
 /// needs them, and they have opened many a guard.
-const SPECIAL_V6: [(Ipv6Addr, u8, &str); 4] = [
+const SPECIAL_V6: [(Ipv6Addr, u8, &str); 9] = [
+    (Ipv6Addr::LOCALHOST, 128, "loopback"),
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, "an IPv4 address written as IPv6"),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, "unique local"),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "link-local"),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast"),
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, "reserved for protocols (Teredo among them)"),
     (Ipv6Addr::new(0x2001, 0x0db8, 0, 0, 0, 0, 0, 0), 32, "for documentation"),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, "6to4"),

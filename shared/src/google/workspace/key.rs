@@ -113,7 +113,7 @@ impl Key {
         &self.file
     }
 
-    pub(super) fn service_account(&self) -> ServiceAccountKey {
+    pub(crate) fn service_account(&self) -> ServiceAccountKey {
         self.key.clone()
     }
 }

@@ -1,0 +1,188 @@
+//! Amazon Route 53: one `ChangeResourceRecordSets` with an `UPSERT` for each address
+//! (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html>).
+//!
+//! A batch is done whole or not at all. Its change is `PENDING` until all of Route 53's servers have it, then `INSYNC`: it is asked for
+//! until then. An `UPSERT` writes the TTL too, so it is a setting of the name.
+
+mod sign;
+
+use chrono::{DateTime, Utc};
+use quick_xml::escape::escape;
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use self::sign::Key;
+use super::{FieldError, Step, fixed};
+use crate::dns::{
+    Answer, Answers, Endpoint, Http, Outcome, Park, Wanted,
+    host::record_type,
+    http::{Auth, MASK, RATE_LIMITED, Reply, Request},
+    outcome::said,
+    xml,
+};
+
+/// The TTL of a name that has none, in seconds.
+const TTL: u32 = 300;
+
+/// An account of AWS; its secret is a secret access key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route53 {
+    /// The id of the hosted zone, as `Z0123456789ABC`.
+    pub zone_id: String,
+    /// The id of the access key.
+    pub access_key_id: String,
+    /// Where it is called.
+    #[serde(default = "url")]
+    pub url: Endpoint,
+}
+
+fn url() -> Endpoint {
+    fixed("https://route53.amazonaws.com")
+}
+
+impl Route53 {
+    pub(super) fn check(&self) -> Result<(), FieldError> {
+        let plain =
+            |text: &str| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !plain(&self.zone_id) || self.zone_id.len() > 32 {
+            return Err(FieldError::new(
+                "zone_id",
+                "it is 1 to 32 letters and digits, without /hostedzone/ before it",
+            ));
+        }
+        if !plain(&self.access_key_id) {
+            return Err(FieldError::new("access_key_id", "it is letters and digits, as AKIA…"));
+        }
+        Ok(())
+    }
+
+    fn change(&self, wanted: &Wanted) -> Request {
+        let url = self.url.with(&["2013-04-01", "hostedzone", &self.zone_id, "rrset", ""]);
+        let mut changes = String::new();
+        for address in wanted.addresses() {
+            changes.push_str(&format!(
+                "<Change><Action>UPSERT</Action><ResourceRecordSet><Name>{}.</Name><Type>{}</Type><TTL>{}</TTL>\
+                 <ResourceRecords><ResourceRecord><Value>{address}</Value></ResourceRecord></ResourceRecords>\
+                 </ResourceRecordSet></Change>",
+                escape(wanted.host.as_str()),
+                record_type(address),
+                wanted.ttl.unwrap_or(TTL),
+            ));
+        }
+        let mut request = Request::new(Method::POST, url, Auth::None);
+        request.headers.push(("content-type".to_owned(), "application/xml".to_owned()));
+        request.body = Some(format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+             <ChangeResourceRecordSetsRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+             <ChangeBatch><Changes>{changes}</Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"
+        ));
+        request
+    }
+
+    fn look(&self, change: &str) -> Request {
+        Request::get(self.url.with(&["2013-04-01", "change", change]), Auth::None)
+    }
+
+    fn signed(&self, mut request: Request, secret: &str, now: DateTime<Utc>) -> Request {
+        let key = Key { id: &self.access_key_id, secret, region: "us-east-1", service: "route53" };
+        sign::sign(&mut request, &key, now);
+        request
+    }
+
+    pub(super) fn plan(&self, wanted: &Wanted, now: DateTime<Utc>) -> Vec<Step> {
+        [self.change(wanted), self.look("CHANGE").noted("until the change is INSYNC")]
+            .map(|request| Step::new(self.signed(request, MASK, now)))
+            .into()
+    }
+
+    pub(super) async fn update(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        now: DateTime<Utc>,
+    ) -> Answers {
+        let answer = self.all(http, secret, wanted, now).await.unwrap_or_else(|answer| answer);
+        Answers::all(wanted, &answer)
+    }
+
+    async fn all(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Answer> {
+        let key = secret.expose_secret();
+        let started = tokio::time::Instant::now();
+        let mut request = self.signed(self.change(wanted), key, now);
+        let mut polls = 0;
+        loop {
+            let reply = http.send(request, secret).await?;
+            let (id, status) = change_info(&reply, key)?;
+            match status.as_str() {
+                "INSYNC" => return Ok(Answer::new(Outcome::Good, format!("{id} INSYNC"))),
+                // It is taken, and Route 53 does it in its own time.
+                "PENDING" if polls == http.limits.polls => {
+                    return Ok(Answer::new(Outcome::Good, format!("{id} is still PENDING")));
+                }
+                "PENDING" => polls += 1,
+                _ => return Err(reply.malformed("no status of a change came", key)),
+            }
+            tokio::time::sleep(http.limits.poll).await;
+            request = self.signed(self.look(&id), key, now + started.elapsed());
+        }
+    }
+}
+
+/// Id and status of a change.
+fn change_info(reply: &Reply, secret: &str) -> Result<(String, String), Answer> {
+    let Some(texts) = xml::texts(&reply.body) else {
+        return Err(if reply.status.is_success() {
+            Answer::retry("no XML came")
+        } else {
+            reply.by_status(secret)
+        });
+    };
+    if reply.status.is_success() {
+        let id = xml::first(&texts, "ChangeInfo/Id").and_then(|id| id.rsplit('/').next());
+        let status = xml::first(&texts, "ChangeInfo/Status");
+        return match (id, status) {
+            (Some(id), Some(status)) if !id.is_empty() => Ok((id.to_owned(), status.to_owned())),
+            _ => Err(Answer::retry("no ChangeInfo came: a captive portal, or the URL is not Route 53's")),
+        };
+    }
+    let code = xml::first(&texts, "Error/Code").unwrap_or(match reply.status {
+        StatusCode::BAD_REQUEST if xml::first(&texts, "Messages/Message").is_some() => "InvalidChangeBatch",
+        _ => "",
+    });
+    if code.is_empty() {
+        return Err(reply.by_status(secret));
+    }
+    let message = xml::first(&texts, "Message").unwrap_or_default();
+    // <https://docs.aws.amazon.com/Route53/latest/APIReference/CommonErrors.html>
+    let outcome = match code {
+        "SignatureDoesNotMatch"
+            if message.contains("Signature expired") || message.contains("not yet current") =>
+        {
+            Outcome::Park(Park::BadTime)
+        }
+        "RequestExpired" | "RequestTimeTooSkewed" => Outcome::Park(Park::BadTime),
+        "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "UnrecognizedClientException" => Outcome::Park(Park::BadAuth),
+        "AccessDenied" | "AccessDeniedException" | "OptInRequired" | "NotAuthorized" => {
+            Outcome::Park(Park::NotPermitted)
+        }
+        "NoSuchHostedZone" => Outcome::Park(Park::NoHost),
+        "Throttling" | "ThrottlingException" => Outcome::Wait(reply.retry_after.unwrap_or(RATE_LIMITED)),
+        "PriorRequestNotComplete" | "InternalFailure" | "ServiceUnavailable" => Outcome::Retry,
+        "InvalidChangeBatch" | "InvalidInput" | "ValidationError" => Outcome::Refused,
+        _ => reply.by_status(secret).outcome,
+    };
+    Err(Answer::new(outcome, said(&format!("{} {code}: {message}", reply.status.as_u16()), secret)))
+}

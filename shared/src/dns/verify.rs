@@ -1,0 +1,261 @@
+//! Whether a zone's own servers answer with an address, asked of each of them and not of a cache.
+//!
+//! The servers are those that the zone names (NS), found through the system's resolvers. All of them must answer with just
+//! the address; what does not yet is told with its answer. A change is seen at the primary at once and at the others after a transfer, so
+//! they are asked again until the time is over.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::{DNSClass, Name, RData, RecordType},
+};
+use tokio::time::Instant;
+
+use super::{
+    Host,
+    exchange::{Question, ask},
+};
+
+/// Where resolvers are named: <https://man7.org/linux/man-pages/man5/resolv.conf.5.html>.
+const RESOLVERS: &str = "/etc/resolv.conf";
+
+/// The port of DNS.
+const PORT: u16 = 53;
+
+/// How it is asked.
+#[derive(Debug, Clone)]
+pub struct Resolvers {
+    /// Who finds the zone's servers.
+    pub servers: Vec<SocketAddr>,
+    /// The port of the zone's servers: 53, but for tests.
+    pub port: u16,
+    /// How long one server may take for one answer.
+    pub limit: Duration,
+}
+
+/// A zone, with the servers that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// Its name.
+    pub name: String,
+    /// Names and addresses of its servers.
+    pub servers: Vec<(String, SocketAddr)>,
+}
+
+/// How a look ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// All servers answer with the address.
+    Everywhere {
+        /// How long it took until they did.
+        took: Duration,
+        /// How many they are.
+        servers: usize,
+    },
+    /// The time is over.
+    NotYet {
+        /// Servers that do not answer with the address, each with what it says instead.
+        others: Vec<(String, String)>,
+        /// How many answer with it.
+        right: usize,
+    },
+}
+
+impl Resolvers {
+    /// The system's.
+    pub async fn of_system(limit: Duration) -> anyhow::Result<Self> {
+        use anyhow::Context as _;
+        let text =
+            tokio::fs::read_to_string(RESOLVERS).await.with_context(|| format!("cannot read {RESOLVERS}"))?;
+        let servers = name_servers(&text);
+        anyhow::ensure!(!servers.is_empty(), "{RESOLVERS} names no nameserver by its address");
+        Ok(Self { servers, port: PORT, limit })
+    }
+
+    /// The zone of a name, and its servers.
+    pub async fn zone(&self, host: &Host) -> Result<Zone, String> {
+        let mut above = Name::from_ascii(host.as_str()).map_err(|error| error.to_string())?;
+        above.set_fqdn(true);
+        if above.is_wildcard() {
+            above = above.base_name();
+        }
+        while !above.is_root() {
+            let found: Vec<Name> = self
+                .ask(&above, RecordType::NS)
+                .await?
+                .answers
+                .into_iter()
+                .filter(|record| record.name == above)
+                .filter_map(|record| if let RData::NS(ns) = record.data { Some(ns.0) } else { None })
+                .collect();
+            if !found.is_empty() {
+                let servers = join_all(found.iter().map(|name| self.addresses(name))).await;
+                let servers: Vec<_> = servers.into_iter().flatten().collect();
+                if servers.is_empty() {
+                    return Err(format!("none of the servers of the zone {above} has an address"));
+                }
+                return Ok(Zone { name: above.to_ascii(), servers });
+            }
+            above = above.base_name();
+        }
+        Err(format!("no zone of {host} is found"))
+    }
+
+    async fn addresses(&self, name: &Name) -> Vec<(String, SocketAddr)> {
+        let mut found = Vec::new();
+        for kind in [RecordType::A, RecordType::AAAA] {
+            // Without addresses of one family the other will do.
+            let Ok(answer) = self.ask(name, kind).await else { continue };
+            let ips = answer.answers.iter().filter_map(|record| record.data.ip_addr());
+            found.extend(ips.map(|ip| (name.to_ascii(), SocketAddr::new(ip, self.port))));
+        }
+        found
+    }
+
+    /// The first resolver that answers.
+    async fn ask(&self, name: &Name, kind: RecordType) -> Result<Message, String> {
+        let mut why = "no resolver is known".to_owned();
+        for server in &self.servers {
+            let question = Question { name, kind, class: DNSClass::IN, recurse: true };
+            match ask(*server, &question, self.limit).await {
+                Ok(answer)
+                    if [ResponseCode::NoError, ResponseCode::NXDomain]
+                        .contains(&answer.metadata.response_code) =>
+                {
+                    return Ok(answer);
+                }
+                Ok(answer) => why = format!("{server}: {}", answer.metadata.response_code),
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+}
+
+/// Asks the zone's servers, every `pause`, until all answer with the address or `within` is over.
+pub async fn verify(
+    zone: &Zone,
+    host: &Host,
+    address: IpAddr,
+    (limit, pause, within): (Duration, Duration, Duration),
+) -> Seen {
+    let started = Instant::now();
+    loop {
+        let answers = join_all(zone.servers.iter().map(|(name, server)| async move {
+            (format!("{name} {}", server.ip()), answer(*server, host, address, limit).await)
+        }));
+        let (right, others): (Vec<_>, Vec<_>) =
+            answers.await.into_iter().partition(|(_, found)| found.is_ok());
+        let took = started.elapsed();
+        if others.is_empty() {
+            return Seen::Everywhere { took, servers: right.len() };
+        }
+        if took + pause > within {
+            let others = others.into_iter().map(|(server, found)| (server, found.err().unwrap_or_default()));
+            return Seen::NotYet { others: others.collect(), right: right.len() };
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Whether a server answers with just the address; else what it says.
+async fn answer(server: SocketAddr, host: &Host, address: IpAddr, limit: Duration) -> Result<(), String> {
+    let mut name = Name::from_ascii(host.as_str()).map_err(|error| error.to_string())?;
+    name.set_fqdn(true);
+    let kind = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
+    let question = Question { name: &name, kind, class: DNSClass::IN, recurse: false };
+    let answer = ask(server, &question, limit).await?;
+    judge(&answer, address)
+}
+
+fn judge(answer: &Message, address: IpAddr) -> Result<(), String> {
+    let code = answer.metadata.response_code;
+    if code != ResponseCode::NoError {
+        return Err(code.to_string());
+    }
+    if !answer.metadata.authoritative {
+        return Err("it does not speak for the zone (lame delegation)".to_owned());
+    }
+    if let Some(alias) = answer.answers.iter().find_map(|record| match &record.data {
+        RData::CNAME(alias) => Some(alias.0.to_ascii()),
+        _ => None,
+    }) {
+        return Err(format!("the name is an alias of {alias} (CNAME)"));
+    }
+    let found: Vec<IpAddr> = answer.answers.iter().filter_map(|record| record.data.ip_addr()).collect();
+    if found == [address] {
+        return Ok(());
+    }
+    if found.is_empty() {
+        return Err("no address".to_owned());
+    }
+    Err(found.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+}
+
+fn name_servers(text: &str) -> Vec<SocketAddr> {
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix("nameserver"))
+        .filter(|rest| rest.starts_with(char::is_whitespace))
+        .filter_map(|rest| rest.split_whitespace().next()?.parse().ok())
+        .map(|ip| SocketAddr::new(ip, PORT))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::{
+        op::OpCode,
+        rr::{
+            Record,
+            rdata::{A, CNAME},
+        },
+    };
+
+    use super::*;
+
+    #[test]
+    fn resolvers_are_read() {
+        let text = "# a comment\nsearch example.org\nnameserver 192.0.2.53\n nameserver\t2001:db8::53 # x\nnameserverx 1.1.1.1\nnameserver fe80::1%eth0\n";
+        let found: Vec<_> = name_servers(text).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["192.0.2.53:53", "[2001:db8::53]:53"]);
+    }
+
+    #[test]
+    fn only_the_address_alone_from_who_speaks_for_the_zone_is_right() {
+        let name: Name = "home.example.org.".parse().unwrap();
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        let with = |datas: Vec<RData>| {
+            let mut answer = Message::response(1, OpCode::Query);
+            answer.metadata.authoritative = true;
+            for data in datas {
+                answer.add_answer(Record::from_rdata(name.clone(), 60, data));
+            }
+            answer
+        };
+        let a = |text: &str| RData::A(A(text.parse().unwrap()));
+        assert_eq!(judge(&with(vec![a("192.0.2.7")]), address), Ok(()));
+        let mut lame = with(vec![a("192.0.2.7")]);
+        lame.metadata.authoritative = false;
+        let mut failed = with(vec![]);
+        failed.metadata.response_code = ResponseCode::ServFail;
+        for (answer, why) in [
+            (lame, "lame"),
+            (failed, "Server Failure"),
+            (with(vec![]), "no address"),
+            (with(vec![a("192.0.2.6")]), "192.0.2.6"),
+            (with(vec![a("192.0.2.7"), a("192.0.2.6")]), "192.0.2.7, 192.0.2.6"),
+            (
+                with(vec![RData::CNAME(CNAME("x.example.".parse().unwrap())), a("192.0.2.7")]),
+                "alias of x.example.",
+            ),
+        ] {
+            let error = judge(&answer, address).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

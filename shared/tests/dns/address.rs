@@ -1,0 +1,153 @@
+//! Sources of addresses, against fakes: web services that echo, a gateway of UPnP, routers of NAT-PMP (RFC 6886) and PCP (RFC 6887).
+
+use std::time::Duration;
+
+use serde_json::json;
+use shared::dns::{
+    Limits,
+    address::{AddressError, Family, Finder, Rules, Source, port_mapping},
+};
+use tokio::net::UdpSocket;
+
+use crate::{
+    fake::{Fake, Says, says},
+    limits,
+};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+async fn echo(answers: Vec<Says>, family: Family, limits: Limits) -> Result<String, AddressError> {
+    let mut fakes = Vec::new();
+    for answer in answers {
+        fakes.push(Fake::start([answer]).await);
+    }
+    let urls: Vec<&String> = fakes.iter().map(|fake| &fake.url).collect();
+    let source: Source = serde_json::from_value(json!({"echo": {"services": urls, "agree": 2}})).unwrap();
+    let found = Finder::new(limits).unwrap().find(&source, family, &Rules::default()).await;
+    for fake in &fakes {
+        if family == Family::Ipv4 {
+            assert_eq!(fake.lines(), ["GET /"]);
+        }
+    }
+    found.map(|address| address.to_string())
+}
+
+#[tokio::test]
+async fn two_of_three_services_must_agree() {
+    let v4 = Family::Ipv4;
+    let page = || says(200, "<html>Sign in</html>");
+    assert_eq!(
+        echo(vec![says(200, "8.8.8.8"), page(), says(200, "fl=1\nip=8.8.8.8\n")], v4, limits()).await,
+        Ok("8.8.8.8".to_owned())
+    );
+    let error =
+        echo(vec![says(200, "8.8.8.8"), says(200, "8.8.4.4"), page()], v4, limits()).await.unwrap_err();
+    assert!(
+        matches!(&error, AddressError::Disagree(why) if why.contains("8.8.4.4") && why.contains("web page")),
+        "{error}"
+    );
+    let error = echo(vec![page(), says(503, ""), says(302, "")], v4, limits()).await.unwrap_err();
+    assert!(matches!(&error, AddressError::None(_)), "{error}");
+    let error = echo(vec![says(200, "10.0.0.1"), says(200, "10.0.0.1")], v4, limits()).await.unwrap_err();
+    assert!(matches!(&error, AddressError::Forbidden(why) if why.contains("private")), "{error}");
+    let quick = Limits { call: Duration::from_millis(500), ..limits() };
+    let error = echo(vec![says(200, "8.8.8.8"), Says::Nothing, Says::Nothing], v4, quick).await.unwrap_err();
+    assert!(
+        matches!(&error, AddressError::Disagree(why) if why.contains("no answer within 0.5 s")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_family_is_asked_for_by_itself_alone() {
+    // The fakes listen on IPv4: by IPv6 nobody is reached.
+    let fake = Fake::start([]).await;
+    let source: Source =
+        serde_json::from_value(json!({"echo": {"services": [fake.url], "agree": 1}})).unwrap();
+    let error =
+        Finder::new(limits()).unwrap().find(&source, Family::Ipv6, &Rules::default()).await.unwrap_err();
+    assert!(matches!(error, AddressError::None(_)), "{error}");
+    assert!(fake.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_router_tells_its_address_by_nat_pmp_and_pcp() {
+    let router = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = router.local_addr().unwrap();
+    let answering = async {
+        let mut buffer = [0; 100];
+        // The first message is lost.
+        router.recv_from(&mut buffer).await.unwrap();
+        let (length, from) = router.recv_from(&mut buffer).await.unwrap();
+        assert_eq!(buffer[..length], [0, 0]);
+        router.send_to(&[0, 128, 0, 0, 0, 0, 0, 9, 8, 8, 4, 4], from).await.unwrap();
+    };
+    let (found, ()) = tokio::join!(port_mapping::nat_pmp(address, LIMIT), answering);
+    assert_eq!(found, Ok("8.8.4.4".parse().unwrap()));
+
+    let answering = async {
+        let mut buffer = [0; 100];
+        let (length, from) = loop {
+            // What NAT-PMP has sent again is of two bytes.
+            let (length, from) = router.recv_from(&mut buffer).await.unwrap();
+            if length > 2 {
+                break (length, from);
+            }
+        };
+        assert_eq!((length, buffer[0], buffer[1]), (60, 2, 1));
+        let mut answer = buffer[..length].to_vec();
+        answer[1] = 0x81;
+        answer[3] = 0;
+        let mut other = answer.clone();
+        other[24] ^= 1;
+        router.send_to(&other, from).await.unwrap();
+        answer[44..60].copy_from_slice(&"::ffff:8.8.4.4".parse::<std::net::Ipv6Addr>().unwrap().octets());
+        router.send_to(&answer, from).await.unwrap();
+        // The mapping is given up: the same, of no lifetime.
+        loop {
+            router.recv_from(&mut buffer).await.unwrap();
+            if buffer[4..8] == [0; 4] {
+                return;
+            }
+        }
+    };
+    let (found, ()) = tokio::join!(port_mapping::pcp(address, LIMIT), answering);
+    assert_eq!(found, Ok("8.8.4.4".parse().unwrap()));
+
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let error =
+        port_mapping::nat_pmp(silent.local_addr().unwrap(), Duration::from_millis(300)).await.unwrap_err();
+    assert!(error.contains("no answer within"), "{error}");
+}
+
+#[tokio::test]
+async fn a_gateway_tells_its_address_by_upnp() {
+    let description = "<?xml version=\"1.0\"?><root xmlns=\"urn:schemas-upnp-org:device-1-0\"><device><deviceList><device><serviceList>\
+        <service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:1</serviceType>\
+        <serviceId>urn:upnp-org:serviceId:WANIPConn1</serviceId><controlURL>/ctl/IPConn</controlURL></service>\
+        </serviceList></device></deviceList></device></root>";
+    let answer = "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>\
+        <u:GetExternalIPAddressResponse xmlns:u=\"urn:schemas-upnp-org:service:WANIPConnection:1\">\
+        <NewExternalIPAddress>8.8.4.4</NewExternalIPAddress></u:GetExternalIPAddressResponse></s:Body></s:Envelope>";
+    let gateway = Fake::start([says(200, description), says(200, answer)]).await;
+    let neighbour = Fake::start([]).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let search = socket.local_addr().unwrap();
+    let answering = async {
+        let mut buffer = [0; 2048];
+        let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+        assert!(buffer[..length].starts_with(b"M-SEARCH * HTTP/1.1\r\n"));
+        for location in [neighbour.url.replace("127.0.0.1", "127.0.0.2"), gateway.url.clone()] {
+            let found = format!(
+                "HTTP/1.1 200 OK\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\nLOCATION: {location}/root.xml\r\n\r\n"
+            );
+            socket.send_to(found.as_bytes(), from).await.unwrap();
+        }
+    };
+    let finder = Finder::new(limits()).unwrap();
+    let (found, ()) = tokio::join!(finder.upnp(search), answering);
+    assert_eq!(found, Ok("8.8.4.4".parse().unwrap()));
+    assert_eq!(gateway.lines(), ["GET /root.xml", "POST /ctl/IPConn"]);
+    assert!(gateway.asked()[1].body.contains("GetExternalIPAddress"));
+    assert!(neighbour.asked().is_empty());
+}

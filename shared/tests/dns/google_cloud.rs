@@ -1,0 +1,119 @@
+//! A fake of Google Cloud DNS and of its token endpoint, made from
+//! <https://cloud.google.com/dns/docs/reference/rest/v1/resourceRecordSets> and
+//! <https://developers.google.com/identity/protocols/oauth2/service-account>.
+
+use std::sync::OnceLock;
+
+use rsa::{
+    RsaPrivateKey,
+    pkcs8::{EncodePrivateKey as _, LineEnding},
+};
+use serde_json::{Value, json};
+use shared::dns::{Outcome, Park};
+
+use crate::{
+    a, aaaa,
+    fake::{Fake, Says, says},
+    update, wanted,
+};
+
+fn key_file(fake: &Fake) -> String {
+    static PEM: OnceLock<String> = OnceLock::new();
+    let pem = PEM.get_or_init(|| {
+        let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
+        key.to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
+    });
+    json!({"type": "service_account", "project_id": "p-1", "private_key_id": "k1", "private_key": pem,
+        "client_email": "dns@p-1.iam.gserviceaccount.com", "client_id": "100000000000000000001",
+        "token_uri": format!("{}/token", fake.url)})
+    .to_string()
+}
+
+fn settings(fake: &Fake) -> Value {
+    json!({"provider": "google-cloud", "url": format!("{}/dns/v1", fake.url), "project": "p-1", "zone": "z-1"})
+}
+
+fn token() -> Says {
+    let body = json!({"access_token": "ya29.token", "expires_in": 3599, "token_type": "Bearer"});
+    Says::With(200, "content-type", "application/json".to_owned(), body.to_string())
+}
+
+fn no_token(error: &str, description: &str) -> Says {
+    let body = json!({"error": error, "error_description": description});
+    Says::With(400, "content-type", "application/json".to_owned(), body.to_string())
+}
+
+fn set(data: &str) -> Says {
+    says(
+        200,
+        json!({"kind": "dns#resourceRecordSet", "name": "home.example.org.", "type": "A", "ttl": 77, "rrdatas": [data]}),
+    )
+}
+
+fn refused(status: u16, reason: &str) -> Says {
+    says(
+        status,
+        json!({"error": {"code": status, "message": "it says", "errors": [{"reason": reason, "message": "it says"}]}}),
+    )
+}
+
+#[tokio::test]
+async fn a_set_is_patched_with_its_own_ttl() {
+    let fake = Fake::start([token(), set("192.0.2.1"), set("192.0.2.7")]).await;
+    let answers =
+        update(settings(&fake), &key_file(&fake), &wanted("home.example.org", Some("192.0.2.7"), None)).await;
+    assert_eq!(a(&answers).0, Outcome::Good, "{answers:?}");
+    let set = "/dns/v1/projects/p-1/managedZones/z-1/rrsets/home.example.org./A";
+    assert_eq!(fake.lines(), ["POST /token".to_owned(), format!("GET {set}"), format!("PATCH {set}")]);
+    let asked = fake.asked();
+    assert!(asked[0].body.contains("assertion="), "{}", asked[0].body);
+    assert_eq!(asked[2].authorization, "Bearer ya29.token");
+    assert_eq!(
+        asked[2].json(),
+        json!({"name": "home.example.org.", "type": "A", "ttl": 77, "rrdatas": ["192.0.2.7"]})
+    );
+}
+
+#[tokio::test]
+async fn what_is_right_is_not_written_and_what_is_missing_is_made() {
+    let made = says(
+        200,
+        json!({"name": "home.example.org.", "type": "AAAA", "ttl": 300, "rrdatas": ["2001:db8::7"]}),
+    );
+    let fake = Fake::start([token(), set("192.0.2.7"), refused(404, "notFound"), made]).await;
+    let both = wanted("home.example.org", Some("192.0.2.7"), Some("2001:db8::7"));
+    let answers = update(settings(&fake), &key_file(&fake), &both).await;
+    assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::NoChange, Outcome::Good), "{answers:?}");
+    assert_eq!(fake.lines()[3], "POST /dns/v1/projects/p-1/managedZones/z-1/rrsets");
+}
+
+#[tokio::test]
+async fn each_end_has_its_outcome() {
+    for (answers, outcome) in [
+        (vec![no_token("invalid_grant", "Invalid JWT Signature.")], Outcome::Park(Park::BadAuth)),
+        (
+            vec![no_token(
+                "invalid_grant",
+                "Invalid JWT: Token must be a short-lived token and in a reasonable timeframe.",
+            )],
+            Outcome::Park(Park::BadTime),
+        ),
+        (vec![no_token("internal_failure", "")], Outcome::Retry),
+        (vec![says(200, "<html>sign in</html>")], Outcome::Retry),
+        (vec![token(), refused(403, "forbidden")], Outcome::Park(Park::NotPermitted)),
+        (vec![token(), refused(403, "rateLimitExceeded")], Outcome::Wait(std::time::Duration::from_mins(5))),
+        (vec![token(), refused(404, "notFound"), refused(404, "notFound")], Outcome::Park(Park::NoHost)),
+        (vec![token(), refused(401, "authError")], Outcome::Park(Park::BadAuth)),
+        (vec![token(), refused(503, "backendError")], Outcome::Retry),
+        (vec![token(), says(200, "<html>sign in</html>")], Outcome::Retry),
+        (vec![token(), says(200, "{}")], Outcome::Retry),
+        (vec![token(), set("192.0.2.1"), set("192.0.2.1")], Outcome::Retry),
+    ] {
+        let fake = Fake::start(answers).await;
+        let answers =
+            update(settings(&fake), &key_file(&fake), &wanted("home.example.org", Some("192.0.2.7"), None))
+                .await;
+        assert_eq!(a(&answers).0, outcome, "{answers:?}");
+        fake.asked();
+    }
+}

@@ -1,0 +1,98 @@
+//! A fake of Hetzner, made from <https://docs.hetzner.cloud/reference/cloud#zone-rrsets>.
+
+use serde_json::{Value, json};
+use shared::dns::{Outcome, Park};
+
+use crate::{
+    SECRET, a, aaaa,
+    fake::{Fake, Says, says},
+    update, wanted,
+};
+
+fn settings(fake: &Fake) -> Value {
+    json!({"provider": "hetzner", "url": format!("{}/v1", fake.url), "zone": "example.org"})
+}
+
+fn set(values: &[&str]) -> Says {
+    let records: Vec<_> = values.iter().map(|value| json!({"value": value, "comment": ""})).collect();
+    says(
+        200,
+        json!({"rrset": {"id": "home/A", "name": "home", "type": "A", "ttl": 3600, "records": records}}),
+    )
+}
+
+fn action(status: &str) -> Says {
+    says(
+        201,
+        json!({"action": {"id": 216_094, "command": "set_rrset_records", "status": status, "progress": 50,
+        "error": if status == "error" { json!({"code": "action_failed", "message": "Action failed"}) } else { Value::Null }}}),
+    )
+}
+
+fn refused(status: u16, code: &str) -> Says {
+    says(status, json!({"error": {"code": code, "message": "it says", "details": {}}}))
+}
+
+#[tokio::test]
+async fn a_set_is_set_and_its_action_awaited() {
+    let fake =
+        Fake::start([set(&["192.0.2.1"]), action("running"), action("running"), action("success")]).await;
+    let answers = update(settings(&fake), SECRET, &wanted("home.example.org", Some("192.0.2.7"), None)).await;
+    assert_eq!(a(&answers).0, Outcome::Good);
+    assert_eq!(
+        fake.lines(),
+        [
+            "GET /v1/zones/example.org/rrsets/home/A",
+            "POST /v1/zones/example.org/rrsets/home/A/actions/set_records",
+            "GET /v1/zones/actions/216094",
+            "GET /v1/zones/actions/216094",
+        ]
+    );
+    assert_eq!(fake.asked()[1].json(), json!({"records": [{"value": "192.0.2.7"}]}));
+}
+
+#[tokio::test]
+async fn what_is_right_is_not_written_and_what_is_missing_is_made() {
+    let fake = Fake::start([set(&["192.0.2.7"]), refused(404, "not_found"), action("success")]).await;
+    let both = wanted("example.org", Some("192.0.2.7"), Some("2001:db8::7"));
+    let answers = update(settings(&fake), SECRET, &both).await;
+    assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::NoChange, Outcome::Good));
+    assert_eq!(
+        fake.lines(),
+        [
+            "GET /v1/zones/example.org/rrsets/@/A",
+            "GET /v1/zones/example.org/rrsets/@/AAAA",
+            "POST /v1/zones/example.org/rrsets",
+        ]
+    );
+    assert_eq!(
+        fake.asked()[2].json(),
+        json!({"name": "@", "type": "AAAA", "records": [{"value": "2001:db8::7"}]})
+    );
+}
+
+#[tokio::test]
+async fn each_end_has_its_outcome() {
+    for (answers, outcome) in [
+        (vec![refused(401, "unauthorized")], Outcome::Park(Park::BadAuth)),
+        (vec![refused(403, "forbidden")], Outcome::Park(Park::NotPermitted)),
+        (vec![refused(404, "not_found"), refused(404, "not_found")], Outcome::Park(Park::NoHost)),
+        (vec![refused(422, "invalid_input")], Outcome::Refused),
+        (vec![refused(423, "locked")], Outcome::Retry),
+        (vec![refused(503, "maintenance")], Outcome::Retry),
+        (vec![set(&["192.0.2.1"]), action("error")], Outcome::Refused),
+        (vec![set(&["192.0.2.1"]), says(201, "{}")], Outcome::Retry),
+        (vec![says(200, "{}")], Outcome::Retry),
+        (vec![says(404, "no such page")], Outcome::Park(Park::NoHost)),
+        (
+            [set(&["192.0.2.1", "192.0.2.7"])].into_iter().chain((0..5).map(|_| action("running"))).collect(),
+            Outcome::Retry,
+        ),
+    ] {
+        let fake = Fake::start(answers).await;
+        let answers =
+            update(settings(&fake), SECRET, &wanted("home.example.org", Some("192.0.2.7"), None)).await;
+        assert_eq!(a(&answers).0, outcome, "{answers:?}");
+        fake.asked();
+    }
+}

@@ -1,0 +1,71 @@
+//! Providers of names, sources of addresses, and the look afterwards. RFC 2136 runs against a BIND 9 that each test starts for itself;
+//! the others against fakes on loopback, made from the providers' documents: what they answer here is what is written there.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod address;
+mod bind;
+mod cloudflare;
+mod common_faults;
+mod dialects;
+mod fake;
+mod google_cloud;
+mod hetzner;
+mod rfc2136;
+mod route53;
+mod verify;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use shared::dns::{Answers, Http, Limits, Outcome, Provider, Wanted};
+
+/// What every fake is to be called with.
+const SECRET: &str = "s3cret&+#%/=";
+
+fn now() -> DateTime<Utc> {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn limits() -> Limits {
+    Limits {
+        connect: Duration::from_secs(5),
+        call: Duration::from_secs(15),
+        poll: Duration::from_millis(5),
+        polls: 4,
+    }
+}
+
+fn wanted(host: &str, v4: Option<&str>, v6: Option<&str>) -> Wanted {
+    Wanted {
+        host: host.parse().unwrap(),
+        v4: v4.map(|address| address.parse().unwrap()),
+        v6: v6.map(|address| address.parse().unwrap()),
+        ttl: None,
+    }
+}
+
+/// Updates once, as the settings say.
+async fn update(settings: Value, secret: &str, wanted: &Wanted) -> Answers {
+    let provider = Provider::parse(settings).unwrap();
+    provider.check(wanted, &secret.into()).unwrap();
+    let answers = provider.update(&Http::new(limits()).unwrap(), &secret.into(), wanted, now()).await;
+    assert!(answers.a.is_some() == wanted.v4.is_some() && answers.aaaa.is_some() == wanted.v6.is_some());
+    for answer in [&answers.a, &answers.aaaa].into_iter().flatten() {
+        assert!(!answer.said.contains(secret) && answer.said.chars().count() <= 200, "{answer:?}");
+        assert!(!answer.said.contains('\n'), "{answer:?}");
+    }
+    answers
+}
+
+/// The outcome for the A record, with what was said.
+fn a(answers: &Answers) -> (Outcome, &str) {
+    let answer = answers.a.as_ref().unwrap();
+    (answer.outcome, answer.said.as_str())
+}
+
+/// The outcome for the AAAA record, with what was said.
+fn aaaa(answers: &Answers) -> (Outcome, &str) {
+    let answer = answers.aaaa.as_ref().unwrap();
+    (answer.outcome, answer.said.as_str())
+}

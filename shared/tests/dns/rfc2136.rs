@@ -1,0 +1,146 @@
+//! RFC 2136 and TSIG, against a BIND 9.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use shared::dns::{Answers, Http, Outcome, Park, Provider, Wanted};
+
+use crate::{
+    a, aaaa,
+    bind::{Bind, OTHER_SECRET, SECRET},
+    limits, wanted,
+};
+
+fn settings(bind: &Bind) -> Value {
+    json!({"provider": "rfc2136", "server": bind.server.to_string(), "zone": "home.test", "key": "ddns-key"})
+}
+
+/// Updates, with this machine's clock off by some time.
+async fn update(settings: Value, secret: &str, wanted: &Wanted, off: TimeDelta) -> Answers {
+    let provider = Provider::parse(settings).unwrap();
+    provider.check(wanted, &secret.into()).unwrap();
+    let now = std::time::SystemTime::now().into();
+    let now: chrono::DateTime<chrono::Utc> = now;
+    provider.update(&Http::new(limits()).unwrap(), &secret.into(), wanted, now + off).await
+}
+
+async fn at_once(settings: Value, wanted: &Wanted) -> Answers {
+    update(settings, SECRET, wanted, TimeDelta::zero()).await
+}
+
+#[tokio::test]
+async fn both_families_change_by_one_message_and_stand_in_the_journal() {
+    let bind = Bind::start().await;
+    let mut both = wanted("cloud.home.test", Some("192.0.2.7"), Some("2001:db8::7"));
+    both.ttl = Some(42);
+    let answers = at_once(settings(&bind), &both).await;
+    assert_eq!(
+        (a(&answers).0, aaaa(&answers).0),
+        (Outcome::Good, Outcome::Good),
+        "{answers:?}\n{}",
+        bind.log()
+    );
+    assert_eq!(bind.dig("cloud.home.test", "A").await, ["192.0.2.7"]);
+    assert_eq!(bind.dig("cloud.home.test", "AAAA").await, ["2001:db8::7"]);
+    assert!(bind.folder.path().join("home.test.zone.jnl").exists(), "no journal");
+    // One message is one step of the zone's serial number.
+    let soa = bind.dig("home.test", "SOA").await;
+    assert_eq!(soa[0].split(' ').nth(2), Some("2"), "{soa:?}");
+    let log = bind.log();
+    assert_eq!(log.matches("deleting rrset at 'cloud.home.test'").count(), 2, "{log}");
+    assert_eq!(log.matches("adding an RR at 'cloud.home.test'").count(), 2, "{log}");
+
+    // One family alone leaves the other as it is.
+    let answers = at_once(settings(&bind), &wanted("cloud.home.test", None, Some("2001:db8::8"))).await;
+    assert_eq!(aaaa(&answers).0, Outcome::Good);
+    assert_eq!(bind.dig("cloud.home.test", "A").await, ["192.0.2.7"]);
+    assert_eq!(bind.dig("cloud.home.test", "AAAA").await, ["2001:db8::8"]);
+}
+
+#[tokio::test]
+async fn what_others_have_written_is_replaced_whole() {
+    let bind = Bind::start().await;
+    bind.nsupdate(
+        "update add dev.dyn.home.test. 60 A 192.0.2.11\nupdate add dev.dyn.home.test. 60 A 192.0.2.12",
+    )
+    .await;
+    assert_eq!(bind.dig("dev.dyn.home.test", "A").await.len(), 2);
+    let answers = at_once(settings(&bind), &wanted("dev.dyn.home.test", Some("192.0.2.7"), None)).await;
+    assert_eq!(a(&answers).0, Outcome::Good);
+    assert_eq!(bind.dig("dev.dyn.home.test", "A").await, ["192.0.2.7"]);
+    let answers = at_once(settings(&bind), &wanted("*.home.test", Some("192.0.2.9"), None)).await;
+    assert_eq!(a(&answers).0, Outcome::Good, "{}", bind.log());
+    assert_eq!(bind.dig("whatever.home.test", "A").await, ["192.0.2.9"]);
+}
+
+#[tokio::test]
+async fn the_prerequisite_keeps_misspelt_names_from_being_made() {
+    let bind = Bind::start().await;
+    let mut strict = settings(&bind);
+    strict["require"] = json!("records");
+    let answers = at_once(strict.clone(), &wanted("new.dyn.home.test", Some("192.0.2.7"), None)).await;
+    assert_eq!(a(&answers).0, Outcome::Park(Park::NoHost), "{answers:?}");
+    assert!(a(&answers).1.contains("NXRRSET"));
+    assert!(bind.dig("new.dyn.home.test", "A").await.is_empty());
+    // Of two families one is missing: neither is changed.
+    let answers =
+        at_once(strict.clone(), &wanted("cloud.home.test", Some("192.0.2.7"), Some("2001:db8::7"))).await;
+    assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::Park(Park::NoHost), Outcome::Park(Park::NoHost)));
+    assert_eq!(bind.dig("cloud.home.test", "A").await, ["192.0.2.1"]);
+    let answers = at_once(strict, &wanted("cloud.home.test", Some("192.0.2.7"), None)).await;
+    assert_eq!(a(&answers).0, Outcome::Good);
+    assert_eq!(bind.dig("cloud.home.test", "A").await, ["192.0.2.7"]);
+}
+
+#[tokio::test]
+async fn each_refusal_is_told_as_what_it_is_and_changes_nothing() {
+    let bind = Bind::start().await;
+    let cloud = wanted("cloud.home.test", Some("192.0.2.7"), None);
+    let with = |field: &str, value: &str| {
+        let mut settings = settings(&bind);
+        settings[field] = json!(value);
+        settings
+    };
+
+    let answers = update(settings(&bind), OTHER_SECRET, &cloud, TimeDelta::zero()).await;
+    assert_eq!(a(&answers).0, Outcome::Park(Park::BadSig), "{answers:?}");
+    assert!(a(&answers).1.starts_with("BADSIG"));
+
+    let answers = at_once(with("key", "no-such-key"), &cloud).await;
+    assert_eq!(a(&answers).0, Outcome::Park(Park::BadKey), "{answers:?}");
+    // The key is there, of another algorithm.
+    let answers = at_once(with("algorithm", "hmac-sha512"), &cloud).await;
+    assert_eq!(a(&answers).0, Outcome::Park(Park::BadKey), "{answers:?}");
+
+    for (minutes, side) in [(6, "ahead"), (-6, "behind")] {
+        let answers = update(settings(&bind), SECRET, &cloud, TimeDelta::minutes(minutes)).await;
+        assert_eq!(a(&answers).0, Outcome::Park(Park::BadTime), "{answers:?}");
+        assert!(a(&answers).1.contains(side) && a(&answers).1.contains("BADTIME"), "{answers:?}");
+    }
+
+    let answers = at_once(settings(&bind), &wanted("locked.home.test", Some("192.0.2.7"), None)).await;
+    assert_eq!(a(&answers).0, Outcome::Park(Park::NotPermitted), "{answers:?}");
+
+    let answers =
+        at_once(with("zone", "other.test"), &wanted("cloud.other.test", Some("192.0.2.7"), None)).await;
+    assert_eq!(a(&answers).0, Outcome::Park(Park::NotZone), "{answers:?}");
+
+    assert_eq!(bind.dig("cloud.home.test", "A").await, ["192.0.2.1"]);
+    assert_eq!(bind.dig("locked.home.test", "A").await, ["192.0.2.1"]);
+
+    // A little skew is within what TSIG allows; another algorithm is well if its key is.
+    let answers = update(settings(&bind), SECRET, &cloud, TimeDelta::minutes(3)).await;
+    assert_eq!(a(&answers).0, Outcome::Good, "{answers:?}");
+    let mut long = with("key", "long-key");
+    long["algorithm"] = json!("hmac-sha512");
+    let answers = update(long, OTHER_SECRET, &cloud, TimeDelta::zero()).await;
+    assert_eq!(a(&answers).0, Outcome::Good, "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_tried_again_later() {
+    let bind = Bind::start().await;
+    let settings = settings(&bind);
+    drop(bind);
+    let answers = at_once(settings, &wanted("cloud.home.test", Some("192.0.2.7"), None)).await;
+    assert_eq!(a(&answers).0, Outcome::Retry, "{answers:?}");
+}

@@ -1,0 +1,121 @@
+//! A fake of Route 53, made from <https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html>. That
+//! signatures are right is shown by AWS's own example, beside the code that makes them.
+
+use serde_json::{Value, json};
+use shared::dns::{Outcome, Park};
+
+use crate::{
+    SECRET, a, aaaa,
+    fake::{Fake, Says, says},
+    update, wanted,
+};
+
+fn settings(fake: &Fake) -> Value {
+    json!({"provider": "route53", "url": fake.url, "zone_id": "Z1D633PJN98FT9", "access_key_id": "AKIDEXAMPLE"})
+}
+
+fn change(outer: &str, status: &str) -> Says {
+    says(
+        200,
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{outer} xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+             <ChangeInfo><Id>/change/C2682N5HXP0BZ4</Id><Status>{status}</Status>\
+             <SubmittedAt>2026-11-21T12:00:00.000Z</SubmittedAt></ChangeInfo></{outer}>"
+        ),
+    )
+}
+
+fn refused(status: u16, code: &str, message: &str) -> Says {
+    says(
+        status,
+        format!(
+            "<?xml version=\"1.0\"?><ErrorResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+             <Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+             <RequestId>b25f48e8</RequestId></ErrorResponse>"
+        ),
+    )
+}
+
+#[tokio::test]
+async fn both_families_go_in_one_batch_and_insync_is_awaited() {
+    let fake = Fake::start([
+        change("ChangeResourceRecordSetsResponse", "PENDING"),
+        change("GetChangeResponse", "PENDING"),
+        change("GetChangeResponse", "INSYNC"),
+    ])
+    .await;
+    let both = wanted("home.example.org", Some("192.0.2.7"), Some("2001:db8::7"));
+    let answers = update(settings(&fake), SECRET, &both).await;
+    assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::Good, Outcome::Good));
+    assert_eq!(a(&answers).1, "C2682N5HXP0BZ4 INSYNC");
+    let asked = fake.asked();
+    assert_eq!(
+        fake.lines(),
+        [
+            "POST /2013-04-01/hostedzone/Z1D633PJN98FT9/rrset/",
+            "GET /2013-04-01/change/C2682N5HXP0BZ4",
+            "GET /2013-04-01/change/C2682N5HXP0BZ4",
+        ]
+    );
+    assert_eq!(asked[0].body.matches("<Action>UPSERT</Action>").count(), 2);
+    for part in [
+        "<Name>home.example.org.</Name><Type>A</Type><TTL>300</TTL>",
+        "<Value>192.0.2.7</Value>",
+        "<Type>AAAA</Type>",
+        "<Value>2001:db8::7</Value>",
+    ] {
+        assert!(asked[0].body.contains(part), "{}", asked[0].body);
+    }
+    let scope = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261121/us-east-1/route53/aws4_request, SignedHeaders=host;x-amz-date, Signature=";
+    for asked in &asked {
+        let signature = asked.authorization.strip_prefix(scope).unwrap();
+        assert!(signature.len() == 64 && !asked.authorization.contains(SECRET), "{}", asked.authorization);
+    }
+}
+
+#[tokio::test]
+async fn each_end_has_its_outcome() {
+    let batch = "<?xml version=\"1.0\"?><InvalidChangeBatch xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+                 <Messages><Message>Tried to create resource record set, but it already exists</Message></Messages></InvalidChangeBatch>";
+    for (answer, outcome) in [
+        (
+            refused(403, "InvalidClientTokenId", "The security token is invalid."),
+            Outcome::Park(Park::BadAuth),
+        ),
+        (
+            refused(403, "SignatureDoesNotMatch", "The request signature we calculated does not match"),
+            Outcome::Park(Park::BadAuth),
+        ),
+        (
+            refused(
+                403,
+                "SignatureDoesNotMatch",
+                "Signature expired: 20261121T120000Z is now earlier than 20261121T125000Z",
+            ),
+            Outcome::Park(Park::BadTime),
+        ),
+        (
+            refused(403, "AccessDenied", "User is not authorized to perform"),
+            Outcome::Park(Park::NotPermitted),
+        ),
+        (refused(404, "NoSuchHostedZone", "No hosted zone found with ID"), Outcome::Park(Park::NoHost)),
+        (refused(400, "Throttling", "Rate exceeded"), Outcome::Wait(std::time::Duration::from_mins(5))),
+        (refused(400, "PriorRequestNotComplete", "The request was rejected"), Outcome::Retry),
+        (refused(400, "InvalidInput", "bad"), Outcome::Refused),
+        (says(400, batch), Outcome::Refused),
+        (refused(500, "InternalFailure", "oops"), Outcome::Retry),
+        (says(200, "<a><b>c</b></a>"), Outcome::Retry),
+        (says(200, "<ChangeInfo>"), Outcome::Retry),
+        (change("x", "ODD"), Outcome::Retry),
+    ] {
+        let fake = Fake::start([answer]).await;
+        let answers =
+            update(settings(&fake), SECRET, &wanted("home.example.org", Some("192.0.2.7"), None)).await;
+        assert_eq!(a(&answers).0, outcome, "{answers:?}");
+        assert_eq!(fake.asked().len(), 1);
+    }
+    let fake = Fake::start((0..5).map(|_| change("x", "PENDING"))).await;
+    let answers = update(settings(&fake), SECRET, &wanted("home.example.org", Some("192.0.2.7"), None)).await;
+    assert_eq!(a(&answers), (Outcome::Good, "C2682N5HXP0BZ4 is still PENDING"));
+    assert_eq!(fake.asked().len(), 5);
+}

@@ -1,0 +1,87 @@
+//! The look at a zone's own servers, against a BIND 9.
+
+use std::time::Duration;
+
+use shared::dns::{
+    Host,
+    verify::{Resolvers, Seen, Zone, verify},
+};
+
+use crate::bind::Bind;
+
+const LIMIT: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(20);
+
+fn resolvers(bind: &Bind) -> Resolvers {
+    Resolvers { servers: vec![bind.server], port: bind.server.port(), limit: LIMIT }
+}
+
+fn host(name: &str) -> Host {
+    name.parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_zone_and_its_servers_are_found() {
+    let bind = Bind::start().await;
+    let expected =
+        Zone { name: "home.test.".to_owned(), servers: vec![("ns1.home.test.".to_owned(), bind.server)] };
+    for name in ["cloud.home.test", "not.there.yet.home.test", "home.test", "*.home.test"] {
+        assert_eq!(resolvers(&bind).zone(&host(name)).await, Ok(expected.clone()), "{name}");
+    }
+    // BIND does not look beyond its zones here.
+    let error = resolvers(&bind).zone(&host("home.example")).await.unwrap_err();
+    assert!(error.contains("Refused") || error.contains("REFUSED"), "{error}");
+}
+
+#[tokio::test]
+async fn all_servers_are_asked_until_they_answer_with_the_address() {
+    let bind = Bind::start().await;
+    let name = host("cloud.home.test");
+    let zone = resolvers(&bind).zone(&name).await.unwrap();
+    let new = "192.0.2.7".parse().unwrap();
+
+    let seen =
+        verify(&zone, &name, "192.0.2.1".parse().unwrap(), (LIMIT, PAUSE, Duration::from_mins(1))).await;
+    assert!(matches!(seen, Seen::Everywhere { servers: 1, .. }), "{seen:?}");
+
+    // The record changes while it is looked for.
+    let looking = verify(&zone, &name, new, (LIMIT, PAUSE, Duration::from_mins(1)));
+    let changing = async {
+        tokio::time::sleep(PAUSE * 4).await;
+        bind.nsupdate("update delete cloud.home.test. A\nupdate add cloud.home.test. 60 A 192.0.2.7").await;
+    };
+    let (seen, ()) = tokio::join!(looking, changing);
+    let Seen::Everywhere { took, servers: 1 } = seen else { panic!("{seen:?}") };
+    assert!(took >= PAUSE * 4, "{took:?}");
+
+    // One more server, which nobody runs: not all answer.
+    let mut more = zone.clone();
+    let nobody = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    more.servers.push(("ns2.home.test.".to_owned(), nobody.local_addr().unwrap()));
+    let short = (Duration::from_millis(200), PAUSE, Duration::from_millis(100));
+    let Seen::NotYet { others, right: 1 } = verify(&more, &name, new, short).await else { panic!() };
+    assert!(
+        others[0].0.starts_with("ns2.home.test.") && others[0].1.contains("no answer within"),
+        "{others:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_the_servers_say_instead_is_told() {
+    let bind = Bind::start().await;
+    let zone = resolvers(&bind).zone(&host("home.test")).await.unwrap();
+    for (name, address, why) in [
+        ("cloud.home.test", "192.0.2.7", "192.0.2.1"),
+        ("cloud.home.test", "2001:db8::7", "no address"),
+        ("alias.home.test", "192.0.2.1", "alias of cloud.home.test."),
+        ("nothing.home.test", "192.0.2.7", "Non-Existent Domain"),
+    ] {
+        let once = (LIMIT, PAUSE, Duration::ZERO);
+        let Seen::NotYet { others, right: 0 } =
+            verify(&zone, &host(name), address.parse().unwrap(), once).await
+        else {
+            panic!("{name} {address}");
+        };
+        assert!(others[0].1.contains(why), "{name}: {others:?}");
+    }
+}
