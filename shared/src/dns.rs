@@ -8,6 +8,7 @@ pub mod address;
 mod exchange;
 mod host;
 mod http;
+pub mod import;
 mod outcome;
 pub mod provider;
 pub mod verify;

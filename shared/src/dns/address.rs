@@ -1,6 +1,6 @@
 //! Where the address comes from, one family at a time.
 //!
-//! Wanted: no record points at what only looks like the address. So services on the internet must agree ([`quorum`]); an address that is
+//! Wanted: no record points at what only looks like the address. So services on the internet must agree ([`quorum()`]); an address that is
 //! not of the public internet is refused with the reason, unless its network is allowed ([`Rules`]); and each source is
 //! asked by the family that it is asked for. What cannot be found out is an error, never another address.
 

@@ -114,8 +114,7 @@ pub(super) enum Auth {
 }
 
 /// A call, as it is sent and as it is shown.
-#[derive(Debug, Clone)]
-pub struct Request {
+pub(super) struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) auth: Auth,

@@ -197,7 +197,7 @@ impl Provider {
         }
         match self {
             Self::Dyndns2(p) => p.check(),
-            Self::DuckDns(p) => p.check(wanted),
+            Self::DuckDns(_) => duckdns::check(wanted),
             Self::Cloudflare(p) => p.check(),
             Self::Hetzner(p) => p.check(wanted),
             Self::Route53(p) => p.check(),

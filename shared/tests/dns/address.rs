@@ -50,12 +50,9 @@ async fn two_of_three_services_must_agree() {
     assert!(matches!(&error, AddressError::None(_)), "{error}");
     let error = echo(vec![says(200, "10.0.0.1"), says(200, "10.0.0.1")], v4, limits()).await.unwrap_err();
     assert!(matches!(&error, AddressError::Forbidden(why) if why.contains("private")), "{error}");
-    let quick = Limits { call: Duration::from_millis(500), ..limits() };
+    let quick = Limits { call: Duration::from_secs(5), ..limits() };
     let error = echo(vec![says(200, "8.8.8.8"), Says::Nothing, Says::Nothing], v4, quick).await.unwrap_err();
-    assert!(
-        matches!(&error, AddressError::Disagree(why) if why.contains("no answer within 0.5 s")),
-        "{error}"
-    );
+    assert!(matches!(&error, AddressError::Disagree(why) if why.contains("no answer within 5 s")), "{error}");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub const OTHER_SECRET: &str = "YW5vdGhlci10ZXN0LWtleS1vZi0zMi1ieXRlcy5pcyE=";
 pub struct Bind {
     pub server: SocketAddr,
     pub folder: TempDir,
-    _named: Child,
+    named: Child,
 }
 
 impl Bind {
@@ -87,7 +87,12 @@ impl Bind {
         let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
         // One that finds its port taken runs all the same, and listens nowhere.
         let listens = ready && !log.contains("address in use");
-        listens.then_some(Self { server, folder, _named: named })
+        listens.then_some(Self { server, folder, named })
+    }
+
+    /// Ends it, and waits until it is gone.
+    pub async fn stop(mut self) {
+        self.named.kill().await.unwrap();
     }
 
     /// What stands in the log.

@@ -27,7 +27,7 @@ pub enum Says {
 }
 
 /// Status and body.
-pub fn says(status: u16, body: impl ToString) -> Says {
+pub fn says(status: u16, body: impl std::fmt::Display) -> Says {
     Says::Text(status, body.to_string())
 }
 

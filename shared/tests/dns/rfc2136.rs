@@ -1,6 +1,8 @@
 //! RFC 2136 and TSIG, against a BIND 9.
 
-use chrono::TimeDelta;
+use std::time::SystemTime;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use shared::dns::{Answers, Http, Outcome, Park, Provider, Wanted};
 
@@ -18,8 +20,7 @@ fn settings(bind: &Bind) -> Value {
 async fn update(settings: Value, secret: &str, wanted: &Wanted, off: TimeDelta) -> Answers {
     let provider = Provider::parse(settings).unwrap();
     provider.check(wanted, &secret.into()).unwrap();
-    let now = std::time::SystemTime::now().into();
-    let now: chrono::DateTime<chrono::Utc> = now;
+    let now = DateTime::<Utc>::from(SystemTime::now());
     provider.update(&Http::new(limits()).unwrap(), &secret.into(), wanted, now + off).await
 }
 
@@ -140,7 +141,7 @@ async fn each_refusal_is_told_as_what_it_is_and_changes_nothing() {
 async fn a_server_that_is_not_there_is_tried_again_later() {
     let bind = Bind::start().await;
     let settings = settings(&bind);
-    drop(bind);
+    bind.stop().await;
     let answers = at_once(settings, &wanted("cloud.home.test", Some("192.0.2.7"), None)).await;
     assert_eq!(a(&answers).0, Outcome::Retry, "{answers:?}");
 }

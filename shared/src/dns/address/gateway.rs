@@ -1,4 +1,4 @@
-//! The router: the gateway of the default route, as Linux tells it in `/proc/net/route` (proc_net(5)).
+//! The router: the gateway of the default route, as Linux tells it in `/proc/net/route` (`proc_net(5)`).
 
 use std::net::Ipv4Addr;
 

@@ -115,7 +115,11 @@ pub(super) async fn send(
                 answers.set(*address, answer(&reply, *address, secret.expose_secret()));
             }
         }
-        Err(answer) => addresses.iter().for_each(|address| answers.set(*address, answer.clone())),
+        Err(answer) => {
+            for address in addresses {
+                answers.set(*address, answer.clone());
+            }
+        }
     }
 }
 

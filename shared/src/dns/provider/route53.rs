@@ -6,6 +6,8 @@
 
 mod sign;
 
+use std::fmt::Write as _;
+
 use chrono::{DateTime, Utc};
 use quick_xml::escape::escape;
 use reqwest::{Method, StatusCode};
@@ -62,14 +64,15 @@ impl Route53 {
         let url = self.url.with(&["2013-04-01", "hostedzone", &self.zone_id, "rrset", ""]);
         let mut changes = String::new();
         for address in wanted.addresses() {
-            changes.push_str(&format!(
+            let _ = write!(
+                changes,
                 "<Change><Action>UPSERT</Action><ResourceRecordSet><Name>{}.</Name><Type>{}</Type><TTL>{}</TTL>\
                  <ResourceRecords><ResourceRecord><Value>{address}</Value></ResourceRecord></ResourceRecords>\
                  </ResourceRecordSet></Change>",
                 escape(wanted.host.as_str()),
                 record_type(address),
                 wanted.ttl.unwrap_or(TTL),
-            ));
+            );
         }
         let mut request = Request::new(Method::POST, url, Auth::None);
         request.headers.push(("content-type".to_owned(), "application/xml".to_owned()));

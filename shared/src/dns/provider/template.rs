@@ -174,8 +174,8 @@ impl Template {
         let has = |value: &Value| self.parameters.iter().any(|parameter| parameter.is == *value);
         let mut names: Vec<&str> = self.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(FieldError::new("parameters", format!("{:?} is there twice", twice[0])));
+        if let Some([twice, ..]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(FieldError::new("parameters", format!("{twice:?} is there twice")));
         }
         if let Some(at) = self.parameters.iter().position(|parameter| parameter.name.is_empty()) {
             return Err(FieldError::new(format!("parameters[{at}].name"), "it is empty"));
@@ -278,7 +278,9 @@ impl Template {
                 Ok(reply) => self.answer(&reply, secret.expose_secret()),
                 Err(answer) => answer,
             };
-            addresses.iter().for_each(|address| answers.set(*address, answer.clone()));
+            for address in addresses {
+                answers.set(address, answer.clone());
+            }
         }
         answers
     }

@@ -1,0 +1,115 @@
+//! Configurations of other clients, read into records of this one. Nothing is called and nothing is stored: what could be read comes back,
+//! and what could not, each with its line.
+
+pub mod command;
+pub mod ddclient;
+pub mod ddns_updater;
+pub mod inadyn;
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{FieldError, Host, Provider, Wanted};
+
+/// What a file held.
+#[derive(Debug, Clone, Default)]
+pub struct Import {
+    /// What could be taken over.
+    pub records: Vec<Record>,
+    /// What could not, and every fault that was seen, in the order of the lines.
+    pub faults: Vec<Fault>,
+}
+
+/// A name with its provider.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The line where it stands, from 1.
+    pub line: usize,
+    /// The name.
+    pub host: Host,
+    /// The provider.
+    pub provider: Provider,
+    /// Its secret.
+    pub secret: SecretString,
+}
+
+/// Something to be seen to. No secret stands in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The line, from 1.
+    pub line: usize,
+    /// What, and what to do.
+    pub what: String,
+}
+
+impl Import {
+    fn fault(&mut self, line: usize, what: impl Into<String>) {
+        self.faults.push(Fault { line, what: what.into() });
+    }
+
+    /// Takes a name over, if all of it makes sense.
+    fn take(&mut self, line: usize, host: &str, settings: Value, secret: &str) {
+        match record(line, host, settings, secret) {
+            Ok(record) => self.records.push(record),
+            Err(error) => self.fault(line, format!("{}: {error}", super::outcome::said(host, secret))),
+        }
+    }
+}
+
+fn record(line: usize, host: &str, settings: Value, secret: &str) -> Result<Record, FieldError> {
+    let host: Host = host.parse().map_err(|why: String| FieldError { field: "host".to_owned(), why })?;
+    let provider = Provider::parse(settings)?;
+    let secret = SecretString::from(secret);
+    // Which address is another matter: one that fits stands for all.
+    let wanted = Wanted { host, v4: Some(std::net::Ipv4Addr::LOCALHOST), v6: None, ttl: None };
+    provider.check(&wanted, &secret)?;
+    Ok(Record { line, host: wanted.host, provider, secret })
+}
+
+/// A server that speaks dyndns2, by its name.
+fn dyndns2(server: &str, user: &str) -> Value {
+    let url = if server.contains("://") { server.to_owned() } else { format!("https://{server}/nic/update") };
+    let dual = if server.contains("no-ip.com") { "myipv6" } else { "combined" };
+    json!({ "provider": "dyndns2", "url": url, "user": user, "dual": dual })
+}
+
+/// The one of `known` that a misspelt word was to be.
+fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|name| (distance(word, name), *name))
+        .filter(|(apart, _)| (1..=2).contains(apart))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// How many letters must be put in, left out or changed to make one word of another.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut before = row[0];
+        row[0] = at + 1;
+        for (to, meant) in other.iter().enumerate() {
+            let changed = before + usize::from(letter != *meant);
+            before = row[to + 1];
+            row[to + 1] = changed.min(before + 1).min(row[to] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_word_is_known() {
+        let known = ["hostname", "password", "ip"];
+        assert_eq!(meant("pasword", &known), Some("password"));
+        assert_eq!(meant("hostnmae", &known), Some("hostname"));
+        assert_eq!(meant("token", &known), None);
+        assert_eq!(meant("password", &known), None);
+        assert_eq!((distance("", "abc"), distance("abc", ""), distance("kitten", "sitting")), (3, 3, 3));
+    }
+}

@@ -1,0 +1,163 @@
+//! ddclient.conf (<https://ddclient.net/general.html>): settings as `key=value`, with commas or blanks between; a line that ends with names
+//! is for these names, with the settings before it as defaults. A backslash at the end joins lines, `#` begins a comment.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{Import, dyndns2};
+
+/// Reads a ddclient.conf.
+#[must_use]
+pub fn read(text: &str) -> Import {
+    let mut import = Import::default();
+    let mut defaults: BTreeMap<String, String> = BTreeMap::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((at, line)) = lines.next() {
+        let mut whole = line.to_owned();
+        while whole.trim_end().ends_with('\\') {
+            whole.truncate(whole.trim_end().len() - 1);
+            whole.push(' ');
+            whole.push_str(lines.next().map_or("", |(_, next)| next));
+        }
+        let (settings, hosts) = match words(&whole) {
+            Ok(words) => words,
+            Err(why) => {
+                import.fault(at + 1, why);
+                continue;
+            }
+        };
+        if hosts.is_empty() {
+            defaults.extend(settings);
+            continue;
+        }
+        let mut of_line = defaults.clone();
+        of_line.extend(settings);
+        take(&mut import, at + 1, &of_line, &hosts);
+    }
+    import
+}
+
+type Words = (Vec<(String, String)>, Vec<String>);
+
+/// The settings of a line, and the names after them.
+fn words(line: &str) -> Result<Words, String> {
+    let (mut settings, mut hosts) = (Vec::new(), Vec::new());
+    let mut rest = line.trim();
+    while !rest.is_empty() && !rest.starts_with('#') {
+        let end = rest.find(['=', ',', ' ', '\t']).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        rest = after;
+        if let Some(value) = rest.strip_prefix('=') {
+            let value = value.trim_start();
+            let quote = value.chars().next().filter(|c| ['"', '\''].contains(c));
+            let (value, after) = match quote {
+                Some(quote) => value[1..]
+                    .split_once(quote)
+                    .ok_or_else(|| format!("{word}: the quotation mark is not closed"))?,
+                None => value.split_at(value.find([',', ' ', '\t']).unwrap_or(value.len())),
+            };
+            settings.push((word.trim().to_ascii_lowercase(), value.to_owned()));
+            rest = after;
+        } else if !word.is_empty() {
+            hosts.push(word.to_owned());
+        }
+        rest = rest.trim_start_matches([',', ' ', '\t']);
+    }
+    Ok((settings, hosts))
+}
+
+fn take(import: &mut Import, line: usize, settings: &BTreeMap<String, String>, hosts: &[String]) {
+    let get = |key: &str| settings.get(key).map(String::as_str).unwrap_or_default();
+    if get("ssl") == "no" {
+        import.fault(line, "ssl=no: the password went over the wire in the clear; it goes by TLS from now on. Change that password");
+    }
+    let (login, password) = (get("login"), get("password"));
+    let server = |default: &'static str| if get("server").is_empty() { default } else { get("server") };
+    for host in hosts {
+        let protocol = if get("protocol").is_empty() { "dyndns2" } else { get("protocol") };
+        let (host, settings) = match protocol {
+            "dyndns2" => (host.clone(), dyndns2(server("members.dyndns.org"), login)),
+            "noip" => (host.clone(), dyndns2("dynupdate.no-ip.com", login)),
+            "inwx" => (host.clone(), json!({"provider": "inwx", "user": login})),
+            "keysystems" => (host.clone(), json!({"provider": "key-systems"})),
+            "duckdns" if !host.contains('.') => {
+                (format!("{host}.duckdns.org"), json!({"provider": "duckdns"}))
+            }
+            "duckdns" => (host.clone(), json!({"provider": "duckdns"})),
+            "cloudflare" if login == "token" || login.is_empty() => {
+                (host.clone(), json!({"provider": "cloudflare"}))
+            }
+            "cloudflare" => {
+                import.fault(line, format!("{host}: the global key of Cloudflare may do everything; make a token that may edit this zone's records"));
+                continue;
+            }
+            "hetzner" => {
+                import.fault(line, format!("{host}: the old API of Hetzner's DNS has been shut down; the zone needs a token of the cloud's project (provider hetzner)"));
+                continue;
+            }
+            "nsupdate" => {
+                import.fault(line, format!("{host}: the key stands in a file of its own; give its name and secret to the provider rfc2136"));
+                continue;
+            }
+            other => {
+                import.fault(line, format!("{host}: the protocol {other} is not known here; the provider template may describe it"));
+                continue;
+            }
+        };
+        import.take(line, &host, settings, password);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn names_are_taken_over_with_the_settings_before_them() {
+        let import = read(
+            "daemon=300 # a comment\nuse=web\nprotocol=dyndns2, server=dyn.example.net\nlogin=u, \\\npassword='p,w #1'\nhome.example.org, cam.example.org\n\
+             protocol=duckdns, password=tok home\nprotocol=keysystems password=\"k\" ks.example.org\nprotocol=cloudflare, login=token, zone=example.org, password=cf a.example.org\n",
+        );
+        assert_eq!(import.faults, []);
+        let found: Vec<_> = import
+            .records
+            .iter()
+            .map(|record| {
+                (record.line, record.host.as_str(), record.provider.name(), record.secret.expose_secret())
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (6, "home.example.org", "dyndns2", "p,w #1"),
+                (6, "cam.example.org", "dyndns2", "p,w #1"),
+                (7, "home.duckdns.org", "duckdns", "tok"),
+                (8, "ks.example.org", "key-systems", "k"),
+                (9, "a.example.org", "cloudflare", "cf"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_taken_over_is_told_without_secrets() {
+        let import = read(
+            "password=hunter2\nprotocol=freedns, login=u a.example.org\nprotocol=nsupdate b.example.org\nssl=no, login=u, protocol=dyndns2 c.example.org\n\
+             protocol=dyndns2, password='hunter2\nprotocol=dyndns2, login=u nodots\nprotocol=cloudflare, login=me@example.org d.example.org\n",
+        );
+        let faults: Vec<_> = import.faults.iter().map(|fault| (fault.line, fault.what.as_str())).collect();
+        for ((line, what), (at, word)) in faults.iter().zip([
+            (2, "freedns"),
+            (3, "rfc2136"),
+            (4, "in the clear"),
+            (5, "not closed"),
+            (6, "no full host name"),
+            (7, "global key"),
+        ]) {
+            assert!(*line == at && what.contains(word) && !what.contains("hunter2"), "{line}: {what}");
+        }
+        assert_eq!((faults.len(), import.records.len()), (6, 1));
+    }
+}

@@ -1,0 +1,130 @@
+//! config.json of qdm12/ddns-updater (<https://github.com/qdm12/ddns-updater#configuration>): an array `settings`, each with `provider`,
+//! `domain` (before version 2.8 with `host`) and what that provider needs.
+
+use serde_json::{Value, json};
+
+use super::{Import, dyndns2};
+
+/// Reads a config.json. Of a file that is no JSON the line and column are told; entries are counted from 1 instead of lines.
+#[must_use]
+pub fn read(text: &str) -> Import {
+    let mut import = Import::default();
+    let config: Value = match serde_json::from_str(text) {
+        Ok(config) => config,
+        Err(error) => {
+            // The error's own text could repeat what stands there.
+            import.fault(error.line(), format!("no JSON from column {}", error.column()));
+            return import;
+        }
+    };
+    let Some(settings) = config["settings"].as_array() else {
+        import.fault(1, "there is no array settings");
+        return import;
+    };
+    for (at, entry) in settings.iter().enumerate() {
+        take(&mut import, at + 1, entry);
+    }
+    import
+}
+
+fn take(import: &mut Import, at: usize, entry: &Value) {
+    let get = |key: &str| entry[key].as_str().unwrap_or_default();
+    let (domain, owner) = (get("domain"), get("host"));
+    let domains: Vec<String> = domain
+        .split(',')
+        .map(str::trim)
+        .filter(|domain| !domain.is_empty())
+        .map(
+            |domain| if ["", "@"].contains(&owner) { domain.to_owned() } else { format!("{owner}.{domain}") },
+        )
+        .collect();
+    if domains.is_empty() {
+        import.fault(at, "an entry without domain");
+    }
+    for host in domains {
+        let (settings, secret) = match get("provider") {
+            "duckdns" => (json!({"provider": "duckdns"}), get("token")),
+            "dd24" => (json!({"provider": "key-systems"}), get("password")),
+            "desec" => (json!({"provider": "desec", "user": host}), get("token")),
+            "dyn" => (dyndns2("members.dyndns.org", get("username")), get("client_key")),
+            "noip" => (dyndns2("dynupdate.no-ip.com", get("username")), get("password")),
+            "inwx" => (json!({"provider": "inwx", "user": get("username")}), get("password")),
+            "route53" => (
+                json!({"provider": "route53", "zone_id": get("zone_id"), "access_key_id": get("access_key")}),
+                get("secret_key"),
+            ),
+            "cloudflare" if get("token").is_empty() => {
+                import.fault(at, format!("{host}: only a token of Cloudflare is taken, not its global key"));
+                continue;
+            }
+            "cloudflare" => {
+                let zone = Some(get("zone_identifier")).filter(|id| !id.is_empty());
+                let proxied = entry["proxied"].as_bool().unwrap_or_default();
+                (json!({"provider": "cloudflare", "zone_id": zone, "proxied": proxied}), get("token"))
+            }
+            other => {
+                import.fault(
+                    at,
+                    format!("{host}: the provider {other} cannot be taken over; add the name by hand"),
+                );
+                continue;
+            }
+        };
+        import.take(at, &host, settings, secret);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn entries_are_taken_over_or_told() {
+        let import = read(
+            &json!({"settings": [
+                {"provider": "duckdns", "domain": "home.duckdns.org", "token": "t", "ip_version": "ipv4"},
+                {"provider": "dd24", "domain": "example.org", "host": "a", "password": "k"},
+                {"provider": "cloudflare", "domain": "x.example.org,y.example.org", "token": "c", "ttl": 600,
+                    "zone_identifier": "0123456789abcdef0123456789abcdef"},
+                {"provider": "cloudflare", "domain": "z.example.org", "email": "e", "key": "hunter2"},
+                {"provider": "porkbun", "domain": "p.example.org", "api_key": "hunter2"},
+                {"provider": "route53", "domain": "r.example.org", "zone_id": "/hostedzone/Z1", "access_key": "AK", "secret_key": "hunter2"},
+                {"provider": "duckdns", "token": "hunter2"},
+            ]})
+            .to_string(),
+        );
+        let found: Vec<_> =
+            import.records.iter().map(|r| (r.line, r.host.as_str(), r.secret.expose_secret())).collect();
+        assert_eq!(
+            found,
+            [
+                (1, "home.duckdns.org", "t"),
+                (2, "a.example.org", "k"),
+                (3, "x.example.org", "c"),
+                (3, "y.example.org", "c")
+            ]
+        );
+        let faults: Vec<_> = import.faults.iter().map(|fault| (fault.line, fault.what.as_str())).collect();
+        for ((at, what), (entry, word)) in
+            faults.iter().zip([(4, "global key"), (5, "porkbun"), (6, "/hostedzone/"), (7, "without domain")])
+        {
+            assert!(*at == entry && what.contains(word) && !what.contains("hunter2"), "{at}: {what}");
+        }
+        assert_eq!(faults.len(), 4);
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_told() {
+        for (text, what) in
+            [("{\n\"hunter2", "no JSON"), ("[]", "no array"), ("{\"settings\": 7}", "no array")]
+        {
+            let import = read(text);
+            assert!(
+                import.faults[0].what.contains(what) && !import.faults[0].what.contains("hunter2"),
+                "{import:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! inadyn.conf of version 2 (<https://github.com/troglobit/inadyn/blob/master/man/inadyn.conf.5>): sections `provider NAME { … }` and
+//! `custom NAME { … }` with `key = value`; lists in braces; `#` and `//` begin a comment.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{Import, dyndns2};
+
+/// Reads an inadyn.conf.
+#[must_use]
+pub fn read(text: &str) -> Import {
+    let mut import = Import::default();
+    let tokens = tokens(text);
+    let mut at = 0;
+    while at < tokens.len() {
+        let (line, word) = (tokens[at].0, tokens[at].1.as_str());
+        let opens = tokens.get(at + 2).is_some_and(|(_, token)| token == "{");
+        if ["provider", "custom"].contains(&word) && opens {
+            let name = tokens[at + 1].1.clone();
+            let (settings, end) = section(&tokens, at + 3);
+            if end > tokens.len() {
+                import.fault(line, format!("{name}: the section is not closed"));
+                break;
+            }
+            take(&mut import, line, word == "custom", &name, &settings);
+            at = end;
+        } else {
+            at += 1;
+        }
+    }
+    import
+}
+
+/// Words and marks, each with its line.
+fn tokens(text: &str) -> Vec<(usize, String)> {
+    let mut tokens = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let mut rest = line.trim_start();
+        while let Some(first) = rest.chars().next() {
+            if first == '#' || rest.starts_with("//") {
+                break;
+            }
+            let (token, after) = match first {
+                '{' | '}' | '=' | ',' => rest.split_at(1),
+                '"' | '\'' => rest[1..].split_once(first).unwrap_or((&rest[1..], "")),
+                _ => rest.split_at(
+                    rest.find(|c: char| c.is_whitespace() || "{}=,".contains(c)).unwrap_or(rest.len()),
+                ),
+            };
+            tokens.push((at + 1, token.to_owned()));
+            rest = after.trim_start();
+        }
+    }
+    tokens
+}
+
+/// The settings of a section that begins here, and where it ends; beyond the end of the tokens if it does not.
+fn section(tokens: &[(usize, String)], from: usize) -> (BTreeMap<String, Vec<String>>, usize) {
+    let mut settings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let word = |at: usize| tokens.get(at).map(|(_, token)| token.as_str());
+    let mut at = from;
+    while let Some(key) = word(at) {
+        if key == "}" {
+            return (settings, at + 1);
+        }
+        if word(at + 1) != Some("=") {
+            at += 1;
+            continue;
+        }
+        let values = settings.entry(key.to_owned()).or_default();
+        if word(at + 2) == Some("{") {
+            at += 3;
+            while let Some(value) = word(at).filter(|value| *value != "}") {
+                if value != "," {
+                    values.push(value.to_owned());
+                }
+                at += 1;
+            }
+            at += 1;
+        } else {
+            values.extend(word(at + 2).map(str::to_owned));
+            at += 3;
+        }
+    }
+    (settings, tokens.len() + 1)
+}
+
+fn take(
+    import: &mut Import,
+    line: usize,
+    custom: bool,
+    name: &str,
+    settings: &BTreeMap<String, Vec<String>>,
+) {
+    let get = |key: &str| {
+        settings.get(key).and_then(|values| values.first()).map(String::as_str).unwrap_or_default()
+    };
+    let hosts = settings.get("hostname").map(Vec::as_slice).unwrap_or_default();
+    if hosts.is_empty() {
+        import.fault(line, format!("{name}: it has no hostname"));
+    }
+    if get("ssl") == "false" {
+        import.fault(
+            line,
+            format!("{name}: ssl = false: the password went over the wire in the clear; change it"),
+        );
+    }
+    let (user, password) = (get("username"), get("password"));
+    for host in hosts {
+        if custom {
+            let what = "its URL is put together by ddns-server and ddns-path; describe it by the provider template, or by dyndns2 if that is what it speaks";
+            import.fault(line, format!("{host}: {name}: {what}"));
+            continue;
+        }
+        let service =
+            name.split_once('@').map_or(name, |(_, service)| service).split(':').next().unwrap_or_default();
+        let (settings, secret) = match service {
+            "dyndns.org" | "dyn.com" => (dyndns2("members.dyndns.org", user), password),
+            "no-ip.com" | "noip.com" => (dyndns2("dynupdate.no-ip.com", user), password),
+            "inwx.com" => (json!({"provider": "inwx", "user": user}), password),
+            "desec.io" => (json!({"provider": "desec", "user": user}), password),
+            "domaindiscount24.com" => (json!({"provider": "key-systems"}), password),
+            "duckdns.org" => (json!({"provider": "duckdns"}), user),
+            "cloudflare.com" => (json!({"provider": "cloudflare"}), password),
+            _ => {
+                import.fault(
+                    line,
+                    format!(
+                        "{host}: the provider {name} is not known here; the provider template may describe it"
+                    ),
+                );
+                continue;
+            }
+        };
+        import.take(line, host, settings, secret);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn sections_are_taken_over() {
+        let import = read(
+            "period = 300 # s\nallow-ipv6 = true\nprovider default@duckdns.org {\n  username = tok // here\n  hostname = \"home.duckdns.org\"\n}\n\
+             provider domaindiscount24.com:1 {\n password = \"k s#1\"\n hostname = { a.example.org, \"b.example.org\" }\n}\n\
+             provider ipv4@desec.io { username=u password=p hostname=c.dedyn.io }\n",
+        );
+        assert_eq!(import.faults, []);
+        let found: Vec<_> = import
+            .records
+            .iter()
+            .map(|record| {
+                (record.line, record.host.as_str(), record.provider.name(), record.secret.expose_secret())
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (3, "home.duckdns.org", "duckdns", "tok"),
+                (7, "a.example.org", "key-systems", "k s#1"),
+                (7, "b.example.org", "key-systems", "k s#1"),
+                (11, "c.dedyn.io", "desec", "p"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_taken_over_is_told_without_secrets() {
+        let import = read(
+            "provider freedns.afraid.org { username=u password=hunter2 hostname=a.example.org }\n\
+             custom mine { ddns-server=x password=hunter2 hostname=b.example.org }\nprovider duckdns.org { username=hunter2 }\n\
+             provider dyndns.org { username=u password=hunter2 ssl=false hostname=c.example.org }\nprovider dyndns.org { username=u\n",
+        );
+        let faults: Vec<_> = import.faults.iter().map(|fault| (fault.line, fault.what.as_str())).collect();
+        for ((line, what), (at, word)) in faults.iter().zip([
+            (1, "freedns"),
+            (2, "template"),
+            (3, "no hostname"),
+            (4, "in the clear"),
+            (5, "not closed"),
+        ]) {
+            assert!(*line == at && what.contains(word) && !what.contains("hunter2"), "{line}: {what}");
+        }
+        assert_eq!((faults.len(), import.records.len()), (5, 1));
+    }
+}
