@@ -137,6 +137,7 @@ async fn forget_channels(conn: &mut PgConnection, email: &str) -> Result<(), sql
         let ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
         channels::forget(conn, &ids).await?;
     }
-    let keepers = channels::keepers(conn, "google_channels", &accounts).await?;
+    let keys: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+    let keepers = jobs::of_keys(conn, "google_channels", &keys).await?;
     job_state::want(conn, &keepers, None, None).await.map(drop)
 }

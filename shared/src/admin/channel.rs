@@ -221,7 +221,7 @@ pub(super) async fn want_keeper(
     account: AccountId,
     jobs: Vec<JobId>,
 ) -> Result<Changed, AdminError> {
-    let keepers = channels::keepers(&mut *conn, KEEPER, &[account]).await?;
+    let keepers = jobs::of_keys(&mut *conn, KEEPER, &[account.to_string()]).await?;
     let wanted = job_state::want(conn, &keepers, None, Some(crate::job::Lane::Interactive)).await?;
     Ok(Changed { account, jobs, by: keepers.first().copied(), wanted })
 }

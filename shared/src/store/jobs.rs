@@ -68,6 +68,22 @@ pub async fn ensure(
     .await
 }
 
+/// The jobs of a kind that have these keys, as far as there are any.
+pub async fn of_keys(
+    conn: &mut PgConnection,
+    kind: &str,
+    keys: &[String],
+) -> Result<Vec<JobId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "-- jobs::of_keys
+        select id from jobs where kind = $1 and key = any($2) order by id",
+        kind,
+        keys,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Removes jobs for good, with their state. A run under way loses its lease by it.
 pub async fn remove(conn: &mut PgConnection, kind: &str, keys: &[String]) -> Result<u64, sqlx::Error> {
     sqlx::query!(

@@ -1,11 +1,15 @@
 //! The budget of calls to a provider: table `quotas`. Why it holds is told in [`crate::google::quota`].
 
+mod columns;
+mod slow;
+
 use std::time::Duration;
 
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 
-use super::seconds;
+use self::columns::Columns;
+pub use self::slow::{Slowed, slow, slowed};
 use crate::job::AccountId;
 
 /// A bucket of units: it holds no more than `most`, and fills by `per_second`.
@@ -285,58 +289,6 @@ async fn make(conn: &mut PgConnection, api: &str, project: &str, asks: &[Ask]) -
     .map(drop)
 }
 
-/// Halves the rate in use of a project's bucket (`account`: none), or of an account's, not below `least` of the configured one; unless
-/// that was done within `window`. From then on it grows back. Gives the rate in use, as a share; none: it was not halved.
-pub async fn slow(
-    conn: &mut PgConnection,
-    api: &str,
-    project: &str,
-    account: Option<AccountId>,
-    least: f64,
-    window: Duration,
-) -> Result<Option<f64>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"-- quotas::slow
-        update quotas set rate = greatest($4, rate_in_use(rate, slowed_at) / 2), slowed_at = clock()
-        where api = $1 and project = $2 and account_id = $3
-            -- On both sides: whoever waited for another's halving began before it.
-            and coalesce(abs(extract(epoch from clock() - slowed_at)::float8) > $5, true)
-        returning rate"#,
-        api,
-        project,
-        account.unwrap_or(PROJECT),
-        least,
-        seconds(window),
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-/// The lowest rate in use of an API.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Slowed {
-    /// The API.
-    pub api: String,
-    /// Whether it is an account's; else a project's.
-    pub of_account: bool,
-    /// The lowest, as a share of the configured rate.
-    pub rate: f64,
-}
-
-/// The lowest rates in use, by API, of projects and of accounts. Those are left out that use all.
-pub async fn slowed(conn: &mut PgConnection) -> Result<Vec<Slowed>, sqlx::Error> {
-    sqlx::query_as!(
-        Slowed,
-        r#"-- quotas::slowed
-        select api, account_id <> 0 as "of_account!", min(rate_in_use(rate, slowed_at)) as "rate!"
-        from quotas
-        where slowed_at > clock() - interval '1 hour' and rate_in_use(rate, slowed_at) < 1
-        group by 1, 2"#
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// Takes away the rows of those that have not been in use for a day. Says how many.
 pub async fn forget_idle(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
     sqlx::query!(
@@ -350,45 +302,3 @@ pub async fn forget_idle(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
 
 /// The id in a project's own row: it comes first.
 const PROJECT: i64 = 0;
-
-/// Asks, turned into arrays.
-#[derive(Default)]
-struct Columns {
-    account: Vec<i64>,
-    smallest: Vec<i64>,
-    need: Vec<i64>,
-    want: Vec<i64>,
-    urgent: Vec<i64>,
-    smallest_urgent: Vec<i64>,
-    unspent: Vec<i64>,
-    unspent_span: Vec<Option<i64>>,
-    unspent_day: Vec<Option<NaiveDate>>,
-    per_minute: Vec<i64>,
-    per_day: Vec<Option<i64>>,
-    most: Vec<f64>,
-    per_second: Vec<f64>,
-    kept: Vec<f64>,
-}
-
-impl Columns {
-    fn of(asks: &[Ask]) -> Self {
-        let mut columns = Self::default();
-        for ask in asks {
-            columns.account.push(ask.account.unwrap_or(PROJECT));
-            columns.smallest.push(ask.smallest.into());
-            columns.need.push(ask.need.into());
-            columns.want.push(ask.want.into());
-            columns.urgent.push(ask.urgent.into());
-            columns.smallest_urgent.push(ask.smallest_urgent.into());
-            columns.unspent.push(ask.unspent.map_or(0, |unspent| unspent.units.into()));
-            columns.unspent_span.push(ask.unspent.map(|unspent| unspent.drawn.span));
-            columns.unspent_day.push(ask.unspent.map(|unspent| unspent.drawn.day));
-            columns.per_minute.push(ask.bucket.per_minute.into());
-            columns.per_day.push(ask.bucket.per_day.map(i64::from));
-            columns.most.push(ask.bucket.most);
-            columns.per_second.push(ask.bucket.per_second);
-            columns.kept.push(ask.bucket.kept);
-        }
-        columns
-    }
-}

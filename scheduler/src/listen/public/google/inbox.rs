@@ -20,7 +20,7 @@ use shared::{
         PgConnection,
         channels::{self, Heard, Notified, Orphan, Outcome},
         job_state::{self, Wanted},
-        limited,
+        jobs, limited,
     },
 };
 use sqlx::Connection as _;
@@ -251,7 +251,8 @@ async fn adopt(
     if accounts.is_empty() {
         return Ok(Vec::new());
     }
-    let keepers = channels::keepers(&mut tx, KEEPER, &accounts).await?;
+    let keys: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+    let keepers = jobs::of_keys(&mut tx, KEEPER, &keys).await?;
     let wanted = job_state::want(&mut tx, &keepers, None, None).await?;
     tx.commit().await?;
     Ok(wanted)
