@@ -10,7 +10,7 @@ mod sources;
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use shared::shutdown::Tasks;
+use shared::{open_files, shutdown::Tasks};
 use tokio::net::TcpListener;
 
 use self::connections::Limits;
@@ -30,5 +30,6 @@ struct Peer(SocketAddr);
 
 /// Serves until the soft word of `tasks`.
 fn serve(listener: TcpListener, routes: axum::Router, tasks: &Tasks, what: &'static str) {
-    tasks.spawn(connections::serve(listener, routes, tasks.clone(), what, Limits::LISTENER));
+    let limits = Limits::LISTENER.within(open_files::raise_limit());
+    tasks.spawn(connections::serve(listener, routes, tasks.clone(), what, limits));
 }

@@ -9,6 +9,7 @@ pub mod dns;
 pub mod google;
 pub mod job;
 pub mod objects;
+pub mod open_files;
 pub mod secrets;
 pub mod shutdown;
 pub mod store;

@@ -50,6 +50,12 @@ impl Limits {
         connections: 8_192,
         of_source: 4_096,
     };
+
+    /// The same where the process may open fewer files: half of them are left to all else.
+    pub(super) fn within(self, open_files: usize) -> Self {
+        let connections = self.connections.min(open_files / 2).max(1);
+        Self { connections, of_source: self.of_source.min(connections / 2).max(1), ..self }
+    }
 }
 
 /// The most bytes of a request's head, and of what waits to be written.
@@ -175,6 +181,14 @@ mod tests {
     const LIMIT: Duration = Duration::from_mins(1);
 
     const LIMITS: Limits = Limits { head: Duration::from_mins(10), of_source: 2, ..Limits::LISTENER };
+
+    #[test]
+    fn where_few_files_may_be_open_few_connections_are_held() {
+        for (files, all, of_source) in [(1_000_000, 8_192, 4_096), (1_024, 512, 256), (1, 1, 1)] {
+            let limits = Limits::LISTENER.within(files);
+            assert_eq!((limits.connections, limits.of_source), (all, of_source), "{files}");
+        }
+    }
 
     async fn listening(limits: Limits) -> (SocketAddr, Tasks) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
