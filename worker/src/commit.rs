@@ -167,7 +167,7 @@ async fn apply(
     mut tx: Tx,
 ) -> Result<Option<Ring>, LeaseLost> {
     let finished = finished(worker, run, changed);
-    let ring = |lane: Lane| Some(Ring { job: run.job, tenant: run.tenant, lane });
+    let ring = |lane: Lane| Ring { job: run.job, tenant: run.tenant, lane };
     let mut due = None;
     match verdict {
         Verdict::Complete => {
@@ -175,21 +175,17 @@ async fn apply(
                 Completion { finished, next: drawn.next, floor: policy.min_interval, lane: policy.lane };
             let done = job_state::complete(&mut tx, &[completion]).await?;
             let [done] = done[..] else { return Err(LeaseLost::Lost(run.id)) };
-            if done.due {
-                due = ring(done.lane);
-            }
+            due = done.due.then(|| ring(done.lane));
         }
         Verdict::Continue { lane } => {
-            let back = put_back("continue", Duration::ZERO, 0, true, *lane, None);
-            job_state::put_back(&mut tx, &finished, &back).await?;
-            due = ring(lane.unwrap_or(run.lane));
+            let mut back = put_back("continue", Duration::ZERO, 0, true, *lane, None);
+            back.wanted = Some(run.wanted);
+            due = job_state::put_back(&mut tx, &finished, &back).await?.map(ring);
         }
         Verdict::Wait { after, why } => {
             let mut back = put_back("wait", *after, 0, true, None, Some(why));
             back.wanted = Some(run.wanted);
-            if job_state::put_back(&mut tx, &finished, &back).await? {
-                due = ring(run.lane);
-            }
+            due = job_state::put_back(&mut tx, &finished, &back).await?.map(ring);
         }
         Verdict::Throttled { scope, by, after: gate_time, why } => {
             // Not before the gate opens, and not all at that moment.
@@ -205,9 +201,7 @@ async fn apply(
             let mut back = put_back("throttled", after, attempt(run.attempt), false, None, Some(why));
             // A push that came meanwhile may pass that gate.
             back.wanted = (*by == ThrottledBy::Share).then_some(run.wanted);
-            if job_state::put_back(&mut tx, &finished, &back).await? {
-                due = ring(Lane::Interactive);
-            }
+            due = job_state::put_back(&mut tx, &finished, &back).await?.map(ring);
         }
         Verdict::Retry { why, .. } if is_last(run, policy) => {
             job_state::park(&mut tx, &finished, Parked::Failed, why).await?;

@@ -19,9 +19,14 @@ use shared::{
         Google,
         errors::{CallError, Class},
     },
-    job::{Failure, Parked, Policy, Run, Step, StepResult, Verdict},
+    job::{Failure, JobId, Parked, Policy, Run, Step, StepResult, Verdict},
     objects::Objects,
-    store::{PgPool, cursor::Cursor, secrets},
+    store::{
+        PgConnection, PgPool,
+        cursor::Cursor,
+        job_state::{self, Wanted},
+        secrets,
+    },
     webhook::Sender,
 };
 use url::Url;
@@ -102,6 +107,20 @@ pub fn policies() -> Vec<Policy> {
 fn row_of(run: &Run) -> Result<i64, Failure> {
     let id = run.key.parse().with_context(|| format!("the key {:?} is no row's number", run.key));
     id.map_err(|error| Failure::park(error, Parked::Failed))
+}
+
+/// Wants other jobs within a step's transaction, all of them at once: two steps that want each other's job take their rows in one order.
+async fn want(conn: &mut PgConnection, run: &Run, jobs: &[JobId]) -> Result<Vec<Wanted>, sqlx::Error> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    lock(&mut *conn, run, jobs).await?;
+    job_state::want(conn, jobs, None, None).await
+}
+
+/// Locks the run's own job with others, which its step wants or removes.
+async fn lock(conn: &mut PgConnection, run: &Run, others: &[JobId]) -> Result<(), sqlx::Error> {
+    job_state::lock(conn, &[others, &[run.job]].concat()).await
 }
 
 /// A run's own randomness: the same run draws the same numbers.

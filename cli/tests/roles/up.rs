@@ -189,6 +189,13 @@ async fn the_demo_is_mirrored() {
     let (code, text) = data.shell("syncfleet calendar ls -o json");
     assert_eq!(code, 0, "{text}");
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap().as_array().unwrap().len(), 9);
+    // Lists, calendars, drives and channels begin at once, and their steps want one another's jobs.
+    let deadlocks: i64 =
+        sqlx::query_scalar("select deadlocks from pg_stat_database where datname = current_database()")
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+    assert_eq!(deadlocks, 0, "{}", up.log());
     drop(db);
     up.signal(Signal::TERM);
     let ended = up.ended(Duration::from_secs(45)).await;

@@ -40,6 +40,8 @@
 //! - *Parking behind a gate meets its opening.* Parking locks the gate's row for share, opening updates it: whoever is second
 //!   sees the other. An opened gate keeps its row until no job is parked behind it.
 //! - *Statements over many rows meet.* All lock in id order first.
+//! - *Steps that want one another's jobs commit at once.* Each would hold what the other needs next. A step [`lock`]s the jobs that it
+//!   wants or removes together with its own, in one statement, after the rows of its mirror and before those of channels.
 
 mod claim;
 mod commit;
@@ -55,4 +57,4 @@ pub use due::{Due, claimable, due, due_elsewhere};
 pub use measure::{Count, count, staleness};
 pub use parked::{is_running, park_gated, pause, release, unpark_opened};
 pub use reap::{Reaped, hand_back, reap};
-pub use want::{Wanted, want};
+pub use want::{Wanted, lock, want};

@@ -41,12 +41,11 @@ use shared::{
         errors::{CallError, Class},
         scopes,
     },
-    job::{Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
+    job::{JobId, Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
     store::{
         PgConnection,
         channels::Standing,
         drives::{self, Drive, DriveRowId, Next},
-        job_state::{self, Wanted},
         jobs::{self, NewJob},
     },
 };
@@ -122,19 +121,20 @@ async fn expired(context: &Context, run: &Run, drive: Drive) -> StepResult {
 /// away; else it is tried again.
 async fn lost(context: &Context, run: &Run, drive: &Drive, why: String) -> StepResult {
     let mut tx = context.db.begin().await?;
-    let wanted = want_list(&mut tx, run, drive).await?;
+    let list = list(&mut tx, run, drive).await?;
+    let wanted = super::want(&mut tx, run, &list).await?;
     Ok(Step { wanted, ..Step::wrote(Verdict::Wait { after: LOST, why }, tx, 0) })
 }
 
-async fn want_list(conn: &mut PgConnection, run: &Run, drive: &Drive) -> Result<Vec<Wanted>, sqlx::Error> {
+/// The job of the account's list of drives.
+async fn list(conn: &mut PgConnection, run: &Run, drive: &Drive) -> Result<Vec<JobId>, sqlx::Error> {
     let job = NewJob {
         key: drive.account.to_string(),
         tenant: run.tenant,
         account: Some(drive.account),
         first: None,
     };
-    let lists = jobs::ensure(&mut *conn, &drive_list::KIND.policy, &[job]).await?;
-    job_state::want(conn, &lists, None, None).await
+    jobs::ensure(conn, &drive_list::KIND.policy, &[job]).await
 }
 
 /// The drives of the account that are there, which tell where a file belongs.

@@ -37,12 +37,8 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use metrics::{Unit, counter, describe_counter};
 use shared::{
     google::scopes,
-    job::{AccountId, Failure, Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
-    store::{
-        PgConnection, contents, drive_mirrors,
-        job_state::{self, Wanted},
-        jobs,
-    },
+    job::{AccountId, Failure, JobId, Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
+    store::{PgConnection, contents, drive_mirrors, jobs},
 };
 
 use self::fetch::{Broken, Fetch, Fetched};
@@ -99,14 +95,14 @@ pub(super) fn describe_metrics() {
     }
 }
 
-/// Wants an account's contents to be looked at, if the account has mirrors.
-pub(super) async fn want(conn: &mut PgConnection, account: AccountId) -> Result<Vec<Wanted>, sqlx::Error> {
+/// The job that looks at an account's contents, if the account has mirrors: to be wanted, since the files have changed.
+pub(super) async fn outdate(conn: &mut PgConnection, account: AccountId) -> Result<Vec<JobId>, sqlx::Error> {
     let jobs = jobs::of_account(&mut *conn, KIND.policy.kind, account).await?;
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    drive_mirrors::outdate(&mut *conn, account).await?;
-    job_state::want(conn, &jobs, None, None).await
+    drive_mirrors::outdate(conn, account).await?;
+    Ok(jobs)
 }
 
 fn step<'a>(context: &'a Context, run: &'a Run) -> BoxFuture<'a, StepResult> {
@@ -170,6 +166,6 @@ async fn some_files(context: &Context, run: &Run) -> StepResult {
     // What was found is not what the mirror says: its log has something to tell.
     let mut tx = context.db.begin().await?;
     let logs = jobs::of_account(&mut tx, drive_changes::KIND.policy.kind, account).await?;
-    let wanted = job_state::want(&mut tx, &logs, None, None).await?;
+    let wanted = super::want(&mut tx, run, &logs).await?;
     Ok(Step { wanted, ..Step::wrote(verdict, tx, changed) })
 }

@@ -46,10 +46,9 @@ use futures_util::{FutureExt, future::BoxFuture};
 use rand::RngExt;
 use shared::{
     google::{channels::webhook, errors::CallError, scopes},
-    job::{AccountId, Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
+    job::{AccountId, JobId, Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
     store::{
         PgConnection, channels,
-        job_state::{self, Wanted},
         jobs::{self, NewJob},
     },
 };
@@ -105,14 +104,14 @@ pub(super) async fn keep(
     run: &Run,
     account: AccountId,
     came_or_went: bool,
-) -> Result<Vec<Wanted>, sqlx::Error> {
+) -> Result<Vec<JobId>, sqlx::Error> {
     if context.public_url.is_none() {
         return Ok(Vec::new());
     }
     let first = Some(Duration::ZERO);
     let job = NewJob { key: account.to_string(), tenant: run.tenant, account: Some(account), first };
     let jobs = jobs::ensure(&mut *conn, &KIND.policy, &[job]).await?;
-    if came_or_went { job_state::want(conn, &jobs, None, None).await } else { Ok(Vec::new()) }
+    Ok(if came_or_went { jobs } else { Vec::new() })
 }
 
 fn step<'a>(context: &'a Context, run: &'a Run) -> BoxFuture<'a, StepResult> {
@@ -141,7 +140,7 @@ async fn one_act(context: &Context, run: &Run) -> StepResult {
             let api = api_of(kind)?;
             public_url.join(&webhook(api)).ok().map(|url| (api, url.to_string()))
         };
-        View { now, targets: &targets, channels: &channels, address: &address }.act()
+        View { now, attempt: run.attempt, targets: &targets, channels: &channels, address: &address }.act()
     };
     match act {
         Act::Tidy(tidy) => ask::tidy(context, run, account, tidy).await,

@@ -74,7 +74,7 @@ impl Fleet {
         let settings = Settings {
             kinds: &[PROBE, HASTY],
             // Room for two suspects.
-            lanes: Lanes { interactive: 2, normal: 6, bulk: 0 },
+            lanes: Lanes { interactive: 2, normal: 6, bulk: 1 },
             name: "test".to_owned(),
             database_url: url,
         };
@@ -147,10 +147,19 @@ impl Fleet {
     }
 
     pub async fn want_again(&self, job: JobId) {
+        self.want_in(job, None).await;
+    }
+
+    /// As a push does.
+    pub async fn push(&self, job: JobId) {
+        self.want_in(job, Some(Lane::Interactive)).await;
+    }
+
+    async fn want_in(&self, job: JobId, lane: Option<Lane>) {
         // The connection may have been cut by the test.
         loop {
             let Ok(mut conn) = self.db.acquire().await else { continue };
-            if let Ok(wanted) = job_state::want(&mut conn, &[job], None, None).await {
+            if let Ok(wanted) = job_state::want(&mut conn, &[job], None, lane).await {
                 self.bell.offer(wanted.iter().filter_map(job_state::Wanted::ring), Instant::now()).await;
                 return;
             }
@@ -195,6 +204,15 @@ impl Fleet {
 
     pub async fn outcomes(&self, job: JobId) -> Vec<String> {
         sqlx::query_scalar("select outcome from runs where job_id = $1 order by ended_at, id")
+            .bind(job)
+            .fetch_all(&self.db)
+            .await
+            .unwrap()
+    }
+
+    /// The lanes that its runs ran in.
+    pub async fn lanes(&self, job: JobId) -> Vec<String> {
+        sqlx::query_scalar("select lane::text from runs where job_id = $1 order by ended_at, id")
             .bind(job)
             .fetch_all(&self.db)
             .await

@@ -59,7 +59,6 @@ async fn a_want_during_a_step_that_waits_is_answered_at_once(_: PgPoolOptions, d
     fleet.want_again(job).await;
     fleet.tell(job).await;
     // Its first step waits for an hour, its second one completes.
-    fleet.until(job, |row| row.done == 1).await;
     fleet.until(job, |row| row.done == row.wanted).await;
     assert_eq!(fleet.outcomes(job).await[..2], ["wait", "complete"]);
     fleet.end().await;
@@ -73,6 +72,26 @@ async fn a_step_that_waits_without_a_new_want_waits(_: PgPoolOptions, database: 
     fleet.tell(job).await;
     let row = fleet.until(job, |row| row.phase == "idle").await;
     assert!(!row.due, "{row:?}");
+    fleet.end().await;
+}
+
+#[sqlx::test(migrator = "MIGRATOR")]
+async fn a_push_during_a_step_of_bulk_work_is_answered_in_its_own_lane(
+    _: PgPoolOptions,
+    database: PgConnectOptions,
+) {
+    let fleet = Fleet::start(database).await;
+    let (alone, pushed) = (fleet.want("bulk-when-told#1").await, fleet.want("bulk-when-told#2").await);
+    for job in [alone, pushed] {
+        fleet.until(job, |row| row.phase == "running").await;
+    }
+    fleet.push(pushed).await;
+    for job in [alone, pushed] {
+        fleet.tell(job).await;
+        fleet.until(job, |row| row.done == row.wanted).await;
+    }
+    assert_eq!(fleet.lanes(alone).await, ["normal", "bulk"]);
+    assert_eq!(fleet.lanes(pushed).await[..2], ["normal", "interactive"]);
     fleet.end().await;
 }
 

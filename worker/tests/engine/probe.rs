@@ -52,6 +52,14 @@ async fn act(context: &Context, run: &Run) -> StepResult {
             let verdict = Verdict::Wait { after: Duration::from_hours(1), why: "an answer".to_owned() };
             Ok(Step::wrote(verdict, tx, 1))
         }
+        "bulk-when-told" => {
+            let (tx, steps) = write(context, run).await?;
+            if steps > 1 {
+                return Ok(Step::wrote(Verdict::Complete, tx, 1));
+            }
+            wait_to_be_told(context, run).await?;
+            Ok(Step::wrote(Verdict::Continue { lane: Some(Lane::Bulk) }, tx, 1))
+        }
         "write-when-told" => {
             wait_to_be_told(context, run).await?;
             Ok(Step::wrote(Verdict::Complete, write(context, run).await?.0, 1))

@@ -172,8 +172,8 @@ pub struct PutBack {
     pub after: Duration,
     /// Wants do not shorten `after`.
     pub backoff: bool,
-    /// The job's wants when the step began, if one that came during it makes the job due at once, as one that comes later would;
-    /// none: it does not.
+    /// The job's wants when the step began, if one that came during it makes the job due at once and keeps the lane that it raised
+    /// the job to, as one that comes later would; none: it does not.
     pub wanted: Option<i64>,
     /// Failed attempts of the pass from now on.
     pub attempt: i32,
@@ -185,13 +185,13 @@ pub struct PutBack {
     pub note: Option<String>,
 }
 
-/// Ends a step whose pass goes on later. `seen` is kept, so wants that came meanwhile stay open. Says whether the job is due at
-/// once.
+/// Ends a step whose pass goes on later. `seen` is kept, so wants that came meanwhile stay open. Says in which lane the job is due
+/// at once, if it is.
 pub async fn put_back(
     conn: &mut PgConnection,
     finished: &Finished,
     back: &PutBack,
-) -> Result<bool, LeaseLost> {
+) -> Result<Option<Lane>, LeaseLost> {
     let row = sqlx::query!(
         r#"-- job_state::put_back
         with updated as (
@@ -208,9 +208,9 @@ pub async fn put_back(
                 end,
                 attempt = $5,
                 crashes = case when $6 then 0 else s.crashes end,
-                lane = coalesce($7, s.lane)
+                lane = case when s.wanted > $15 then least(s.lane, $7) else coalesce($7, s.lane) end
             where s.job_id = $1 and s.lease = $2 and s.phase = 'running'
-            returning s.job_id, s.tenant_id, s.kind, s.run_at <= clock() as due
+            returning s.job_id, s.tenant_id, s.kind, s.lane, s.run_at <= clock() as due
         ), history as (
             insert into runs (
                 id, job_id, worker_id, tenant_id, kind, lane, attempt, outcome, changed, started_at, ended_at, note
@@ -220,7 +220,7 @@ pub async fn put_back(
             update jobs set note = $14, noted_at = clock()
             from updated where jobs.id = updated.job_id and $14 is not null
         )
-        select due as "due!" from updated"#,
+        select due as "due!", lane as "lane!: Lane" from updated"#,
         finished.job,
         finished.run,
         seconds(back.after),
@@ -239,7 +239,7 @@ pub async fn put_back(
     )
     .fetch_optional(conn)
     .await?;
-    row.map(|row| row.due).ok_or(LeaseLost::Lost(finished.run))
+    row.map(|row| row.due.then_some(row.lane)).ok_or(LeaseLost::Lost(finished.run))
 }
 
 /// Ends a step whose pass cannot go on until an event changes that.

@@ -31,6 +31,19 @@ impl Wanted {
     }
 }
 
+/// Locks the jobs' rows until the transaction ends, in the order of their ids. Who writes several jobs' rows in several statements
+/// locks them all before.
+pub async fn lock(conn: &mut PgConnection, jobs: &[JobId]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- job_state::lock
+        select from job_state where job_id = any($1) order by job_id for update",
+        jobs,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// Wants the jobs: each one's counter goes up by one, however often it stands in `jobs`.
 ///
 /// `at` is when they should run (none: now). An idle job's `run_at` only ever comes nearer by it, and never under its floor

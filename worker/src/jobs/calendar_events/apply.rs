@@ -7,12 +7,11 @@ use shared::{
         calendars::{self, Calendar},
         cursor::Pass,
         events::{self, Mirror},
-        job_state,
         jobs::{self, NewJob},
     },
 };
 
-use crate::jobs::{Context, calendar_list, lists_anew, rng};
+use crate::jobs::{Context, calendar_list, lists_anew, rng, want};
 
 /// Roles with which an account sees times at most.
 const BLIND: [&str; 2] = ["none", "freeBusyReader"];
@@ -85,7 +84,7 @@ pub(super) async fn lost(
         first: None,
     };
     let lists = jobs::ensure(&mut tx, &calendar_list::KIND.policy, &[list]).await?;
-    let wanted = job_state::want(&mut tx, &lists, None, None).await?;
+    let wanted = want(&mut tx, run, &lists).await?;
     let verdict = Verdict::Park { parked: Parked::Gone, why };
     Ok(Step { wanted, ..Step::wrote(verdict, tx, u32::try_from(changed).unwrap_or(u32::MAX)) })
 }

@@ -5,18 +5,18 @@ use std::time::Duration;
 use rand::{Rng, RngExt};
 use shared::{
     google::calendar::{CalendarEntry, Next, Page},
-    job::{AccountId, Run, Step, StepResult, Verdict},
+    job::{AccountId, JobId, Run, Step, StepResult, Verdict},
     store::{
         PgConnection, calendar_lists,
         calendars::{self, CalendarId, Change},
         cursor::{Cursor, Pass},
         events,
-        job_state::{self, Wanted},
+        job_state::Wanted,
         jobs::{self, NewJob},
     },
 };
 
-use crate::jobs::{Context, calendar_events, google_channels, lists_anew, rng};
+use crate::jobs::{Context, calendar_events, google_channels, lists_anew, lock, rng, want};
 
 /// So many new calendars are wanted at once. More of them begin one after another, as fast as Google serves one user (600
 /// requests a minute): <https://developers.google.com/workspace/calendar/api/guides/quota>.
@@ -48,9 +48,9 @@ pub(super) async fn page(
     if ended == Some(Pass::Full) {
         changes.extend(calendars::sweep(&mut tx, account, cursor.generation).await?);
     }
-    let mut wanted = follow(&mut tx, run, account, &changes, &mut rng(run)).await?;
     let came_or_went = changes.iter().any(|change| change.readable != change.was_readable);
-    wanted.extend(google_channels::keep(&mut tx, context, run, account, came_or_went).await?);
+    let keeper = google_channels::keep(&mut tx, context, run, account, came_or_went).await?;
+    let wanted = follow(&mut tx, run, account, &changes, keeper, &mut rng(run)).await?;
     let verdict = if ended.is_some() { Verdict::Complete } else { Verdict::Continue { lane: None } };
     let rows = u32::try_from(changes.len()).unwrap_or(u32::MAX);
     Ok(Step { wanted, ..Step::wrote(verdict, tx, rows) })
@@ -72,6 +72,7 @@ async fn follow(
     run: &Run,
     account: AccountId,
     changes: &[Change],
+    keeper: Vec<JobId>,
     rng: &mut impl Rng,
 ) -> Result<Vec<Wanted>, sqlx::Error> {
     let ids = |fits: fn(&Change) -> bool| -> Vec<CalendarId> {
@@ -85,6 +86,8 @@ async fn follow(
     let anew = [&new[..], &gone[..]].concat();
     let keys: Vec<String> = anew.iter().map(ToString::to_string).collect();
     // First the jobs: a step of theirs that is about to commit does so before its events are removed, or not at all.
+    let removed = jobs::of_keys(&mut *conn, policy.kind, &keys).await?;
+    lock(&mut *conn, run, &[&keeper[..], &removed].concat()).await?;
     jobs::remove(&mut *conn, policy.kind, &keys).await?;
     calendars::reset(&mut *conn, &anew).await?;
     events::clear(&mut *conn, &gone).await?;
@@ -104,5 +107,6 @@ async fn follow(
         .map(|id| job(id, spread.map(|spread| spread.mul_f64(rng.random_range(0.0..=1.0)))))
         .collect();
     let made = jobs::ensure(&mut *conn, policy, &made).await?;
-    if spread.is_some() { Ok(Vec::new()) } else { job_state::want(conn, &made, None, None).await }
+    let made = if spread.is_some() { Vec::new() } else { made };
+    want(conn, run, &[keeper, made].concat()).await
 }

@@ -5,18 +5,17 @@ use std::{collections::HashMap, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::{
     google::drive::{Change, Changes, FileItem, What},
-    job::{Lane, Run, Step, StepResult, Verdict},
+    job::{JobId, Lane, Run, Step, StepResult, Verdict},
     store::{
         PgConnection,
         drives::{self, Drive, DriveRowId, Ended},
         files::{self, Folder, Mirror},
-        job_state::{self, Wanted},
         jobs::{self, NewJob},
     },
 };
 
-use super::{Homes, KIND, refused, want_list};
-use crate::jobs::{Context, drive_contents};
+use super::{Homes, KIND, list, refused};
+use crate::jobs::{Context, drive_contents, want};
 
 /// A folder that changed last so soon after it was made has nothing in it that the log does not tell.
 const JUST_MADE: TimeDelta = TimeDelta::minutes(1);
@@ -76,10 +75,11 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
     } else if files::any_otherwise(&mut tx, mirror, &news.swept_over).await? {
         drives::sweep_within(&mut tx, drive.id, DOUBTFUL).await?;
     }
-    let mut wanted = follow(&mut tx, run, &drive, &news).await?;
+    let mut followers = followers(&mut tx, run, &drive, &news).await?;
     if changed > 0 {
-        wanted.extend(drive_contents::want(&mut tx, drive.account).await?);
+        followers.extend(drive_contents::outdate(&mut tx, drive.account).await?);
     }
+    let wanted = want(&mut tx, run, &followers).await?;
     let verdict = if page.more || is_sweeping {
         Verdict::Continue { lane: None }
     } else if is_unsure || drive.cursor.sweep_is_due {
@@ -148,13 +148,13 @@ fn turned<'a>(news: &News<'a>, known: &HashMap<String, Folder>) -> Vec<&'a str> 
     files.map(|file| file.id.as_str()).collect()
 }
 
-/// Has other jobs look at what is theirs.
-async fn follow(
+/// The jobs of other drives and lists that have news to look at.
+async fn followers(
     conn: &mut PgConnection,
     run: &Run,
     drive: &Drive,
     news: &News<'_>,
-) -> Result<Vec<Wanted>, sqlx::Error> {
+) -> Result<Vec<JobId>, sqlx::Error> {
     let mut homes = news.elsewhere.clone();
     homes.sort_unstable();
     homes.dedup();
@@ -167,10 +167,9 @@ async fn follow(
             first: None,
         })
         .collect();
-    let jobs = jobs::ensure(&mut *conn, &KIND.policy, &jobs).await?;
-    let mut wanted = job_state::want(&mut *conn, &jobs, None, None).await?;
+    let mut jobs = jobs::ensure(&mut *conn, &KIND.policy, &jobs).await?;
     if news.drives {
-        wanted.extend(want_list(conn, run, drive).await?);
+        jobs.extend(list(conn, run, drive).await?);
     }
-    Ok(wanted)
+    Ok(jobs)
 }

@@ -12,7 +12,7 @@ use shared::{
 };
 
 use super::{Homes, refused};
-use crate::jobs::{Context, drive_contents, rng};
+use crate::jobs::{Context, drive_contents, rng, want};
 
 /// A drive that was swept so long ago is swept again.
 const AGAIN: Duration = Duration::from_hours(7 * 24);
@@ -63,7 +63,8 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
     if ended.sweep {
         changed += files::sweep(&mut tx, mirror).await?;
     }
-    let wanted = if is_last { drive_contents::want(&mut tx, drive.account).await? } else { Vec::new() };
+    let contents = if is_last { drive_contents::outdate(&mut tx, drive.account).await? } else { Vec::new() };
+    let wanted = want(&mut tx, run, &contents).await?;
     // After the last page the log is read.
     let lane = (!is_last).then_some(Lane::Bulk);
     let changed = u32::try_from(changed).unwrap_or(u32::MAX);

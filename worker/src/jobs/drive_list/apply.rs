@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use shared::{
     google::drive::{DriveEntry, Drives},
-    job::{AccountId, Run, Step, StepResult, Verdict},
+    job::{AccountId, JobId, Run, Step, StepResult, Verdict},
     store::{
         PgConnection,
         drive_lists::{self, ListCursor},
         drives::{self, Change, DriveRowId},
         files,
-        job_state::{self, Wanted},
+        job_state::Wanted,
         jobs::{self, NewJob},
     },
 };
 
-use crate::jobs::{Context, drive_changes, google_channels};
+use crate::jobs::{Context, drive_changes, google_channels, lock, want};
 
 /// Writes a page's drives, makes and removes their jobs, and moves the cursor, in one transaction.
 pub(super) async fn page(
@@ -40,9 +40,9 @@ pub(super) async fn page(
     if is_last {
         changes.extend(drives::sweep(&mut tx, account, generation).await?);
     }
-    let mut wanted = follow(&mut tx, run, account, &changes).await?;
     let came_or_went = changes.iter().any(|change| change.there != change.was_there);
-    wanted.extend(google_channels::keep(&mut tx, context, run, account, came_or_went).await?);
+    let keeper = google_channels::keep(&mut tx, context, run, account, came_or_went).await?;
+    let wanted = follow(&mut tx, run, account, &changes, keeper).await?;
     let verdict = if is_last { Verdict::Complete } else { Verdict::Continue { lane: None } };
     let news = changes.iter().filter(|change| change.what.is_some()).count();
     Ok(Step { wanted, ..Step::wrote(verdict, tx, u32::try_from(news).unwrap_or(u32::MAX)) })
@@ -64,6 +64,7 @@ async fn follow(
     run: &Run,
     account: AccountId,
     changes: &[Change],
+    keeper: Vec<JobId>,
 ) -> Result<Vec<Wanted>, sqlx::Error> {
     let ids = |fits: fn(&Change) -> bool| -> Vec<DriveRowId> {
         changes.iter().filter(|change| fits(change)).map(|change| change.id).collect()
@@ -76,6 +77,8 @@ async fn follow(
     let anew = [&new[..], &gone[..]].concat();
     let keys: Vec<String> = anew.iter().map(ToString::to_string).collect();
     // First the jobs: a step of theirs that is about to commit does so before its files are removed, or not at all.
+    let removed = jobs::of_keys(&mut *conn, policy.kind, &keys).await?;
+    lock(&mut *conn, run, &[&keeper[..], &removed].concat()).await?;
     jobs::remove(&mut *conn, policy.kind, &keys).await?;
     drives::reset(&mut *conn, &anew).await?;
     files::clear(&mut *conn, &gone).await?;
@@ -96,5 +99,5 @@ async fn follow(
     wanted.dedup();
     let wanted: Vec<NewJob> = wanted.iter().map(|id| job(id, None)).collect();
     let wanted = jobs::ensure(&mut *conn, policy, &wanted).await?;
-    job_state::want(conn, &wanted, None, None).await
+    want(conn, run, &[keeper, wanted].concat()).await
 }

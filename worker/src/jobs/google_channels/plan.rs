@@ -17,6 +17,8 @@ const SHORTEST_REST: Duration = Duration::from_secs(5);
 /// The state that an act follows from.
 pub(super) struct View<'a> {
     pub(super) now: DateTime<Utc>,
+    /// How often in a row a step has failed.
+    pub(super) attempt: u32,
     pub(super) targets: &'a [Target],
     pub(super) channels: &'a [Channel],
     /// The API and the webhook's address of a kind.
@@ -53,9 +55,6 @@ impl View<'_> {
             return Act::Tidy(tidy);
         }
         let asked: Vec<Channel> = self.in_state(State::Asked).cloned().collect();
-        if !asked.is_empty() {
-            return Act::Watch(asked);
-        }
         let stopping: Vec<_> = self
             .in_state(State::Stopping)
             .filter_map(|channel| {
@@ -63,10 +62,12 @@ impl View<'_> {
                 Some(Ending { id: channel.id.clone(), api: channel.api.clone(), resource_id })
             })
             .collect();
-        if !stopping.is_empty() {
+        // Watches first. While they fail, ends have every other turn, so that the one does not hold up the other.
+        let ends_first = self.attempt % 2 == 1;
+        if !stopping.is_empty() && (asked.is_empty() || ends_first) {
             return Act::Stop(stopping);
         }
-        Act::Rest(self.rest())
+        if asked.is_empty() { Act::Rest(self.rest()) } else { Act::Watch(asked) }
     }
 
     fn tidy(&self) -> Tidy {
@@ -199,7 +200,20 @@ mod tests {
 
     fn act(minute: i64, targets: &[Target], channels: &[Channel]) -> Act {
         let address = |kind: &str| super::super::api_of(kind).map(|api| (api, ADDRESS.to_owned()));
-        View { now: at(minute), targets, channels, address: &address }.act()
+        View { now: at(minute), attempt: 0, targets, channels, address: &address }.act()
+    }
+
+    #[test]
+    fn watches_that_fail_do_not_hold_up_ends() {
+        let asked = Channel { state: State::Asked, resource_id: None, renew_at: None, ..live("b", 2, 0) };
+        let stopping = Channel { state: State::Stopping, ..live("a", 1, 0) };
+        let (targets, channels) = ([target(2)], [stopping, asked.clone()]);
+        let address = |kind: &str| super::super::api_of(kind).map(|api| (api, ADDRESS.to_owned()));
+        let act = |attempt| {
+            View { now: at(1), attempt, targets: &targets, channels: &channels, address: &address }.act()
+        };
+        assert_eq!([act(0), act(2)], [(); 2].map(|()| Act::Watch(vec![asked.clone()])));
+        assert_eq!([act(1), act(3)], [(); 2].map(|()| stop("a", "r1")));
     }
 
     fn stop(id: &str, resource_id: &str) -> Act {

@@ -15,12 +15,12 @@ use shared::{
         Tx, calendars, channel_refusals,
         channel_refusals::Reason,
         channels::{self, Channel, State, Target},
-        drives, job_state,
+        drives,
     },
 };
 
 use super::LIFE;
-use crate::jobs::{Context, calendar_events, calendar_list, drive_changes, rng};
+use crate::jobs::{Context, calendar_events, calendar_list, drive_changes, rng, want};
 
 /// Calls of one step at the most, and how long it goes on to begin new ones.
 pub(super) const CALLS: usize = 20;
@@ -93,7 +93,7 @@ pub(super) async fn all(
         .map(|(channel, _)| channel.job)
         .collect();
     unwatched.sort_unstable();
-    let wanted = job_state::want(&mut tx, &unwatched, None, None).await?;
+    let wanted = want(&mut tx, run, &unwatched).await?;
     let mut taken = false;
     for (channel, outcome) in outcomes {
         match outcome {
