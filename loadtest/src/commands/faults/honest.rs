@@ -155,7 +155,8 @@ async fn stands(conn: &mut PgConnection, job: i64) -> Result<Stands, sqlx::Error
             case when s.run_at < 'infinity' then s.run_at end, s.run_at <= clock(),
             s.backoff_until >= s.run_at and s.backoff_until > clock(), s.floor_at >= s.run_at and s.floor_at > clock(),
             exists (select from due_jobs d where d.job_id = s.job_id),
-            (select count(*) from gates g where (g.until is null or g.until > clock()) and (
+            (select count(*) from gates g where (g.until is null or g.until > clock())
+                and (g.reason <> 'share' or s.lane <> 'interactive') and (
                 (g.scope = 'kind' and g.target = s.kind) or (g.scope = 'lane' and g.target = s.lane::text)
                 or (g.scope = 'tenant' and g.target = s.tenant_id::text)
                 or (g.scope = 'account' and g.target = s.account_id::text)

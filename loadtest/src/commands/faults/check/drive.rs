@@ -81,8 +81,16 @@ fn differences(truth: &BTreeMap<Key, File>, mirrored: &BTreeMap<Key, File>) -> V
 
 async fn files(db: &PgPool) -> Result<BTreeMap<Key, File>, sqlx::Error> {
     let rows = sqlx::query(
-        "select a.email, f.file_id, f.name, case when not d.is_mine then d.google_id end, f.parent_id, f.trashed, f.version,
-            f.md5, f.raw -> 'permissionIds'
+        // A file of a drive that the account is no member of stands in My Drive, and says itself whose it is.
+        "select a.email, f.file_id, f.name,
+            case
+                when not d.is_mine then d.google_id
+                when not exists (
+                    select from drives m
+                    where m.account_id = f.account_id and m.google_id = f.raw ->> 'driveId' and not m.deleted
+                ) then f.raw ->> 'driveId'
+            end,
+            f.parent_id, f.trashed, f.version, f.md5, f.raw -> 'permissionIds'
         from files f
         join drives d on d.id = f.drive_id and d.account_id = f.account_id
         join accounts a on a.id = f.account_id",
