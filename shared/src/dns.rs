@@ -18,5 +18,5 @@ pub use self::{
     host::{Host, Wanted},
     http::{Endpoint, Http, Limits},
     outcome::{Answer, Answers, Outcome, Park},
-    provider::{FieldError, Provider},
+    provider::{FieldError, Finding, Held, Provider},
 };

@@ -1,7 +1,8 @@
 //! Who holds a record. Each provider has its file, with its rule on the wire and where that rule is written.
 //!
 //! A provider's settings are plain data; each has one secret beside them, which is kept elsewhere. [`Provider::plan`] shows the
-//! requests, [`Provider::update`] sends them: both build them by the same functions.
+//! requests, [`Provider::update`] sends them: both build them by the same functions. [`Provider::observe`] and [`Provider::probe`] only
+//! read, where the provider can be read.
 
 mod cloudflare;
 mod desec;
@@ -11,6 +12,7 @@ mod google_cloud;
 mod hetzner;
 mod inwx;
 mod key_systems;
+mod look;
 mod rfc2136;
 mod route53;
 mod template;
@@ -31,11 +33,12 @@ pub use self::{
     hetzner::Hetzner,
     inwx::Inwx,
     key_systems::KeySystems,
+    look::{Finding, Held},
     rfc2136::{Algorithm, Require, Rfc2136},
     route53::Route53,
     template::{Parameter, Rule, Sign, Template, Value as Filled, Verb},
 };
-use super::{Answers, Endpoint, Http, Wanted};
+use super::{Answer, Answers, Endpoint, Http, Wanted};
 
 /// A provider with its settings. Its secret stands beside it: password, token, key of TSIG, secret access key, or key file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,9 +262,75 @@ impl Provider {
             Self::Inwx(p) => p.update(http, secret, wanted).await,
             Self::Route53(p) => p.update(http, secret, wanted, now).await,
             Self::GoogleCloud(p) => p.update(http, secret, wanted).await,
-            Self::Rfc2136(p) => p.update(http.limits, secret, wanted, now).await,
+            Self::Rfc2136(p) => p.update(http, secret, wanted, now).await,
             Self::Template(p) => p.update(http, secret, wanted).await,
         }
+    }
+
+    /// Whether it can be asked what it holds: [`Self::observe`] and [`Self::probe`]. Those who only take updates cannot.
+    #[must_use]
+    pub const fn can_be_read(&self) -> bool {
+        match self {
+            Self::Cloudflare(_)
+            | Self::Hetzner(_)
+            | Self::Route53(_)
+            | Self::GoogleCloud(_)
+            | Self::Rfc2136(_) => true,
+            Self::Dyndns2(_)
+            | Self::KeySystems(_)
+            | Self::DuckDns(_)
+            | Self::Desec(_)
+            | Self::Inwx(_)
+            | Self::Template(_) => false,
+        }
+    }
+
+    /// What it says that it holds now, of the families that have an address in `wanted`. Changes nothing, and is no update: no minimum
+    /// interval applies. None: it cannot be asked ([`Self::can_be_read`]).
+    pub async fn observe(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        now: DateTime<Utc>,
+    ) -> Option<Result<Held, Answer>> {
+        Some(match self {
+            Self::Cloudflare(p) => p.observe(http, secret, wanted).await,
+            Self::Hetzner(p) => p.observe(http, secret, wanted).await,
+            Self::Route53(p) => p.observe(http, secret, wanted, now).await,
+            Self::GoogleCloud(p) => p.observe(http, secret, wanted).await,
+            Self::Rfc2136(p) => p.observe(http, secret, wanted, now).await,
+            Self::Dyndns2(_)
+            | Self::KeySystems(_)
+            | Self::DuckDns(_)
+            | Self::Desec(_)
+            | Self::Inwx(_)
+            | Self::Template(_) => return None,
+        })
+    }
+
+    /// Whether credentials and zone are right, as far as that can be seen without changing anything. It ends with the first finding
+    /// that is not good. None: nothing can be seen but by an update ([`Self::can_be_read`]).
+    pub async fn probe(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        now: DateTime<Utc>,
+    ) -> Option<Vec<Finding>> {
+        Some(match self {
+            Self::Cloudflare(p) => p.probe(http, secret, wanted).await,
+            Self::Hetzner(p) => p.probe(http, secret, wanted).await,
+            Self::Route53(p) => p.probe(http, secret, wanted, now).await,
+            Self::GoogleCloud(p) => p.probe(http, secret, wanted).await,
+            Self::Rfc2136(p) => p.probe(http, secret, wanted, now).await,
+            Self::Dyndns2(_)
+            | Self::KeySystems(_)
+            | Self::DuckDns(_)
+            | Self::Desec(_)
+            | Self::Inwx(_)
+            | Self::Template(_) => return None,
+        })
     }
 }
 

@@ -51,7 +51,7 @@ impl Bind {
              zone \"home.test\" {{ type primary; file \"home.test.zone\"; update-policy {{\n\
              grant ddns-key. name cloud.home.test. A AAAA; grant ddns-key. name *.home.test. A AAAA;\n\
              grant long-key. name cloud.home.test. A AAAA;\n\
-             grant ddns-key. subdomain dyn.home.test. A AAAA; }}; }};\n"
+             grant ddns-key. subdomain dyn.home.test. A AAAA TXT; }}; }};\n"
         );
         let zone = "$TTL 300\n@ SOA ns1 hostmaster 1 3600 600 86400 60\n@ NS ns1\nns1 A 127.0.0.1\n\
                     cloud A 192.0.2.1\nlocked A 192.0.2.1\nalias CNAME cloud\n";

@@ -6,7 +6,7 @@ use shared::dns::{Outcome, Park};
 use crate::{
     SECRET, a, aaaa,
     fake::{Fake, Says, says},
-    update, wanted,
+    observe, probe, update, wanted,
 };
 
 const ZONE: &str = "0123456789abcdef0123456789abcdef";
@@ -121,6 +121,17 @@ async fn each_error_has_its_outcome() {
         (refused(400, 81_058, "An identical record already exists."), Outcome::NoChange),
         (refused(400, 9005, "Content for A record must be a valid IPv4 address."), Outcome::Refused),
         (refused(200, 1, "odd"), Outcome::Refused),
+        (refused(503, 10_000, "Authentication error"), Outcome::Retry),
+        (refused(429, 10_000, "slow down"), Outcome::Wait(std::time::Duration::from_mins(5))),
+        (refused(400, 6111, "Invalid format for Authorization header"), Outcome::Park(Park::BadAuth)),
+        (refused(400, 9106, "Missing X-Auth-Key"), Outcome::Park(Park::BadAuth)),
+        (
+            refused(405, 10_001, "Method not allowed for this authentication scheme"),
+            Outcome::Park(Park::BadAuth),
+        ),
+        (refused(400, 1001, "Invalid zone identifier"), Outcome::Park(Park::NoHost)),
+        (refused(404, 7000, "No route for that URI"), Outcome::Park(Park::NoHost)),
+        (refused(404, 81_044, "Record does not exist."), Outcome::Park(Park::NoHost)),
         (result(json!([])), Outcome::Park(Park::NoHost)),
         (result(json!("odd")), Outcome::Park(Park::NoHost)),
         (says(200, "{\"success\": true"), Outcome::Retry),
@@ -143,4 +154,56 @@ async fn each_error_has_its_outcome() {
     )
     .await;
     assert_eq!(a(&answers).0, Outcome::Refused, "the answer has the old address");
+}
+
+#[tokio::test]
+async fn what_it_holds_is_read_and_nothing_is_written() {
+    let mut plain = record("2001:db8::7");
+    plain["proxied"] = json!(false);
+    let fake = Fake::start([result(json!([record("192.0.2.7")])), result(json!([plain]))]).await;
+    let both = wanted("home.example.org", Some("192.0.2.7"), Some("2001:db8::8"));
+    let held = observe(settings(&fake, Some(ZONE), None), SECRET, &both).await.unwrap();
+    assert!(
+        held.proxied && held.just("192.0.2.7".parse().unwrap()) && !held.just("2001:db8::8".parse().unwrap())
+    );
+    assert!(fake.asked().iter().all(|asked| asked.method == "GET"));
+
+    let fake = Fake::start([result(json!([])), refused(403, 9109, "Invalid access token")]).await;
+    let error = observe(settings(&fake, Some(ZONE), None), SECRET, &both).await.unwrap_err();
+    assert_eq!(error.outcome, Outcome::Park(Park::BadAuth));
+}
+
+#[tokio::test]
+async fn token_zone_and_records_are_probed() {
+    let token = |status: &str| result(json!({"id": "ed17574386854bf78a67040be0a770b0", "status": status}));
+    let zones = || result(json!([{"id": ZONE, "name": "example.org"}]));
+    let records = || result(json!([record("192.0.2.1")]));
+    let invalid = || refused(401, 1000, "Invalid API Token");
+    let (good, bad, none) = (Outcome::Good, Outcome::Park(Park::BadAuth), Outcome::Park(Park::NoHost));
+    for (answers, found) in [
+        (vec![token("active"), zones(), records()], vec![("token", good), ("zone", good), ("records", good)]),
+        (vec![token("active"), result(json!([]))], vec![("token", good), ("zone", none)]),
+        (
+            vec![token("active"), zones(), refused(403, 10_000, "Authentication error")],
+            vec![("token", good), ("zone", good), ("records", bad)],
+        ),
+        // One of an account is not known as a user's.
+        (vec![invalid(), zones(), records()], vec![("token", good), ("zone", good), ("records", good)]),
+        (vec![invalid(), refused(403, 9109, "Invalid access token")], vec![("token", bad)]),
+        (vec![refused(400, 1000, "Invalid API Token"), result(json!([]))], vec![("token", bad)]),
+        (vec![token("expired"), result(json!([]))], vec![("token", bad)]),
+        (vec![says(503, "")], vec![("token", Outcome::Retry)]),
+        (vec![token("odd")], vec![("token", Outcome::Retry)]),
+    ] {
+        let fake = Fake::start(answers).await;
+        let name = wanted("example.org", Some("192.0.2.7"), None);
+        assert_eq!(probe(settings(&fake, None, None), SECRET, &name).await, found);
+        let asked = fake.asked();
+        assert!(
+            asked
+                .iter()
+                .all(|asked| asked.method == "GET" && asked.authorization == format!("Bearer {SECRET}"))
+        );
+        assert_eq!(asked[0].path, "/client/v4/user/tokens/verify");
+    }
 }

@@ -14,7 +14,7 @@ use shared::dns::{Outcome, Park};
 use crate::{
     a, aaaa,
     fake::{Fake, Says, says},
-    update, wanted,
+    observe, probe, update, wanted,
 };
 
 fn key_file(fake: &Fake) -> String {
@@ -115,5 +115,40 @@ async fn each_end_has_its_outcome() {
                 .await;
         assert_eq!(a(&answers).0, outcome, "{answers:?}");
         fake.asked();
+    }
+}
+
+#[tokio::test]
+async fn token_zone_and_records_are_read_and_nothing_is_written() {
+    let zone = |name: &str| says(200, json!({"kind": "dns#managedZone", "name": "z-1", "dnsName": name}));
+    let name = wanted("home.example.org", Some("192.0.2.7"), None);
+    let fake = Fake::start([token(), set("192.0.2.7")]).await;
+    let held = observe(settings(&fake), &key_file(&fake), &name).await.unwrap();
+    assert!(held.just("192.0.2.7".parse().unwrap()) && !held.proxied);
+
+    let good = Outcome::Good;
+    for (answers, found) in [
+        (
+            vec![token(), zone("example.org."), set("192.0.2.7")],
+            vec![("token", good), ("zone", good), ("records", good)],
+        ),
+        (
+            vec![token(), zone("example.org."), refused(404, "notFound")],
+            vec![("token", good), ("zone", good), ("records", good)],
+        ),
+        (vec![token(), zone("example.net.")], vec![("token", good), ("zone", Outcome::Park(Park::NoHost))]),
+        (
+            vec![token(), refused(403, "forbidden")],
+            vec![("token", good), ("zone", Outcome::Park(Park::NotPermitted))],
+        ),
+        (vec![token(), says(200, "{}")], vec![("token", good), ("zone", Outcome::Retry)]),
+        (
+            vec![no_token("invalid_grant", "Invalid JWT Signature.")],
+            vec![("token", Outcome::Park(Park::BadAuth))],
+        ),
+    ] {
+        let fake = Fake::start(answers).await;
+        assert_eq!(probe(settings(&fake), &key_file(&fake), &name).await, found);
+        assert!(fake.asked().iter().skip(1).all(|asked| asked.method == "GET"));
     }
 }

@@ -6,7 +6,7 @@ use shared::dns::{Outcome, Park};
 use crate::{
     SECRET, a, aaaa,
     fake::{Fake, Says, says},
-    update, wanted,
+    observe, probe, update, wanted,
 };
 
 fn settings(fake: &Fake) -> Value {
@@ -94,5 +94,33 @@ async fn each_end_has_its_outcome() {
             update(settings(&fake), SECRET, &wanted("home.example.org", Some("192.0.2.7"), None)).await;
         assert_eq!(a(&answers).0, outcome, "{answers:?}");
         fake.asked();
+    }
+}
+
+#[tokio::test]
+async fn zone_and_records_are_read_and_nothing_is_written() {
+    let zone = |mode: &str| says(200, json!({"zone": {"id": 42, "name": "example.org", "mode": mode}}));
+    let both = wanted("home.example.org", Some("192.0.2.7"), Some("2001:db8::7"));
+    let fake = Fake::start([set(&["192.0.2.7", "192.0.2.8"]), refused(404, "not_found")]).await;
+    let held = observe(settings(&fake), SECRET, &both).await.unwrap();
+    assert_eq!(held.addresses, ["192.0.2.7", "192.0.2.8"].map(|a| a.parse::<std::net::IpAddr>().unwrap()));
+
+    let good = Outcome::Good;
+    for (answers, found) in [
+        (
+            vec![zone("primary"), set(&["192.0.2.7"]), refused(404, "not_found")],
+            vec![("zone", good), ("records", good)],
+        ),
+        (vec![zone("secondary")], vec![("zone", Outcome::Park(Park::NotZone))]),
+        (vec![refused(404, "not_found")], vec![("zone", Outcome::Park(Park::NoHost))]),
+        (vec![refused(401, "unauthorized")], vec![("zone", Outcome::Park(Park::BadAuth))]),
+        (vec![says(200, "<html>sign in</html>")], vec![("zone", Outcome::Retry)]),
+        (vec![zone("primary"), says(500, "")], vec![("zone", good), ("records", Outcome::Retry)]),
+    ] {
+        let fake = Fake::start(answers).await;
+        assert_eq!(probe(settings(&fake), SECRET, &both).await, found);
+        let asked = fake.asked();
+        assert!(asked.iter().all(|asked| asked.method == "GET"));
+        assert_eq!(asked[0].path, "/v1/zones/example.org");
     }
 }

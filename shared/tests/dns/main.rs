@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use shared::dns::{Answers, Http, Limits, Outcome, Provider, Wanted};
+use shared::dns::{Answer, Answers, Finding, Held, Http, Limits, Outcome, Provider, Wanted};
 
 /// What every fake is to be called with.
 const SECRET: &str = "s3cret&+#%/=";
@@ -56,6 +56,25 @@ async fn update(settings: Value, secret: &str, wanted: &Wanted) -> Answers {
         assert!(!answer.said.contains('\n'), "{answer:?}");
     }
     answers
+}
+
+/// What the provider says that it holds.
+async fn observe(settings: Value, secret: &str, wanted: &Wanted) -> Result<Held, Answer> {
+    let provider = Provider::parse(settings).unwrap();
+    let found = provider.observe(&Http::new(limits()).unwrap(), &secret.into(), wanted, now()).await;
+    assert_eq!(found.is_some(), provider.can_be_read());
+    found.unwrap()
+}
+
+/// What is found without changing anything, each with its outcome.
+async fn probe(settings: Value, secret: &str, wanted: &Wanted) -> Vec<(&'static str, Outcome)> {
+    let provider = Provider::parse(settings).unwrap();
+    let found = provider.probe(&Http::new(limits()).unwrap(), &secret.into(), wanted, now()).await.unwrap();
+    assert!(found.iter().rev().skip(1).all(Finding::is_good) || found.len() == 1, "{found:?}");
+    for Finding { answer, .. } in &found {
+        assert!(!answer.said.contains(secret) && answer.said.chars().count() <= 200, "{answer:?}");
+    }
+    found.into_iter().map(|finding| (finding.what, finding.answer.outcome)).collect()
 }
 
 /// The outcome for the A record, with what was said.

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use shared::dns::{Answers, Http, Outcome, Park, Provider, Wanted};
+use shared::dns::{Answers, Finding, Http, Outcome, Park, Provider, Wanted};
 
 use crate::{
     a, aaaa,
@@ -144,4 +144,100 @@ async fn a_server_that_is_not_there_is_tried_again_later() {
     bind.stop().await;
     let answers = at_once(settings, &wanted("cloud.home.test", Some("192.0.2.7"), None)).await;
     assert_eq!(a(&answers).0, Outcome::Retry, "{answers:?}");
+}
+
+async fn probe(settings: Value, secret: &str, wanted: &Wanted) -> Vec<Finding> {
+    let provider = Provider::parse(settings).unwrap();
+    let now = DateTime::<Utc>::from(SystemTime::now());
+    provider.probe(&Http::new(limits()).unwrap(), &secret.into(), wanted, now).await.unwrap()
+}
+
+fn outcomes(found: &[Finding]) -> Vec<(&str, Outcome)> {
+    found.iter().map(|finding| (finding.what, finding.answer.outcome)).collect()
+}
+
+#[tokio::test]
+async fn key_policy_and_records_are_probed_and_nothing_changes() {
+    let bind = Bind::start().await;
+    let cloud = wanted("cloud.home.test", Some("192.0.2.7"), Some("2001:db8::7"));
+    let good = Outcome::Good;
+    let found = probe(settings(&bind), SECRET, &cloud).await;
+    assert_eq!(outcomes(&found), [("key", good), ("policy", good), ("records", good)], "{}", bind.log());
+    assert_eq!(found[2].answer.said, "192.0.2.1");
+    let found = probe(settings(&bind), SECRET, &wanted("new.dyn.home.test", Some("192.0.2.7"), None)).await;
+    assert_eq!((outcomes(&found).len(), found[2].answer.said.as_str()), (3, "none is there yet"));
+
+    let found = probe(settings(&bind), OTHER_SECRET, &cloud).await;
+    assert_eq!(outcomes(&found), [("key", Outcome::Park(Park::BadSig))]);
+    let mut other = settings(&bind);
+    other["key"] = json!("no-such-key");
+    assert_eq!(outcomes(&probe(other, SECRET, &cloud).await), [("key", Outcome::Park(Park::BadKey))]);
+    let locked = wanted("ns1.dyn2.home.test", Some("192.0.2.7"), None);
+    let mut long = settings(&bind);
+    (long["key"], long["algorithm"]) = (json!("long-key"), json!("hmac-sha512"));
+    let found = probe(long, OTHER_SECRET, &locked).await;
+    assert_eq!(outcomes(&found), [("key", good), ("policy", Outcome::Park(Park::NotPermitted))], "{found:?}");
+
+    let soa = bind.dig("home.test", "SOA").await;
+    assert_eq!(soa[0].split(' ').nth(2), Some("1"), "{soa:?}");
+    assert!(!bind.folder.path().join("home.test.zone.jnl").exists());
+}
+
+#[tokio::test]
+async fn what_the_server_holds_is_observed() {
+    let bind = Bind::start().await;
+    let provider = Provider::parse(settings(&bind)).unwrap();
+    let observe = async |name: &str, secret: &str| {
+        let wanted = wanted(name, Some("192.0.2.1"), Some("2001:db8::7"));
+        let now = DateTime::<Utc>::from(SystemTime::now());
+        provider.observe(&Http::new(limits()).unwrap(), &secret.into(), &wanted, now).await.unwrap()
+    };
+    let held = observe("cloud.home.test", SECRET).await.unwrap();
+    assert!(held.just("192.0.2.1".parse().unwrap()) && held.addresses.len() == 1);
+    assert!(observe("nothing.dyn.home.test", SECRET).await.unwrap().addresses.is_empty());
+    assert!(observe("alias.home.test", SECRET).await.unwrap().addresses.is_empty());
+    let error = observe("cloud.home.test", OTHER_SECRET).await.unwrap_err();
+    assert_eq!(error.outcome, Outcome::Park(Park::BadSig), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_owners_mark_keeps_what_is_others_and_is_made_with_what_is_new() {
+    let bind = Bind::start().await;
+    let owned = |owner: &str| {
+        let mut settings = settings(&bind);
+        settings["owner"] = json!(owner);
+        settings
+    };
+    // Records without a mark are somebody's.
+    bind.nsupdate("update add dev.dyn.home.test. 60 A 192.0.2.11").await;
+    let dev = |last: u8| wanted("dev.dyn.home.test", Some(&format!("192.0.2.{last}")), None);
+    let answers = at_once(owned("fleet one"), &dev(7)).await;
+    assert_eq!(a(&answers).0, Outcome::Park(Park::NotOurs), "{answers:?}");
+    assert!(a(&answers).1.contains("_syncfleet.dev.dyn.home.test"), "{answers:?}");
+    assert_eq!(bind.dig("dev.dyn.home.test", "A").await, ["192.0.2.11"]);
+    // Their keeper hands them over.
+    bind.nsupdate("update add _syncfleet.dev.dyn.home.test. 60 TXT \"fleet one\"").await;
+    let answers = at_once(owned("fleet one"), &dev(7)).await;
+    assert_eq!(a(&answers).0, Outcome::Good, "{answers:?}");
+    assert_eq!(bind.dig("dev.dyn.home.test", "A").await, ["192.0.2.7"]);
+    // Another fleet's mark.
+    let answers = at_once(owned("fleet two"), &dev(8)).await;
+    assert_eq!(a(&answers).0, Outcome::Park(Park::NotOurs), "{answers:?}");
+    assert_eq!(bind.dig("dev.dyn.home.test", "A").await, ["192.0.2.7"]);
+
+    // What is new is made with its mark, and changed by it.
+    for last in [7, 9] {
+        let new = wanted("new.dyn.home.test", Some(&format!("192.0.2.{last}")), Some("2001:db8::7"));
+        let answers = at_once(owned("fleet one"), &new).await;
+        assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::Good, Outcome::Good), "{answers:?}");
+        assert_eq!(bind.dig("_syncfleet.new.dyn.home.test", "TXT").await, ["\"fleet one\""]);
+        assert_eq!(bind.dig("new.dyn.home.test", "A").await, [format!("192.0.2.{last}")]);
+    }
+
+    // With `require: records` nothing is made, and no mark.
+    let mut strict = owned("fleet one");
+    strict["require"] = json!("records");
+    let answers = at_once(strict, &wanted("newer.dyn.home.test", Some("192.0.2.7"), None)).await;
+    assert_eq!(a(&answers).0, Outcome::Park(Park::NotOurs), "{answers:?}");
+    assert!(bind.dig("_syncfleet.newer.dyn.home.test", "TXT").await.is_empty());
 }

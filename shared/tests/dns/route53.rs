@@ -7,7 +7,7 @@ use shared::dns::{Outcome, Park};
 use crate::{
     SECRET, a, aaaa,
     fake::{Fake, Says, says},
-    update, wanted,
+    observe, probe, update, wanted,
 };
 
 fn settings(fake: &Fake) -> Value {
@@ -100,6 +100,29 @@ async fn each_end_has_its_outcome() {
         ),
         (refused(404, "NoSuchHostedZone", "No hosted zone found with ID"), Outcome::Park(Park::NoHost)),
         (refused(400, "Throttling", "Rate exceeded"), Outcome::Wait(std::time::Duration::from_mins(5))),
+        (
+            refused(400, "ThrottlingException", "Rate exceeded"),
+            Outcome::Wait(std::time::Duration::from_mins(5)),
+        ),
+        (refused(403, "IncompleteSignature", "no"), Outcome::Park(Park::BadAuth)),
+        (refused(403, "MissingAuthenticationToken", "no"), Outcome::Park(Park::BadAuth)),
+        (refused(400, "UnrecognizedClientException", "no"), Outcome::Park(Park::BadAuth)),
+        (refused(400, "RequestExpired", "no"), Outcome::Park(Park::BadTime)),
+        (refused(403, "RequestTimeTooSkewed", "no"), Outcome::Park(Park::BadTime)),
+        (
+            refused(
+                403,
+                "SignatureDoesNotMatch",
+                "Signature not yet current: 20261121T120000Z is still later",
+            ),
+            Outcome::Park(Park::BadTime),
+        ),
+        (refused(403, "AccessDeniedException", "no"), Outcome::Park(Park::NotPermitted)),
+        (refused(403, "OptInRequired", "no"), Outcome::Park(Park::NotPermitted)),
+        (refused(400, "NotAuthorized", "no"), Outcome::Park(Park::NotPermitted)),
+        (refused(503, "ServiceUnavailable", "no"), Outcome::Retry),
+        (refused(400, "ValidationError", "no"), Outcome::Refused),
+        (refused(400, "InvalidChangeBatch", "no"), Outcome::Refused),
         (refused(400, "PriorRequestNotComplete", "The request was rejected"), Outcome::Retry),
         (refused(400, "InvalidInput", "bad"), Outcome::Refused),
         (says(400, batch), Outcome::Refused),
@@ -118,4 +141,64 @@ async fn each_end_has_its_outcome() {
     let answers = update(settings(&fake), SECRET, &wanted("home.example.org", Some("192.0.2.7"), None)).await;
     assert_eq!(a(&answers), (Outcome::Good, "C2682N5HXP0BZ4 is still PENDING"));
     assert_eq!(fake.asked().len(), 5);
+}
+
+fn list(sets: &str) -> Says {
+    says(
+        200,
+        format!(
+            "<?xml version=\"1.0\"?><ListResourceRecordSetsResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+             <ResourceRecordSets>{sets}</ResourceRecordSets><IsTruncated>false</IsTruncated><MaxItems>20</MaxItems>\
+             </ListResourceRecordSetsResponse>"
+        ),
+    )
+}
+
+fn zone(name: &str) -> Says {
+    says(
+        200,
+        format!(
+            "<?xml version=\"1.0\"?><GetHostedZoneResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+             <HostedZone><Id>/hostedzone/Z1D633PJN98FT9</Id><Name>{name}</Name><CallerReference>x</CallerReference>\
+             </HostedZone></GetHostedZoneResponse>"
+        ),
+    )
+}
+
+#[tokio::test]
+async fn zone_and_records_are_read_and_nothing_is_written() {
+    let name = wanted("home.example.org", Some("192.0.2.7"), None);
+    let set = "<ResourceRecordSet><Name>home.example.org.</Name><Type>A</Type><TTL>60</TTL><ResourceRecords><ResourceRecord>\
+               <Value>192.0.2.7</Value></ResourceRecord></ResourceRecords></ResourceRecordSet>";
+    let fake = Fake::start([list(set)]).await;
+    let held = observe(settings(&fake), SECRET, &name).await.unwrap();
+    assert!(held.just("192.0.2.7".parse().unwrap()));
+    assert_eq!(
+        fake.lines(),
+        ["GET /2013-04-01/hostedzone/Z1D633PJN98FT9/rrset?maxitems=20&name=home.example.org.&type=A"]
+    );
+
+    let good = Outcome::Good;
+    for (answers, found) in [
+        (vec![zone("example.org."), list(set)], vec![("zone", good), ("records", good)]),
+        (vec![zone("example.org."), list("")], vec![("zone", good), ("records", good)]),
+        (vec![zone("example.net.")], vec![("zone", Outcome::Park(Park::NoHost))]),
+        (
+            vec![refused(404, "NoSuchHostedZone", "No hosted zone found with ID")],
+            vec![("zone", Outcome::Park(Park::NoHost))],
+        ),
+        (
+            vec![refused(403, "AccessDenied", "not authorized")],
+            vec![("zone", Outcome::Park(Park::NotPermitted))],
+        ),
+        (vec![says(200, "<a><b>c</b></a>")], vec![("zone", Outcome::Retry)]),
+        (
+            vec![zone("example.org."), says(200, "<a><b>c</b></a>")],
+            vec![("zone", good), ("records", Outcome::Retry)],
+        ),
+    ] {
+        let fake = Fake::start(answers).await;
+        assert_eq!(probe(settings(&fake), SECRET, &name).await, found);
+        assert!(fake.asked().iter().all(|asked| asked.method == "GET" && asked.body.is_empty()));
+    }
 }

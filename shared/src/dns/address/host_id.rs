@@ -1,11 +1,11 @@
-use std::net::Ipv6Addr;
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::dns::FieldError;
 
 /// The part of an IPv6 address that stays when a provider hands out another prefix: the address of a machine behind the router, made from
-/// that of the router.
+/// that of the router. As text `::1:2:3:4`, or `::12:0:0:0:5/56` where the prefix is not of 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostId {
@@ -16,7 +16,10 @@ pub struct HostId {
 }
 
 impl HostId {
-    /// Whether the id fits behind the prefix.
+    /// The prefix of a network in a home: RFC 4291 section 2.5.1.
+    pub const PREFIX: u8 = 64;
+
+    /// Whether the id fits behind the prefix, and names a host.
     pub fn check(&self) -> Result<(), FieldError> {
         if !(1..=127).contains(&self.prefix) {
             return Err(FieldError::new(
@@ -28,6 +31,12 @@ impl HostId {
             return Err(FieldError::new(
                 "host_id.id",
                 format!("{} has bits within the first {}, which are the network's", self.id, self.prefix),
+            ));
+        }
+        if self.id.is_unspecified() {
+            return Err(FieldError::new(
+                "host_id.id",
+                ":: names no host: that is the address of all routers of a network (RFC 4291 section 2.6.1)",
             ));
         }
         Ok(())
@@ -47,6 +56,32 @@ impl HostId {
     }
 }
 
+impl fmt::Display for HostId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        if self.prefix == Self::PREFIX { Ok(()) } else { write!(f, "/{}", self.prefix) }
+    }
+}
+
+impl FromStr for HostId {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let bad = || {
+            let why =
+                format!("{text:?} is none; allowed are ids as ::1:2:3:4, with a prefix as ::12:0:0:0:5/56");
+            FieldError::new("host_id", why)
+        };
+        let (id, prefix) = text.trim().split_once('/').map_or((text.trim(), None), |(id, p)| (id, Some(p)));
+        let host_id = Self {
+            prefix: prefix.map_or(Ok(Self::PREFIX), |prefix| prefix.parse().map_err(|_| bad()))?,
+            id: id.parse().map_err(|_| bad())?,
+        };
+        host_id.check()?;
+        Ok(host_id)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,8 +97,33 @@ mod tests {
             assert_eq!(host_id.check(), Ok(()));
             assert_eq!(host_id.within(network.parse().unwrap()), address.parse::<Ipv6Addr>().unwrap());
         }
-        for (prefix, id) in [(0, "::1"), (128, "::"), (64, "1::1"), (56, "::123:0:0:0:5")] {
+        for (prefix, id) in [(0, "::1"), (128, "::"), (64, "1::1"), (56, "::123:0:0:0:5"), (64, "::")] {
             assert!(HostId { prefix, id: id.parse().unwrap() }.check().is_err(), "{id}/{prefix}");
+        }
+    }
+
+    #[test]
+    fn it_is_read_from_text_and_written_the_same() {
+        for (text, prefix, id, again) in [
+            ("::1:2:3:4", 64, "::1:2:3:4", "::1:2:3:4"),
+            (" ::5/64 ", 64, "::5", "::5"),
+            ("0:0:0:12::5/56", 56, "::12:0:0:0:5", "::12:0:0:0:5/56"),
+        ] {
+            let host_id: HostId = text.parse().unwrap();
+            assert_eq!(host_id, HostId { prefix, id: id.parse().unwrap() });
+            assert_eq!(host_id.to_string(), again);
+        }
+        for (text, why) in [
+            ("", "allowed are ids as"),
+            ("::1/", "allowed are ids as"),
+            ("::1/x", "allowed are ids as"),
+            ("192.0.2.1", "allowed are ids as"),
+            ("1::1", "bits within the first 64"),
+            ("::1/0", "allowed are 1 to 127"),
+            ("::/64", "names no host"),
+        ] {
+            let error = text.parse::<HostId>().unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
         }
     }
 }

@@ -6,12 +6,12 @@
 
 use std::net::IpAddr;
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{FieldError, Step, fixed};
+use super::{FieldError, Finding, Held, Step, fixed};
 use crate::dns::{
     Answer, Answers, Endpoint, Http, Outcome, Park, Wanted,
     host::record_type,
@@ -47,6 +47,8 @@ struct Record {
     content: String,
     #[serde(default)]
     comment: Option<String>,
+    #[serde(default)]
+    proxied: Option<bool>,
 }
 
 impl Cloudflare {
@@ -66,6 +68,10 @@ impl Cloudflare {
             ));
         }
         Ok(())
+    }
+
+    fn verify(&self) -> Request {
+        Request::get(self.url.with(&["user", "tokens", "verify"]), Auth::Bearer)
     }
 
     fn zones(&self, name: &str) -> Request {
@@ -118,12 +124,9 @@ impl Cloudflare {
     }
 
     pub(super) async fn update(&self, http: &Http, secret: &SecretString, wanted: &Wanted) -> Answers {
-        let zone = match &self.zone_id {
-            Some(id) => id.clone(),
-            None => match self.zone(http, secret, wanted).await {
-                Ok(zone) => zone,
-                Err(answer) => return Answers::all(wanted, &answer),
-            },
+        let zone = match self.zone(http, secret, wanted).await {
+            Ok(zone) => zone,
+            Err(answer) => return Answers::all(wanted, &answer),
         };
         let mut answers = Answers::default();
         for address in wanted.addresses() {
@@ -133,8 +136,91 @@ impl Cloudflare {
         answers
     }
 
+    /// What it holds. A record that is proxied is answered for with Cloudflare's own addresses.
+    pub(super) async fn observe(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+    ) -> Result<Held, Answer> {
+        let zone = self.zone(http, secret, wanted).await?;
+        self.held(http, secret, wanted, &zone).await
+    }
+
+    async fn held(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        zone: &str,
+    ) -> Result<Held, Answer> {
+        let mut held = Held::default();
+        for address in wanted.addresses() {
+            for record in self.read(http, secret, wanted, zone, address).await? {
+                held.addresses.extend(record.content.parse::<IpAddr>());
+                held.proxied |= record.proxied == Some(true);
+            }
+        }
+        Ok(held)
+    }
+
+    /// Token, zone and records. Whether the token may also write is seen by writing alone.
+    pub(super) async fn probe(&self, http: &Http, secret: &SecretString, wanted: &Wanted) -> Vec<Finding> {
+        let token = self.token(http, secret).await;
+        let mut found = vec![match &token {
+            Ok(said) => Finding::good("token", said),
+            Err(answer) => Finding::new("token", answer.clone()),
+        }];
+        // One of an account, not of a user, is not known there; it shows by what it reads.
+        let unknown = matches!(&token, Err(answer) if answer.outcome == Outcome::Park(Park::BadAuth));
+        if token.is_err() && !unknown {
+            return found;
+        }
+        let zone = match self.zone(http, secret, wanted).await {
+            Ok(zone) => zone,
+            Err(_) if unknown => return found,
+            Err(answer) => {
+                found.push(Finding::new("zone", answer));
+                return found;
+            }
+        };
+        match self.held(http, secret, wanted, &zone).await {
+            Ok(held) => {
+                if unknown {
+                    found[0] = Finding::good("token", "of an account: it reads the zone");
+                }
+                found.extend([Finding::good("zone", zone), Finding::held(&held)]);
+            }
+            Err(_) if unknown => {}
+            Err(answer) => found.extend([Finding::good("zone", zone), Finding::new("records", answer)]),
+        }
+        found
+    }
+
+    /// The state of a user's token: <https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/>.
+    async fn token(&self, http: &Http, secret: &SecretString) -> Result<String, Answer> {
+        let reply = http.send(self.verify(), secret).await?;
+        let token = match result(&reply, secret) {
+            // 1000 is an invalid token, whatever the status.
+            Err(answer) if reply.status.is_client_error() && answer.outcome == Outcome::Refused => {
+                return Err(Answer::park(Park::BadAuth, answer.said));
+            }
+            other => other?,
+        };
+        match token.get("status").and_then(Value::as_str) {
+            Some("active") => Ok("active".to_owned()),
+            Some(state @ ("disabled" | "expired")) => {
+                Err(Answer::park(Park::BadAuth, format!("the token is {state}")))
+            }
+            _ => Err(reply.malformed("no state of the token came", secret.expose_secret())),
+        }
+    }
+
     /// The id of the zone that the name is in.
     async fn zone(&self, http: &Http, secret: &SecretString, wanted: &Wanted) -> Result<String, Answer> {
+        if let Some(id) = &self.zone_id {
+            return Ok(id.clone());
+        }
         for name in wanted.host.and_above() {
             let reply = http.send(self.zones(name), secret).await?;
             let zones = result(&reply, secret)?;
@@ -146,6 +232,20 @@ impl Cloudflare {
         Err(Answer::park(Park::NoHost, what))
     }
 
+    /// The records of the type of an address.
+    async fn read(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        zone: &str,
+        address: IpAddr,
+    ) -> Result<Vec<Record>, Answer> {
+        let reply = http.send(self.records(zone, wanted, address), secret).await?;
+        serde_json::from_value(result(&reply, secret)?)
+            .map_err(|_| reply.malformed("no list of records came", secret.expose_secret()))
+    }
+
     async fn one(
         &self,
         http: &Http,
@@ -154,9 +254,7 @@ impl Cloudflare {
         zone: &str,
         address: IpAddr,
     ) -> Result<Answer, Answer> {
-        let reply = http.send(self.records(zone, wanted, address), secret).await?;
-        let records: Vec<Record> = serde_json::from_value(result(&reply, secret)?)
-            .map_err(|_| reply.malformed("no list of records came", secret.expose_secret()))?;
+        let records = self.read(http, secret, wanted, zone, address).await?;
         let request = match records.as_slice() {
             [] => self.create(zone, wanted, address),
             [record] => {
@@ -212,6 +310,10 @@ fn result(reply: &Reply, secret: &SecretString) -> Result<Value, Answer> {
     let told = said(&format!("{} {} {message}", reply.status.as_u16(), code.unwrap_or_default()), secret);
     // <https://developers.cloudflare.com/fundamentals/api/troubleshooting/>
     let outcome = match code {
+        // In trouble of its own it has been seen to call good tokens bad.
+        _ if reply.status == StatusCode::TOO_MANY_REQUESTS || reply.status.is_server_error() => {
+            reply.by_status(secret).outcome
+        }
         Some(6003 | 6111 | 9106 | 9109 | 10_000 | 10_001) => Outcome::Park(Park::BadAuth),
         Some(1001 | 7000 | 7003 | 81_044) => Outcome::Park(Park::NoHost),
         Some(81_058) => Outcome::NoChange,

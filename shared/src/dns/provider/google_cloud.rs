@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use yup_oauth2::{CustomHyperClientBuilder, Error, ServiceAccountAuthenticator};
 
-use super::{FieldError, Step, fixed};
+use super::{FieldError, Finding, Held, Step, fixed};
 use crate::{
     dns::{
-        Answer, Answers, Endpoint, Http, Outcome, Park, Wanted,
+        Answer, Answers, Endpoint, Host, Http, Outcome, Park, Wanted,
         host::record_type,
         http::{Auth, RATE_LIMITED, Reply, Request},
         outcome::said,
@@ -59,11 +59,11 @@ impl GoogleCloud {
     }
 
     fn path<'a>(&'a self, more: &[&'a str]) -> url::Url {
-        self.url.with(&[&["projects", &self.project, "managedZones", &self.zone, "rrsets"], more].concat())
+        self.url.with(&[&["projects", &self.project, "managedZones", &self.zone], more].concat())
     }
 
     fn one(&self, wanted: &Wanted, address: IpAddr) -> url::Url {
-        self.path(&[&format!("{}.", wanted.host), record_type(address)])
+        self.path(&["rrsets", &format!("{}.", wanted.host), record_type(address)])
     }
 
     fn get(&self, wanted: &Wanted, address: IpAddr) -> Request {
@@ -72,7 +72,7 @@ impl GoogleCloud {
 
     /// The set as it is to be.
     fn write(&self, method: Method, wanted: &Wanted, address: IpAddr, ttl: u64) -> Request {
-        let url = if method == Method::POST { self.path(&[]) } else { self.one(wanted, address) };
+        let url = if method == Method::POST { self.path(&["rrsets"]) } else { self.one(wanted, address) };
         let body = json!({
             "name": format!("{}.", wanted.host), "type": record_type(address), "ttl": ttl,
             "rrdatas": [address.to_string()],
@@ -108,6 +108,79 @@ impl GoogleCloud {
         answers
     }
 
+    /// A set and its TTL; none: there is no such set, or no such zone.
+    async fn read(
+        &self,
+        http: &Http,
+        token: &SecretString,
+        wanted: &Wanted,
+        address: IpAddr,
+    ) -> Result<Option<(Value, u64)>, Answer> {
+        let reply = http.send(self.get(wanted, address), token).await?;
+        if reply.status == StatusCode::NOT_FOUND && reply.json().is_some() {
+            return Ok(None);
+        }
+        let set = success(&reply, token)?;
+        let ttl = set["ttl"].as_u64().ok_or_else(|| reply.malformed("no TTL came", token.expose_secret()))?;
+        Ok(Some((set, ttl)))
+    }
+
+    pub(super) async fn observe(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+    ) -> Result<Held, Answer> {
+        let token = token(http, secret).await?;
+        self.held(http, &token, wanted).await
+    }
+
+    async fn held(&self, http: &Http, token: &SecretString, wanted: &Wanted) -> Result<Held, Answer> {
+        let mut held = Held::default();
+        for address in wanted.addresses() {
+            let set = self.read(http, token, wanted, address).await?;
+            let texts = set.iter().filter_map(|(set, _)| set["rrdatas"].as_array()).flatten();
+            held.addresses.extend(texts.filter_map(|text| text.as_str()?.parse::<IpAddr>().ok()));
+        }
+        Ok(held)
+    }
+
+    /// Token, zone and records. Whether the service account may also write is seen by writing alone.
+    pub(super) async fn probe(&self, http: &Http, secret: &SecretString, wanted: &Wanted) -> Vec<Finding> {
+        let token = match token(http, secret).await {
+            Ok(token) => token,
+            Err(answer) => return vec![Finding::new("token", answer)],
+        };
+        let mut found = vec![Finding::good("token", "the key file gives one")];
+        match self.domain(http, &token).await {
+            Ok(zone) if wanted.host.below(&zone).is_some() => {
+                found.push(Finding::good("zone", zone.as_str()));
+            }
+            Ok(zone) => {
+                let what = format!("the zone is {zone}, and {} is not in it", wanted.host);
+                found.push(Finding::new("zone", Answer::park(Park::NoHost, what)));
+                return found;
+            }
+            Err(answer) => {
+                found.push(Finding::new("zone", answer));
+                return found;
+            }
+        }
+        found.push(match self.held(http, &token, wanted).await {
+            Ok(held) => Finding::held(&held),
+            Err(answer) => Finding::new("records", answer),
+        });
+        found
+    }
+
+    /// The domain of the managed zone.
+    async fn domain(&self, http: &Http, token: &SecretString) -> Result<Host, Answer> {
+        let reply = http.send(Request::get(self.path(&[]), Auth::Bearer), token).await?;
+        let zone = success(&reply, token)?;
+        let name = zone["dnsName"].as_str().and_then(|name| name.parse().ok());
+        name.ok_or_else(|| reply.malformed("no zone came", token.expose_secret()))
+    }
+
     async fn set(
         &self,
         http: &Http,
@@ -115,17 +188,12 @@ impl GoogleCloud {
         wanted: &Wanted,
         address: IpAddr,
     ) -> Result<Answer, Answer> {
-        let reply = http.send(self.get(wanted, address), token).await?;
-        let request = if reply.status == StatusCode::NOT_FOUND && reply.json().is_some() {
-            self.write(Method::POST, wanted, address, u64::from(wanted.ttl.unwrap_or(TTL)))
-        } else {
-            let body = success(&reply, token)?;
-            let ttl =
-                body["ttl"].as_u64().ok_or_else(|| reply.malformed("no TTL came", token.expose_secret()))?;
-            if holds(&body, address) {
+        let request = match self.read(http, token, wanted, address).await? {
+            None => self.write(Method::POST, wanted, address, u64::from(wanted.ttl.unwrap_or(TTL))),
+            Some((set, _)) if holds(&set, address) => {
                 return Ok(Answer::new(Outcome::NoChange, "the record has the address; nothing was sent"));
             }
-            self.write(Method::PATCH, wanted, address, ttl)
+            Some((_, ttl)) => self.write(Method::PATCH, wanted, address, ttl),
         };
         let reply = http.send(request, token).await?;
         if holds(&success(&reply, token)?, address) {

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{FieldError, Step, fixed};
+use super::{FieldError, Finding, Held, Step, fixed};
 use crate::dns::{
     Answer, Answers, Endpoint, Host, Http, Outcome, Park, Wanted,
     host::record_type,
@@ -48,6 +48,10 @@ impl Hetzner {
 
     fn get(&self, wanted: &Wanted, address: IpAddr) -> Request {
         Request::get(self.url.with(&self.path(wanted, address)), Auth::Bearer)
+    }
+
+    fn zone(&self) -> Request {
+        Request::get(self.url.with(&["zones", self.zone.as_str()]), Auth::Bearer)
     }
 
     fn set(&self, wanted: &Wanted, address: IpAddr) -> Request {
@@ -90,6 +94,65 @@ impl Hetzner {
         answers
     }
 
+    /// The addresses of a set, those that are none as such; none: there is no such set, or no such zone.
+    async fn read(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        address: IpAddr,
+    ) -> Result<Option<Vec<Option<IpAddr>>>, Answer> {
+        let reply = http.send(self.get(wanted, address), secret).await?;
+        if reply.status == StatusCode::NOT_FOUND && reply.json().is_some() {
+            return Ok(None);
+        }
+        let body = success(&reply, secret)?;
+        let records = body["rrset"]["records"]
+            .as_array()
+            .ok_or_else(|| reply.malformed("no records came", secret.expose_secret()))?;
+        let value = |record: &Value| record["value"].as_str().and_then(|value| value.parse().ok());
+        Ok(Some(records.iter().map(value).collect()))
+    }
+
+    pub(super) async fn observe(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+    ) -> Result<Held, Answer> {
+        let mut held = Held::default();
+        for address in wanted.addresses() {
+            let records = self.read(http, secret, wanted, address).await?;
+            held.addresses.extend(records.into_iter().flatten().flatten());
+        }
+        Ok(held)
+    }
+
+    /// Zone and records. Whether the token may also write is seen by writing alone.
+    pub(super) async fn probe(&self, http: &Http, secret: &SecretString, wanted: &Wanted) -> Vec<Finding> {
+        let zone = async {
+            let reply = http.send(self.zone(), secret).await?;
+            let body = success(&reply, secret)?;
+            match body["zone"]["mode"].as_str() {
+                Some("secondary") => Err(Answer::park(
+                    Park::NotZone,
+                    "the zone is a secondary one: its records are kept elsewhere",
+                )),
+                Some(mode) => Ok(said(mode, secret.expose_secret())),
+                None => Err(reply.malformed("no zone came", secret.expose_secret())),
+            }
+        };
+        let zone = match zone.await {
+            Ok(mode) => Finding::good("zone", mode),
+            Err(answer) => return vec![Finding::new("zone", answer)],
+        };
+        let records = match self.observe(http, secret, wanted).await {
+            Ok(held) => Finding::held(&held),
+            Err(answer) => Finding::new("records", answer),
+        };
+        vec![zone, records]
+    }
+
     async fn one(
         &self,
         http: &Http,
@@ -97,22 +160,12 @@ impl Hetzner {
         wanted: &Wanted,
         address: IpAddr,
     ) -> Result<Answer, Answer> {
-        let reply = http.send(self.get(wanted, address), secret).await?;
-        let missing = reply.status == StatusCode::NOT_FOUND && reply.json().is_some();
-        let request = if missing {
-            self.create(wanted, address)
-        } else {
-            let body = success(&reply, secret)?;
-            let records = body["rrset"]["records"]
-                .as_array()
-                .ok_or_else(|| reply.malformed("no records came", secret.expose_secret()))?;
-            let has = |record: &Value| {
-                record["value"].as_str().and_then(|value| value.parse().ok()) == Some(address)
-            };
-            if records.len() == 1 && has(&records[0]) {
+        let request = match self.read(http, secret, wanted, address).await? {
+            None => self.create(wanted, address),
+            Some(records) if records == [Some(address)] => {
                 return Ok(Answer::new(Outcome::NoChange, "the record has the address; nothing was sent"));
             }
-            self.set(wanted, address)
+            Some(_) => self.set(wanted, address),
         };
         let mut reply = http.send(request, secret).await?;
         let mut polls = 0;

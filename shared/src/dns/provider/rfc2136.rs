@@ -4,36 +4,32 @@
 //! section 3.4), so that there is no moment without a record. A set that has the address already is not told from one that
 //! has not, so every success is `Good`.
 //!
+//! With an owner a TXT record beside the name marks its records as that owner's. Every message that changes them requires the mark, or
+//! that neither mark nor records are there: so the server itself keeps from others what is theirs, whoever writes at the same time.
+//!
 //! An answer that says BADSIG or BADKEY is not signed, since it cannot be (RFC 8945 section 5.3.2), and somebody on the way could
 //! have made it; so could one that says BADTIME. They only park the record. Everything else must be signed by the key.
 
-use std::time::Duration;
+mod meaning;
+mod message;
+mod signed;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use hickory_proto::{
-    op::{Message, OpCode, Query, ResponseCode, UpdateMessage as _},
-    rr::{
-        DNSClass, Name, RData, Record, RecordType, TSigner,
-        rdata::{
-            A, AAAA,
-            tsig::{TSIG, TsigAlgorithm, TsigError},
-        },
-    },
+    ProtoError,
+    op::{Message, Query, ResponseCode},
+    rr::{Name, rdata::tsig::TsigAlgorithm},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{FieldError, Step};
-use crate::dns::{
-    Answer, Answers, Host, Limits, Outcome, Park, Wanted, exchange::tcp, host::record_type, outcome::said,
+use self::{
+    meaning::meaning,
+    message::{Mark, TTL, mark},
 };
-
-/// Seconds that the clocks may differ by: RFC 8945 section 10.
-const FUDGE: u16 = 300;
-
-/// The TTL of a name that has none, in seconds.
-const TTL: u32 = 60;
+use super::{FieldError, Finding, Held, Step};
+use crate::dns::{Answer, Answers, Host, Http, Outcome, Park, Wanted, host::record_type};
 
 /// A zone's primary server; its secret is that of the key, in base64, as `tsig-keygen` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +47,9 @@ pub struct Rfc2136 {
     /// What must be there before.
     #[serde(default)]
     pub require: Require,
+    /// The text of the TXT record that marks records as this fleet's; none: every record may be changed.
+    #[serde(default)]
+    pub owner: Option<String>,
 }
 
 /// An algorithm of TSIG. MD5 and SHA-1 are not offered: RFC 8945 section 6.
@@ -85,6 +84,11 @@ impl Rfc2136 {
         self.address().map_err(|why| FieldError::new("server", why))?;
         if self.key.is_empty() || !self.key.is_ascii() || Name::from_ascii(&self.key).is_err() {
             return Err(FieldError::new("key", "it is a name, as ddns-key"));
+        }
+        if let Some(owner) = &self.owner
+            && !((1..=255).contains(&owner.len()) && owner.bytes().all(|b| b == b' ' || b.is_ascii_graphic()))
+        {
+            return Err(FieldError::new("owner", "it is 1 to 255 letters, digits and signs of ASCII"));
         }
         let bytes = STANDARD.decode(secret.expose_secret());
         if bytes.is_err() || bytes.is_ok_and(|bytes| bytes.is_empty()) {
@@ -121,106 +125,169 @@ impl Rfc2136 {
         if fits { Ok((host, port)) } else { Err(bad()) }
     }
 
-    fn message(&self, wanted: &Wanted) -> Result<Message, hickory_proto::ProtoError> {
-        let (zone, host) = (name(&self.zone)?, name(&wanted.host)?);
-        let mut message = Message::query();
-        message.metadata.op_code = OpCode::Update;
-        message.metadata.recursion_desired = false;
-        message.add_zone(Query::query(zone, RecordType::SOA));
-        for address in wanted.addresses() {
-            let (kind, data) = match address {
-                std::net::IpAddr::V4(address) => (RecordType::A, RData::A(A(address))),
-                std::net::IpAddr::V6(address) => (RecordType::AAAA, RData::AAAA(AAAA(address))),
-            };
-            // Class ANY and no data: "is there" in one section (2.4.1), "delete the set" in the other (2.5.2).
-            let mut any = Record::update0(host.clone(), 0, kind).into_record_of_rdata();
-            any.dns_class = DNSClass::ANY;
-            if self.require == Require::Records {
-                message.add_pre_requisite(any.clone());
-            }
-            message.add_update(any);
-            message.add_update(Record::from_rdata(host.clone(), wanted.ttl.unwrap_or(TTL), data));
-        }
-        Ok(message)
-    }
-
     /// In the words of nsupdate.
     pub(super) fn plan(&self, wanted: &Wanted) -> Vec<Step> {
+        let marks = if self.owner.is_none() {
+            vec![(Mark::None, "# one message, by TCP")]
+        } else {
+            let mut marks = vec![(Mark::Ours, "# one message, by TCP")];
+            if self.require == Require::Nothing {
+                marks.push((Mark::New, "# if the mark is not there: one message, by TCP"));
+            }
+            marks
+        };
+        marks.into_iter().map(|(mark, note)| self.shown(wanted, mark, note)).collect()
+    }
+
+    fn shown(&self, wanted: &Wanted, marked: Mark, note: &str) -> Step {
         let host = &wanted.host;
+        let ttl = wanted.ttl.unwrap_or(TTL);
         let mut lines = vec![
-            "# one message, by TCP".to_owned(),
+            note.to_owned(),
             format!("server {}", self.server),
             format!("zone {}.", self.zone),
             format!("key {}:{} ***", self.algorithm.word(), self.key),
         ];
+        let (name, owner) = (mark(host), self.owner.as_deref().unwrap_or_default());
+        match marked {
+            Mark::None => {}
+            Mark::Ours => lines.push(format!("prereq yxrrset {name}. TXT {owner:?}")),
+            Mark::New => {
+                lines.push(format!("prereq nxrrset {name}. TXT"));
+                lines.push(format!("update add {name}. {ttl} TXT {owner:?}"));
+            }
+        }
         for address in wanted.addresses() {
             let kind = record_type(address);
-            if self.require == Require::Records {
+            if marked == Mark::New {
+                lines.push(format!("prereq nxrrset {host}. {kind}"));
+            } else if self.require == Require::Records {
                 lines.push(format!("prereq yxrrset {host}. {kind}"));
             }
             lines.push(format!("update delete {host}. {kind}"));
-            lines.push(format!("update add {host}. {} {kind} {address}", wanted.ttl.unwrap_or(TTL)));
+            lines.push(format!("update add {host}. {ttl} {kind} {address}"));
         }
         lines.push("send".to_owned());
-        vec![Step::new(lines.join("\n"))]
+        Step::new(lines.join("\n"))
     }
 
     pub(super) async fn update(
         &self,
-        limits: Limits,
+        http: &Http,
         secret: &SecretString,
         wanted: &Wanted,
         now: DateTime<Utc>,
     ) -> Answers {
-        let answer = self.send(limits.call, secret, wanted, now).await.unwrap_or_else(|answer| answer);
+        let answer = self.all(http, secret, wanted, now).await.unwrap_or_else(|answer| answer);
         Answers::all(wanted, &answer)
     }
 
-    async fn send(
+    async fn all(
         &self,
-        limit: Duration,
+        http: &Http,
         secret: &SecretString,
         wanted: &Wanted,
         now: DateTime<Utc>,
     ) -> Result<Answer, Answer> {
-        let setting = |why: String| Answer::park(Park::BadSetting, why);
-        let key = STANDARD
-            .decode(secret.expose_secret())
-            .map_err(|_| setting("the secret is not base64".to_owned()))?;
-        let key_name = Name::from_ascii(&self.key).map_err(|error| setting(error.to_string()))?;
-        let signer = TSigner::new(key, self.algorithm.of_tsig(), key_name, FUDGE)
-            .map_err(|error| setting(error.to_string()))?;
-        let mut message = self.message(wanted).map_err(|error| setting(error.to_string()))?;
-        let time = u64::try_from(now.timestamp()).unwrap_or_default();
-        let (signature, verifier) =
-            signer.sign_message(&message, time).map_err(|error| setting(error.to_string()))?;
-        message.set_signature(signature);
-        let bytes = message.to_vec().map_err(|error| setting(error.to_string()))?;
+        if self.owner.is_none() {
+            return self
+                .one(http, secret, self.change(wanted, Mark::None), now)
+                .await
+                .map(|(_, answer)| answer);
+        }
+        let (code, answer) = self.one(http, secret, self.change(wanted, Mark::Ours), now).await?;
+        if code != ResponseCode::NXRRSet || self.require == Require::Records {
+            return Ok(if code == ResponseCode::NXRRSet { self.not_ours(wanted, code) } else { answer });
+        }
+        let (code, answer) = self.one(http, secret, self.change(wanted, Mark::New), now).await?;
+        Ok(if code == ResponseCode::YXRRSet { self.not_ours(wanted, code) } else { answer })
+    }
 
-        let (host, port) = self.address().map_err(setting)?;
-        let found = tokio::time::timeout(limit, tokio::net::lookup_host((host, port))).await;
-        let servers = match found {
-            Ok(Ok(servers)) => servers,
-            Ok(Err(error)) => return Err(Answer::retry(format!("{host} is not found: {error}"))),
-            Err(_) => return Err(Answer::retry(format!("{host} is not found in time"))),
-        };
-        let mut why = format!("{host} has no address");
-        for server in servers {
-            match tcp(server, &bytes, limit).await {
-                Ok(answer) => {
-                    let Ok(read) = Message::from_vec(&answer) else {
-                        return Err(Answer::retry(format!("{server}: the answer is no message of DNS")));
-                    };
-                    if read.metadata.id != message.metadata.id {
-                        return Err(Answer::retry(format!("{server}: the answer is to another message")));
-                    }
-                    let signed = verifier.is_some_and(|mut verifier| verifier.verify(&answer).is_ok());
-                    return Ok(meaning(&read, signed, now));
+    fn not_ours(&self, wanted: &Wanted, code: ResponseCode) -> Answer {
+        let (mark, owner) = (mark(&wanted.host), self.owner.as_deref().unwrap_or_default());
+        let what = format!(
+            "{code}: records are there, or are missing, and TXT {mark} is not {owner:?}; set it if they are to be changed"
+        );
+        Answer::park(Park::NotOurs, what)
+    }
+
+    /// What the server says to a message, and what that means.
+    async fn one(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        message: Result<Message, ProtoError>,
+        now: DateTime<Utc>,
+    ) -> Result<(ResponseCode, Answer), Answer> {
+        let message = message.map_err(|error| Answer::park(Park::BadSetting, error.to_string()))?;
+        let signed = self.send(http, secret, message, now).await?;
+        let answer = meaning(&signed.answer, signed.by_the_key, now);
+        // What nobody has signed is no word on a prerequisite.
+        let code = signed.answer.metadata.response_code;
+        Ok((if signed.by_the_key { code } else { ResponseCode::ServFail }, answer))
+    }
+
+    /// What the server itself holds, which may be one that the zone does not name. Signed, as it may answer differently to others.
+    pub(super) async fn observe(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        now: DateTime<Utc>,
+    ) -> Result<Held, Answer> {
+        let mut held = Held::default();
+        for address in wanted.addresses() {
+            let question = Self::question(wanted, address)
+                .map_err(|error| Answer::park(Park::BadSetting, error.to_string()))?;
+            let signed = self.send(http, secret, question, now).await?;
+            let answer = &signed.answer;
+            match answer.metadata.response_code {
+                ResponseCode::NoError | ResponseCode::NXDomain if signed.by_the_key => {}
+                _ => {
+                    let answer = meaning(answer, signed.by_the_key, now);
+                    return Err(Answer {
+                        said: format!("asked for {}: {}", wanted.host, answer.said),
+                        ..answer
+                    });
                 }
-                Err(error) => why = error,
+            }
+            if !answer.metadata.authoritative {
+                return Err(Answer::park(Park::NotZone, "the server does not speak for the zone"));
+            }
+            // Those of an alias come with it, under their own name.
+            let name = answer.queries.first().map(Query::name);
+            let own = answer.answers.iter().filter(|record| Some(&record.name) == name);
+            held.addresses.extend(own.filter_map(|record| record.data.ip_addr()));
+        }
+        Ok(held)
+    }
+
+    /// Key and zone by a message that has prerequisites alone, the policy by the deletion of what is not there.
+    pub(super) async fn probe(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        now: DateTime<Utc>,
+    ) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for (what, message, good) in [
+            ("key", self.nothing(), "the server takes it for the zone"),
+            ("policy", self.deletion_of_nothing(wanted), "the key may change these records"),
+        ] {
+            match self.one(http, secret, message, now).await {
+                Ok((_, answer)) if answer.outcome == Outcome::Good => found.push(Finding::good(what, good)),
+                Ok((_, answer)) | Err(answer) => {
+                    found.push(Finding::new(what, answer));
+                    return found;
+                }
             }
         }
-        Err(Answer::retry(said(&why, "")))
+        found.push(match self.observe(http, secret, wanted, now).await {
+            Ok(held) => Finding::held(&held),
+            Err(answer) => Finding::new("records", answer),
+        });
+        found
     }
 }
 
@@ -242,78 +309,18 @@ impl Algorithm {
     }
 }
 
-fn name(host: &Host) -> Result<Name, hickory_proto::ProtoError> {
-    let mut name = Name::from_ascii(host.as_str())?;
-    name.set_fqdn(true);
-    Ok(name)
-}
-
-/// What an answer means. `signed`: its signature is the key's, and of this time.
-fn meaning(answer: &Message, signed: bool, now: DateTime<Utc>) -> Answer {
-    let code = answer.metadata.response_code;
-    let tsig = answer.signature().map(|record| &record.data);
-    match tsig.and_then(|tsig| tsig.error) {
-        Some(TsigError::BadSig) => {
-            return Answer::park(
-                Park::BadSig,
-                "BADSIG: the secret is not that of the server's key of this name",
-            );
-        }
-        Some(TsigError::BadKey) => {
-            return Answer::park(Park::BadKey, "BADKEY: the server knows no key of this name and algorithm");
-        }
-        Some(TsigError::BadTime) => return Answer::park(Park::BadTime, bad_time(tsig, now)),
-        Some(other) => return Answer::new(Outcome::Refused, format!("{code}, TSIG {other:?}")),
-        None => {}
-    }
-    if !signed {
-        return Answer::retry(format!("{code}, but the answer is not signed by the key"));
-    }
-    match code {
-        ResponseCode::NoError => Answer::new(Outcome::Good, "NOERROR"),
-        ResponseCode::Refused => Answer::park(
-            Park::NotPermitted,
-            "REFUSED: the key may not change this name (update-policy, allow-update)",
-        ),
-        ResponseCode::NotAuth | ResponseCode::NotZone | ResponseCode::NotImp => Answer::park(
-            Park::NotZone,
-            format!("{code}: the server is not the primary of this zone; SOA names that server"),
-        ),
-        ResponseCode::NXRRSet => {
-            Answer::park(Park::NoHost, "NXRRSET: the record is not there, and require says records")
-        }
-        ResponseCode::YXRRSet | ResponseCode::YXDomain | ResponseCode::NXDomain | ResponseCode::ServFail => {
-            Answer::retry(code.to_string())
-        }
-        _ => Answer::new(Outcome::Refused, code.to_string()),
-    }
-}
-
-/// The server tells its own time: RFC 8945 section 5.2.3.
-fn bad_time(tsig: Option<&TSIG>, now: DateTime<Utc>) -> String {
-    let theirs = tsig.and_then(|tsig| <[u8; 6]>::try_from(tsig.other.as_slice()).ok());
-    let apart = theirs.map(|bytes| {
-        let theirs = bytes.iter().fold(0_i64, |seconds, byte| seconds << 8 | i64::from(*byte));
-        now.timestamp() - theirs
-    });
-    match apart {
-        Some(seconds) if seconds > 0 => format!("BADTIME: this clock is {seconds} s ahead of the server's"),
-        Some(seconds) => format!("BADTIME: this clock is {} s behind the server's", -seconds),
-        None => "BADTIME: this clock and the server's differ by more than 300 s".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn provider(server: &str) -> Rfc2136 {
+    pub(super) fn provider(server: &str) -> Rfc2136 {
         Rfc2136 {
             server: server.to_owned(),
             zone: "example.org".parse().unwrap(),
             key: "ddns-key".to_owned(),
             algorithm: Algorithm::default(),
             require: Require::Records,
+            owner: None,
         }
     }
 
@@ -331,51 +338,6 @@ mod tests {
         }
         for bad in ["", ":53", "a:0", "a:x", "[::1", "[::1]x", "a b", "https://a/"] {
             assert!(provider(bad).address().unwrap_err().contains("allowed are"), "{bad}");
-        }
-    }
-
-    #[test]
-    fn one_message_has_prerequisites_deletions_and_additions_of_both_families() {
-        let wanted = Wanted {
-            host: "*.example.org".parse().unwrap(),
-            v4: Some("192.0.2.7".parse().unwrap()),
-            v6: Some("2001:db8::7".parse().unwrap()),
-            ttl: Some(30),
-        };
-        let message = provider("ns").message(&wanted).unwrap();
-        let classes: Vec<_> =
-            message.updates().iter().map(|record| (record.record_type(), record.dns_class)).collect();
-        assert_eq!(
-            classes,
-            [
-                (RecordType::A, DNSClass::ANY),
-                (RecordType::A, DNSClass::IN),
-                (RecordType::AAAA, DNSClass::ANY),
-                (RecordType::AAAA, DNSClass::IN),
-            ]
-        );
-        assert_eq!(message.prerequisites().len(), 2);
-        assert_eq!(message.updates()[1].ttl, 30);
-    }
-
-    #[test]
-    fn an_answer_that_is_not_signed_changes_nothing() {
-        let mut answer = Message::response(1, OpCode::Update);
-        for code in [ResponseCode::NoError, ResponseCode::Refused, ResponseCode::NotAuth] {
-            answer.metadata.response_code = code;
-            assert_eq!(meaning(&answer, false, DateTime::UNIX_EPOCH).outcome, Outcome::Retry, "{code}");
-        }
-        for (code, outcome) in [
-            (ResponseCode::NoError, Outcome::Good),
-            (ResponseCode::Refused, Outcome::Park(Park::NotPermitted)),
-            (ResponseCode::NotAuth, Outcome::Park(Park::NotZone)),
-            (ResponseCode::NotZone, Outcome::Park(Park::NotZone)),
-            (ResponseCode::NXRRSet, Outcome::Park(Park::NoHost)),
-            (ResponseCode::ServFail, Outcome::Retry),
-            (ResponseCode::FormErr, Outcome::Refused),
-        ] {
-            answer.metadata.response_code = code;
-            assert_eq!(meaning(&answer, true, DateTime::UNIX_EPOCH).outcome, outcome, "{code}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! A batch is done whole or not at all. Its change is `PENDING` until all of Route 53's servers have it, then `INSYNC`: it is asked for
 //! until then. An `UPSERT` writes the TTL too, so it is a setting of the name.
 
+mod read;
 mod sign;
 
 use std::fmt::Write as _;
@@ -142,6 +143,16 @@ impl Route53 {
 
 /// Id and status of a change.
 fn change_info(reply: &Reply, secret: &str) -> Result<(String, String), Answer> {
+    let texts = success(reply, secret)?;
+    let id = xml::first(&texts, "ChangeInfo/Id").and_then(|id| id.rsplit('/').next());
+    match (id, xml::first(&texts, "ChangeInfo/Status")) {
+        (Some(id), Some(status)) if !id.is_empty() => Ok((id.to_owned(), status.to_owned())),
+        _ => Err(Answer::retry("no ChangeInfo came: a captive portal, or the URL is not Route 53's")),
+    }
+}
+
+/// The texts of a success.
+fn success(reply: &Reply, secret: &str) -> Result<Vec<(String, String)>, Answer> {
     let Some(texts) = xml::texts(&reply.body) else {
         return Err(if reply.status.is_success() {
             Answer::retry("no XML came")
@@ -150,12 +161,7 @@ fn change_info(reply: &Reply, secret: &str) -> Result<(String, String), Answer> 
         });
     };
     if reply.status.is_success() {
-        let id = xml::first(&texts, "ChangeInfo/Id").and_then(|id| id.rsplit('/').next());
-        let status = xml::first(&texts, "ChangeInfo/Status");
-        return match (id, status) {
-            (Some(id), Some(status)) if !id.is_empty() => Ok((id.to_owned(), status.to_owned())),
-            _ => Err(Answer::retry("no ChangeInfo came: a captive portal, or the URL is not Route 53's")),
-        };
+        return Ok(texts);
     }
     let code = xml::first(&texts, "Error/Code").unwrap_or(match reply.status {
         StatusCode::BAD_REQUEST if xml::first(&texts, "Messages/Message").is_some() => "InvalidChangeBatch",
