@@ -34,6 +34,8 @@ pub struct Args {
     google: config::Google,
     #[command(flatten)]
     feed: config::Feed,
+    #[command(flatten)]
+    proxies: config::Proxies,
 }
 
 /// Runs the role until a signal.
@@ -54,6 +56,7 @@ pub async fn run(args: &Args) -> anyhow::Result<Exit> {
         public_url: args.public_url.url()?,
         policies: jobs::policies().into(),
         feed_readers: args.feed.feed_readers,
+        trusted_proxies: args.proxies.trusted().into(),
     };
     let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
     if !role.wait_for_schema().await? {

@@ -72,6 +72,8 @@ pub struct Args {
     #[command(flatten)]
     feed: config::Feed,
     #[command(flatten)]
+    proxies: config::Proxies,
+    #[command(flatten)]
     objects: config::Objects,
 }
 
@@ -146,6 +148,7 @@ async fn serve(
         public_url: args.public_url.url()?,
         policies: jobs::policies().into(),
         feed_readers: args.feed.feed_readers,
+        trusted_proxies: args.proxies.trusted().into(),
     };
     let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
     let context = role::context(&role.db, google, &args.objects, &args.public_url, webhooks)?;

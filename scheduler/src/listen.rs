@@ -3,7 +3,9 @@
 pub mod admin;
 mod body;
 mod connections;
+mod gather;
 mod patience;
+mod proxies;
 pub mod public;
 mod sources;
 

@@ -7,6 +7,7 @@ pub mod google;
 mod keys;
 pub mod listeners;
 mod objects;
+mod proxies;
 mod public_url;
 mod redis;
 mod retention;
@@ -18,9 +19,12 @@ use std::{ffi::OsString, fmt::Display, path::PathBuf, str::FromStr};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
+use crate::webhook::Network;
+
 pub use self::{
     database::Database, feed::Feed, google::Google, keys::Keys, listeners::Listeners, objects::Objects,
-    public_url::PublicUrl, redis::Redis, retention::Retention, tls::Tls, webhooks::Webhooks,
+    proxies::Proxies, public_url::PublicUrl, redis::Redis, retention::Retention, tls::Tls,
+    webhooks::Webhooks,
 };
 
 /// A setting that is missing or cannot be used.
@@ -60,6 +64,11 @@ fn variable(name: &str) -> Option<String> {
 /// A clap parser that forgives white space at both ends.
 fn trimmed<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.trim().parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// A clap parser for one of several networks. Nothing at all is no network, and no mistake: an empty variable is as good as none.
+fn network(text: &str) -> Result<Option<Network>, String> {
+    if text.trim().is_empty() { Ok(None) } else { trimmed(text).map(Some) }
 }
 
 /// A clap parser for what must not be printed. It accepts everything: clap repeats a value that it refuses.

@@ -3,6 +3,7 @@
 
 mod error;
 mod key_ring;
+pub mod password;
 
 pub use error::{KeysError, OpenError};
 pub use key_ring::{KeyRing, generate_key};

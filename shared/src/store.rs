@@ -11,6 +11,8 @@ pub mod channels;
 pub mod connect;
 pub mod contents;
 pub mod cursor;
+pub mod dns_hosts;
+pub mod dns_logins;
 pub mod drive_lists;
 pub mod drive_mirrors;
 pub mod drives;

@@ -56,6 +56,8 @@ struct Settings {
     #[command(flatten)]
     feed: config::Feed,
     #[command(flatten)]
+    proxies: config::Proxies,
+    #[command(flatten)]
     objects: config::Objects,
 }
 

@@ -7,14 +7,22 @@ use std::{
     time::Instant,
 };
 
-/// Units that a source has each second. Behind a proxy all of Google is one source, so there are many.
-const RATE: f64 = 50_000.0;
+/// What a source may do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance {
+    /// Units that a source has each second.
+    pub(super) rate: f64,
+    /// Units that a source has at the most.
+    pub(super) burst: f64,
+    /// What a bad request costs; a good one costs one unit.
+    pub(super) bad: f64,
+}
 
-/// Units that a source has at the most.
-const BURST: f64 = 100_000.0;
-
-/// What a request without a good token costs: a hundred of them a second are answered as such.
-const BAD: f64 = 500.0;
+impl Allowance {
+    /// Behind a proxy all of Google is one source, so there are many units; a hundred requests a second without a good token are
+    /// answered as such.
+    const WEBHOOKS: Self = Self { rate: 50_000.0, burst: 100_000.0, bad: 500.0 };
+}
 
 /// Sources are told apart as well as their hashes: two of the same share what they have.
 const SLOTS: u64 = 4096;
@@ -33,6 +41,7 @@ pub(super) enum Charge {
 /// What is bad may take no more than the upper half of what a source has, so that a stranger behind the same proxy cannot
 /// use up what Google needs.
 pub(super) struct Sources {
+    allowance: Allowance,
     hasher: RandomState,
     slots: Box<[Mutex<Option<Left>>]>,
 }
@@ -48,11 +57,16 @@ impl std::fmt::Debug for Sources {
 
 impl Default for Sources {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), slots: (0..SLOTS).map(|_| Mutex::new(None)).collect() }
+        Self::new(Allowance::WEBHOOKS)
     }
 }
 
 impl Sources {
+    pub(super) fn new(allowance: Allowance) -> Self {
+        let slots = (0..SLOTS).map(|_| Mutex::new(None)).collect();
+        Self { allowance, hasher: RandomState::new(), slots }
+    }
+
     /// Whether the source has enough for the request; then it has less.
     pub(super) fn charge(&self, source: IpAddr, charge: Charge, now: Instant) -> bool {
         self.ask(source, charge, now, true)
@@ -64,14 +78,15 @@ impl Sources {
     }
 
     fn ask(&self, source: IpAddr, charge: Charge, now: Instant, take: bool) -> bool {
+        let Allowance { rate, burst, bad } = self.allowance;
         let (cost, least) = match charge {
             Charge::Good => (1.0, 0.0),
-            Charge::Bad => (BAD, BURST / 2.0),
+            Charge::Bad => (bad, burst / 2.0),
         };
         let place = usize::try_from(self.hasher.hash_one(network(source)) % SLOTS).unwrap_or_default();
         let mut slot = self.slots[place].lock().unwrap_or_else(PoisonError::into_inner);
-        let (units, since) = slot.unwrap_or((BURST, now));
-        let units = (units + now.saturating_duration_since(since).as_secs_f64() * RATE).min(BURST);
+        let (units, since) = slot.unwrap_or((burst, now));
+        let units = (units + now.saturating_duration_since(since).as_secs_f64() * rate).min(burst);
         let enough = units - cost >= least;
         *slot = Some((if enough && take { units - cost } else { units }, now.max(since)));
         enough

@@ -59,6 +59,7 @@ impl Rig {
             public_url: None,
             policies: [].into(),
             feed_readers,
+            trusted_proxies: [].into(),
         };
         public::serve(listener, ingress, &tasks);
         Self { db, address, tasks, acme, other }

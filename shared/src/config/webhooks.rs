@@ -1,4 +1,4 @@
-use super::trimmed;
+use super::network;
 use crate::webhook::{Allow, Network};
 
 /// Where messages to webhooks may go.
@@ -10,11 +10,6 @@ pub struct Webhooks {
         value_parser = network, help_heading = "Settings"
     )]
     webhook_allow: Vec<Option<Network>>,
-}
-
-/// Nothing at all is no network, and no mistake: an empty variable is as good as none.
-fn network(text: &str) -> Result<Option<Network>, String> {
-    if text.trim().is_empty() { Ok(None) } else { trimmed(text).map(Some) }
 }
 
 impl Webhooks {

@@ -68,6 +68,7 @@ impl Pushed {
             public_url: rig.context.public_url.clone(),
             policies: worker::jobs::policies().into(),
             feed_readers: 10,
+            trusted_proxies: [].into(),
         };
         public::serve(listener, ingress, &tasks);
         rig.fake.world().add_account(ANNA, "refresh-anna", None)?;

@@ -63,6 +63,7 @@ impl Pushed {
             public_url: drives.rig.context.public_url.clone(),
             policies: worker::jobs::policies().into(),
             feed_readers: 10,
+            trusted_proxies: [].into(),
         };
         public::serve(listener, ingress, &tasks);
         drives.rig.fake.push_faults(faults)?;

@@ -40,13 +40,11 @@ use shared::{
     store::channels::{Heard, Outcome as Noted},
 };
 
-use self::{
-    inbox::{Inbox, Refused},
-    message::Message,
-};
+use self::{inbox::Inbox, message::Message};
 use super::Ingress;
 use crate::listen::{
     Peer,
+    gather::Refused,
     sources::{Charge, Sources},
 };
 

@@ -1,14 +1,8 @@
-//! Group commit: what comes within some milliseconds is merged and written by one statement.
-//!
-//! Two writers take turns: while one waits for the disk, the other gathers. The queue is bounded; what does not fit is
-//! refused at once, and Google brings it again.
+//! Notifications are written together ([`Gather`]); the same message is written once, however often it came.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,188 +18,82 @@ use shared::{
     },
 };
 use sqlx::Connection as _;
-use tokio::sync::{mpsc, oneshot};
 
-use crate::listen::public::Ingress;
-
-/// How long is gathered after a first message.
-const GATHER: Duration = Duration::from_millis(3);
-
-/// Messages that wait, at the most.
-const QUEUE: usize = 10_000;
+use crate::listen::{
+    gather::{Gather, Refused, Words, despite_deadlocks},
+    public::Ingress,
+};
 
 /// Messages of one statement, at the most.
 const BATCH: usize = 1_000;
 
-const WRITERS: usize = 2;
-
 /// How long the database may take.
 const WRITE_LIMIT: Duration = Duration::from_secs(3);
-
-/// How long a message waits in all. Longer than any write, and short enough that Google is still there.
-const LIMIT: Duration = Duration::from_secs(8);
-
-/// How often a write is tried that was chosen to end a deadlock.
-const ATTEMPTS: u32 = 3;
 
 /// The job that keeps an account's channels.
 const KEEPER: &str = "google_channels";
 
-/// Why a message is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// Too many wait.
-    Full,
-    /// The database does not answer.
-    Unavailable,
-}
+const WORDS: Words = Words {
+    away: "notifications cannot be taken, Google is to send them again",
+    back: "notifications are taken again",
+};
 
-struct Waiting {
-    api: &'static str,
-    heard: Heard,
-    answer: oneshot::Sender<Result<Outcome, Refused>>,
-}
+/// A message, with the API that it came for.
+type Message = (&'static str, Heard);
 
 /// Where messages are brought.
-#[derive(Clone)]
 pub(super) struct Inbox {
-    queue: mpsc::Sender<Waiting>,
+    gather: Gather<Message, Outcome>,
 }
 
 impl Inbox {
-    /// An inbox, and the tasks behind it. They end when the last of its copies is dropped.
+    /// An inbox, and the tasks behind it, which end when it is dropped.
     pub(super) fn start(ingress: &Ingress, tasks: &Tasks) -> Self {
-        let (queue, incoming) = mpsc::channel(QUEUE);
-        let writer = Arc::new(Writer {
-            ingress: ingress.clone(),
-            incoming: tokio::sync::Mutex::new(incoming),
-            failing: AtomicBool::new(false),
-        });
         for kind in ingress.policies.iter().filter(|policy| policy.api.is_some() || policy.kind == KEEPER) {
             count(kind.kind, 0);
         }
-        for _ in 0..WRITERS {
-            let (writer, hard) = (Arc::clone(&writer), tasks.hard().clone());
-            tasks.spawn(async move {
-                hard.run_until_cancelled_owned(Box::pin(async move { writer.run().await })).await
-            });
-        }
-        Self { queue }
+        let ingress = Arc::new(ingress.clone());
+        let gather = Gather::start(tasks, WORDS, BATCH, move |messages| {
+            let ingress = Arc::clone(&ingress);
+            async move { write(&ingress, messages).await }
+        });
+        Self { gather }
     }
 
     /// Brings a message. When this returns an outcome, what follows from it is durable.
     pub(super) async fn bring(&self, api: &'static str, heard: Heard) -> Result<Outcome, Refused> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { api, heard, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refused::Full,
-            mpsc::error::TrySendError::Closed(_) => Refused::Unavailable,
-        })?;
-        match tokio::time::timeout(LIMIT, answered).await {
-            Ok(Ok(outcome)) => outcome,
-            // It may be written all the same; a second want of it does no harm.
-            Ok(Err(_)) | Err(_) => Err(Refused::Unavailable),
-        }
+        self.gather.bring((api, heard)).await
     }
 }
 
-struct Writer {
-    ingress: Ingress,
-    incoming: tokio::sync::Mutex<mpsc::Receiver<Waiting>>,
-    /// The last write failed: said once.
-    failing: AtomicBool,
+async fn write(ingress: &Ingress, messages: Vec<Message>) -> Result<Vec<Outcome>, sqlx::Error> {
+    let mut places: HashMap<&Message, usize> = HashMap::with_capacity(messages.len());
+    let mut once: Vec<Message> = Vec::new();
+    let mut place_of = Vec::with_capacity(messages.len());
+    for message in &messages {
+        let place = *places.entry(message).or_insert_with(|| {
+            once.push(message.clone());
+            once.len() - 1
+        });
+        place_of.push(place);
+    }
+    let notified = despite_deadlocks(|| limited(WRITE_LIMIT, note(ingress, &once))).await?;
+    for wanted in &notified.wanted {
+        count(&wanted.kind, 1);
+    }
+    ingress.bell.offer(notified.wanted.iter().filter_map(Wanted::ring), Instant::now()).await;
+    Ok(place_of.into_iter().map(|place| notified.outcomes[place]).collect())
 }
 
-impl Writer {
-    async fn run(&self) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while self.gather(&mut batch).await {
-            // Whoever gave up waiting need not be written for.
-            batch.retain(|waiting| !waiting.answer.is_closed());
-            self.write(std::mem::take(&mut batch)).await;
-        }
+async fn note(ingress: &Ingress, messages: &[Message]) -> Result<Notified, sqlx::Error> {
+    let heard: Vec<Heard> = messages.iter().map(|(_, heard)| heard.clone()).collect();
+    let mut conn = ingress.db.acquire().await?;
+    let mut notified = channels::notify(&mut conn, &heard).await?;
+    let unknown = orphans(messages, &notified.outcomes);
+    if !unknown.is_empty() {
+        notified.wanted.extend(adopt(&mut conn, &unknown).await?);
     }
-
-    /// Takes what has come, and what comes soon. False: nothing will come any more.
-    async fn gather(&self, batch: &mut Vec<Waiting>) -> bool {
-        let mut incoming = self.incoming.lock().await;
-        if incoming.recv_many(batch, BATCH).await == 0 {
-            return false;
-        }
-        if batch.len() < BATCH {
-            tokio::time::sleep(GATHER).await;
-            while batch.len() < BATCH
-                && let Ok(waiting) = incoming.try_recv()
-            {
-                batch.push(waiting);
-            }
-        }
-        true
-    }
-
-    async fn write(&self, batch: Vec<Waiting>) {
-        // The order is that of the map, and the same for the answers.
-        let mut merged: HashMap<(&'static str, Heard), Vec<_>> = HashMap::with_capacity(batch.len());
-        for waiting in batch {
-            merged.entry((waiting.api, waiting.heard)).or_default().push(waiting.answer);
-        }
-        if merged.is_empty() {
-            return;
-        }
-        let (keys, answers): (Vec<_>, Vec<_>) = merged.into_iter().unzip();
-        let outcomes = match self.note(&keys).await {
-            Ok(notified) => {
-                if self.failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!("notifications are taken again");
-                }
-                self.ring(&notified.wanted).await;
-                notified.outcomes.into_iter().map(Ok).collect()
-            }
-            Err(error) => {
-                if !self.failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!("notifications cannot be taken, Google is to send them again: {error}");
-                }
-                vec![Err(Refused::Unavailable); keys.len()]
-            }
-        };
-        for (outcome, answers) in outcomes.into_iter().zip(answers) {
-            for answer in answers {
-                // Whoever gave up waiting has answered for itself.
-                let _ = answer.send(outcome);
-            }
-        }
-    }
-
-    async fn note(&self, keys: &[(&'static str, Heard)]) -> Result<Notified, sqlx::Error> {
-        let heard: Vec<Heard> = keys.iter().map(|(_, heard)| heard.clone()).collect();
-        let mut attempt = 1;
-        loop {
-            let answer = limited(WRITE_LIMIT, async {
-                let mut conn = self.ingress.db.acquire().await?;
-                let mut notified = channels::notify(&mut conn, &heard).await?;
-                let unknown = orphans(keys, &notified.outcomes);
-                if !unknown.is_empty() {
-                    notified.wanted.extend(adopt(&mut conn, &unknown).await?);
-                }
-                Ok(notified)
-            })
-            .await;
-            match answer {
-                Err(sqlx::Error::Database(error))
-                    if attempt < ATTEMPTS && error.code().as_deref() == Some("40P01") =>
-                {
-                    attempt += 1;
-                }
-                answer => return answer,
-            }
-        }
-    }
-
-    async fn ring(&self, wanted: &[Wanted]) {
-        for wanted in wanted {
-            count(&wanted.kind, 1);
-        }
-        self.ingress.bell.offer(wanted.iter().filter_map(Wanted::ring), Instant::now()).await;
-    }
+    Ok(notified)
 }
 
 fn count(kind: &str, jobs: u64) {
@@ -215,8 +103,8 @@ fn count(kind: &str, jobs: u64) {
 }
 
 /// The channels that are not known, once each.
-fn orphans(keys: &[(&'static str, Heard)], outcomes: &[Outcome]) -> BTreeMap<String, Orphan> {
-    let unknown = keys.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Unknown);
+fn orphans(messages: &[Message], outcomes: &[Outcome]) -> BTreeMap<String, Orphan> {
+    let unknown = messages.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Unknown);
     unknown
         .map(|((api, heard), _)| {
             let orphan = Orphan {
