@@ -35,6 +35,7 @@ create table dns_address_families (
     check ((address is null) = (since is null)),
     check ((failing_since is null) = (failing_why is null))
 );
+create index dns_address_families_failing on dns_address_families (address_id) where failing_since is not null;
 
 -- A name at a provider that points at an address. Its job `dns_record` has its id as key; its secret is in `secrets`, owner kind
 -- `dns_record`.
@@ -69,7 +70,7 @@ create index dns_records_address on dns_records (address_id, id);
 create table dns_record_families (
     record_id     bigint         not null references dns_records on delete cascade,
     family        address_family not null,
-    -- The part of an IPv6 address that is the host's own (`shared::dns::address::HostId`); null: the address as it is.
+    -- The part of an IPv6 address that is the host's own, as `::1:2:3:4`, or with the length of the network's part `::12:0:0:0:5/56`; null: the address as it is.
     host_id       text           check (family = 'ipv6' or host_id is null),
     -- The intent: what is being sent, from before the call until its outcome is recorded.
     sending       inet,
@@ -80,10 +81,12 @@ create table dns_record_families (
     -- When the zone's servers answered with it, and how long that took; null: not yet, or not asked.
     verified_at   timestamptz,
     verify_ms     bigint,
+    -- When it was given up to see it there; it is still looked for now and then.
+    unverified_at timestamptz,
     -- How often in a row the provider said that it had it already, and how often it refused for a reason not known to last.
     no_changes    integer        not null default 0,
     refusals      integer        not null default 0,
-    -- Nothing is sent until a person acts: a word of `shared::dns::Park`, and the provider's own.
+    -- Nothing is sent until a person acts: a word of `shared::dns::Park` or `refused`, and the provider's own.
     parked        text,
     parked_why    text,
     -- Since when the name does not follow, and why; null: it does.
@@ -95,6 +98,7 @@ create table dns_record_families (
     check ((parked is null) = (parked_why is null)),
     check ((failing_since is null) = (failing_why is null))
 );
+create index dns_record_families_failing on dns_record_families (record_id) where failing_since is not null;
 
 -- What was done for a record, and what came of it.
 create table dns_history (

@@ -190,6 +190,7 @@ pub fn context(
     objects: &config::Objects,
     public_url: &config::PublicUrl,
     webhooks: Option<webhook::Sender>,
+    dns: Option<worker::jobs::Dns>,
 ) -> anyhow::Result<worker::jobs::Context> {
     if google.is_none() {
         tracing::warn!("no OAuth client is configured: jobs that call Google will fail until there is one");
@@ -200,6 +201,7 @@ pub fn context(
         objects: objects.open()?,
         public_url: public_url.url()?,
         webhooks,
+        dns,
     })
 }
 
@@ -209,6 +211,14 @@ pub fn webhooks(keys: &config::Keys, webhooks: &config::Webhooks) -> anyhow::Res
         return Ok(None);
     }
     Ok(Some(webhook::Sender::new(keys.key_ring()?, webhooks.allow(), &webhook::system())?))
+}
+
+/// What keeps names; none: no key ring is configured.
+pub fn dns(keys: &config::Keys, dns: &config::Dns) -> anyhow::Result<Option<worker::jobs::Dns>> {
+    if !keys.is_set() {
+        return Ok(None);
+    }
+    worker::jobs::Dns::new(keys.key_ring()?, dns.resolvers()).map(Some)
 }
 
 /// For roles whose parts do not fail by themselves.

@@ -70,6 +70,8 @@ pub struct Args {
     #[command(flatten)]
     webhooks: config::Webhooks,
     #[command(flatten)]
+    dns: config::Dns,
+    #[command(flatten)]
     feed: config::Feed,
     #[command(flatten)]
     proxies: config::Proxies,
@@ -151,7 +153,8 @@ async fn serve(
         trusted_proxies: args.proxies.trusted().into(),
     };
     let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
-    let context = role::context(&role.db, google, &args.objects, &args.public_url, webhooks)?;
+    let dns = role::dns(&args.keys, &args.dns)?;
+    let context = role::context(&role.db, google, &args.objects, &args.public_url, webhooks, dns)?;
     let scheduler = Scheduler {
         db: role.db.clone(),
         bell: Arc::clone(&bell),

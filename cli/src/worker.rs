@@ -39,6 +39,8 @@ pub struct Args {
     #[command(flatten)]
     webhooks: config::Webhooks,
     #[command(flatten)]
+    dns: config::Dns,
+    #[command(flatten)]
     objects: config::Objects,
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -80,7 +82,8 @@ async fn work(args: &Args) -> anyhow::Result<Exit> {
     let bell = role::shared_bell(&args.access.redis)?;
     let google = role::google(&args.keys, &args.google)?;
     let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
-    let context = role::context(&role.db, google, &args.objects, &args.public_url, webhooks)?;
+    let dns = role::dns(&args.keys, &args.dns)?;
+    let context = role::context(&role.db, google, &args.objects, &args.public_url, webhooks, dns)?;
     if context.public_url.is_none() {
         tracing::info!("SYNCFLEET_PUBLIC_URL is not set: no push channels are made, all is polled");
     }

@@ -103,6 +103,12 @@ fn describe_metrics() {
     describe_gauge!("syncfleet_staleness_seconds", "How long the most overdue job has waited to be in step");
     describe_gauge!("syncfleet_jobs", "Jobs by kind and state");
     describe_gauge!("syncfleet_bell_jobs", "Ids that wait at the bell");
+    describe_gauge!(
+        "syncfleet_dns_failing",
+        "Names that do not follow their address, and addresses that their source does not tell"
+    );
+    gauges::failing("dns_record", 0);
+    gauges::failing("dns_address", 0);
     for tick in ["dispatch", "reap", "gates", "gauges", "retain", "webhooks"] {
         counter!("syncfleet_scheduler_tick_failures_total", "tick" => tick).absolute(0);
     }

@@ -2,6 +2,7 @@
 //! reads the environment. Values that come from files and secrets often end in a line break, so all of them are trimmed.
 
 mod database;
+mod dns;
 mod feed;
 pub mod google;
 mod keys;
@@ -22,8 +23,8 @@ use url::{Host, Url};
 use crate::webhook::Network;
 
 pub use self::{
-    database::Database, feed::Feed, google::Google, keys::Keys, listeners::Listeners, objects::Objects,
-    proxies::Proxies, public_url::PublicUrl, redis::Redis, retention::Retention, tls::Tls,
+    database::Database, dns::Dns, feed::Feed, google::Google, keys::Keys, listeners::Listeners,
+    objects::Objects, proxies::Proxies, public_url::PublicUrl, redis::Redis, retention::Retention, tls::Tls,
     webhooks::Webhooks,
 };
 

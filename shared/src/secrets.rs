@@ -38,6 +38,12 @@ impl<'a> Owner<'a> {
         Self { kind: "webhook", id, name }
     }
 
+    /// A value of a record of DNS.
+    #[must_use]
+    pub const fn dns_record(id: i64, name: &'a str) -> Self {
+        Self { kind: "dns_record", id, name }
+    }
+
     /// No two owners have the same bytes: neither kind nor name holds a zero.
     fn associated_data(&self) -> Vec<u8> {
         [self.kind.as_bytes(), &self.id.to_be_bytes(), self.name.as_bytes()].join(&0)

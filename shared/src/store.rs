@@ -11,8 +11,11 @@ pub mod channels;
 pub mod connect;
 pub mod contents;
 pub mod cursor;
+pub mod dns_addresses;
+pub mod dns_history;
 pub mod dns_hosts;
 pub mod dns_logins;
+pub mod dns_records;
 pub mod drive_lists;
 pub mod drive_mirrors;
 pub mod drives;
@@ -57,6 +60,16 @@ fn no_answer(limit: std::time::Duration) -> sqlx::Error {
 /// Seconds for SQL's `make_interval`; a time that does not fit is as good as for ever.
 pub(crate) fn seconds(duration: std::time::Duration) -> f64 {
     duration.as_secs_f64().min(1e10)
+}
+
+/// Whole seconds, as some columns have them.
+pub(crate) fn whole_seconds(duration: std::time::Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}
+
+/// A value that is stored as text.
+pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, sqlx::Error> {
+    text.parse().map_err(|error: T::Err| sqlx::Error::Decode(format!("{text:?}: {error}").into()))
 }
 
 /// One row per key, the last one: a statement cannot write the same row twice.

@@ -49,10 +49,12 @@ impl Ended {
     }
 }
 
-/// What chance has decided for a run.
+/// The times that follow a run: what chance has decided, and what the step has.
 struct Drawn {
     /// The time to the next pass.
     next: Option<Duration>,
+    /// The step's own floor.
+    floor: Option<Duration>,
     /// The backoff, should it come to that.
     again: Duration,
     /// What a throttle's time is multiplied by.
@@ -61,11 +63,12 @@ struct Drawn {
 
 /// Commits a step's writes, its follow-up wants, its history and its verdict.
 pub async fn step(worker: &Worker, run: &Run, policy: &Policy, step: Step, rng: &mut impl Rng) -> Ended {
-    let Step { verdict, tx, changed, wanted, next, told_at: _ } = step;
+    let Step { verdict, tx, changed, wanted, next, floor, told_at: _ } = step;
     let outcome = outcome(&verdict, run, policy);
     let wrote = tx.is_some();
     let drawn = Drawn {
         next: next.or_else(|| policy.next(rng)),
+        floor,
         again: policy.retry.delay(run.attempt + 1, rng),
         spread: rng.random_range(1.0..1.25),
     };
@@ -115,6 +118,7 @@ pub async fn hand_back(worker: &Worker, run: &Run) -> Ended {
         outcome: "handed_back",
         after: Duration::ZERO,
         backoff: false,
+        floor: None,
         wanted: None,
         attempt: attempt(run.attempt),
         good: false,
@@ -171,8 +175,8 @@ async fn apply(
     let mut due = None;
     match verdict {
         Verdict::Complete => {
-            let completion =
-                Completion { finished, next: drawn.next, floor: policy.min_interval, lane: policy.lane };
+            let floor = policy.min_interval.max(drawn.floor.unwrap_or_default());
+            let completion = Completion { finished, next: drawn.next, floor, lane: policy.lane };
             let done = job_state::complete(&mut tx, &[completion]).await?;
             let [done] = done[..] else { return Err(LeaseLost::Lost(run.id)) };
             due = done.due.then(|| ring(done.lane));
@@ -185,6 +189,7 @@ async fn apply(
         Verdict::Wait { after, why } => {
             let mut back = put_back("wait", *after, 0, true, None, Some(why));
             back.wanted = Some(run.wanted);
+            back.floor = drawn.floor;
             due = job_state::put_back(&mut tx, &finished, &back).await?.map(ring);
         }
         Verdict::Throttled { scope, by, after: gate_time, why } => {
@@ -238,7 +243,17 @@ fn put_back(
     lane: Option<Lane>,
     note: Option<&String>,
 ) -> PutBack {
-    PutBack { outcome, after, backoff: false, wanted: None, attempt, good, lane, note: note.cloned() }
+    PutBack {
+        outcome,
+        after,
+        backoff: false,
+        floor: None,
+        wanted: None,
+        attempt,
+        good,
+        lane,
+        note: note.cloned(),
+    }
 }
 
 fn attempt(attempts: u32) -> i32 {

@@ -89,6 +89,7 @@ impl Executor {
                 changed,
                 wanted,
                 next,
+                floor: None,
                 told_at: None,
             }) if wanted.is_empty() => {
                 let next = next.or_else(|| kind.policy.next(&mut rng(&run)));

@@ -2,6 +2,8 @@
 
 mod calendar_events;
 mod calendar_list;
+mod dns_address;
+mod dns_record;
 mod drive_changes;
 mod drive_contents;
 mod drive_list;
@@ -15,12 +17,14 @@ use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use shared::{
+    dns::{Http, Limits, address::Finder, verify::Resolvers},
     google::{
         Google,
         errors::{CallError, Class},
     },
     job::{Failure, JobId, Parked, Policy, Run, Step, StepResult, Verdict},
     objects::Objects,
+    secrets::KeyRing,
     store::{
         PgConnection, PgPool,
         cursor::Cursor,
@@ -38,6 +42,8 @@ const RESYNC_SPREAD: Duration = Duration::from_secs(20);
 pub const KINDS: &[Kind] = &[
     calendar_events::KIND,
     calendar_list::KIND,
+    dns_address::KIND,
+    dns_record::KIND,
     drive_changes::KIND,
     drive_contents::KIND,
     drive_list::KIND,
@@ -72,6 +78,29 @@ pub struct Context {
     pub public_url: Option<Url>,
     /// Sends messages to webhooks; none: no key ring is configured.
     pub webhooks: Option<Sender>,
+    /// Keeps names; none: no key ring is configured.
+    pub dns: Option<Dns>,
+}
+
+/// What keeps names pointing at addresses.
+#[derive(Debug, Clone)]
+pub struct Dns {
+    /// Opens what providers want to be shown.
+    pub keys: KeyRing,
+    /// Calls providers.
+    pub http: Http,
+    /// Finds addresses.
+    pub finder: Finder,
+    /// Who finds the servers of zones; none: the system's, as they are at each look.
+    pub resolvers: Option<Resolvers>,
+}
+
+impl Dns {
+    /// With the usual limits of time.
+    pub fn new(keys: KeyRing, resolvers: Option<Resolvers>) -> anyhow::Result<Self> {
+        let limits = Limits::default();
+        Ok(Self { keys, http: Http::new(limits)?, finder: Finder::new(limits)?, resolvers })
+    }
 }
 
 impl Context {
@@ -86,6 +115,11 @@ impl Context {
         Ok(self.webhooks.as_ref().context(missing)?)
     }
 
+    fn dns(&self) -> Result<&Dns, Failure> {
+        let missing = "this worker has no key ring: set SYNCFLEET_KEYS or SYNCFLEET_KEYS_FILE";
+        Ok(self.dns.as_ref().context(missing)?)
+    }
+
     fn objects(&self) -> Result<&Objects, Failure> {
         Ok(self.objects.as_ref().context("this worker has no object store: set SYNCFLEET_OBJECTS")?)
     }
@@ -93,6 +127,7 @@ impl Context {
 
 /// Describes the metrics of kinds, and begins them at zero.
 pub(crate) fn describe_metrics() {
+    dns_record::describe_metrics();
     drive_contents::describe_metrics();
     webhook::describe_metrics();
 }

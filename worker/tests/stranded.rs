@@ -56,7 +56,8 @@ async fn a_worker_ends_in_time_all_the_same(_: PgPoolOptions, database: PgConnec
     let (tasks, bell) = (Tasks::new(), Arc::new(Bell::in_memory()));
     let settings =
         Settings { kinds: KINDS, lanes: Lanes::default(), name: "stranded".to_owned(), database_url: url };
-    let context = Context { db: db.clone(), google: None, objects: None, public_url: None, webhooks: None };
+    let context =
+        Context { db: db.clone(), google: None, objects: None, public_url: None, webhooks: None, dns: None };
     let (worker, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks).unwrap();
     worker.alive.wait_fresh().await;
 

@@ -54,6 +54,8 @@ struct Settings {
     #[command(flatten)]
     webhooks: config::Webhooks,
     #[command(flatten)]
+    dns: config::Dns,
+    #[command(flatten)]
     feed: config::Feed,
     #[command(flatten)]
     proxies: config::Proxies,

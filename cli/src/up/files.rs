@@ -78,6 +78,7 @@ impl Files {
             ("SYNCFLEET_GOOGLE_DRIVE_URL", client.map(|_| google.drive_url.clone())),
             ("SYNCFLEET_CA_FILE", tls::beside().map(|beside| beside.file.to_string_lossy().into_owned())),
             ("SYNCFLEET_WEBHOOK_ALLOW", args.webhooks.text()),
+            ("SYNCFLEET_DNS_RESOLVERS", args.dns.text()),
         ];
         let mut lines: Vec<String> = settings
             .into_iter()

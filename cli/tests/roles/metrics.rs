@@ -15,6 +15,7 @@ use crate::{
 
 /// Told only after something has happened that this test does not bring about.
 const AFTER_AN_EVENT: &[(&str, &str)] = &[
+    ("syncfleet_dns_verify_seconds", "a name was seen at its address"),
     ("syncfleet_google_requests_total", "a call to Google was answered"),
     ("syncfleet_google_skipped_items_total", "an item of Google's could not be read"),
     ("syncfleet_google_throttled_total", "Google asked to slow down"),

@@ -10,6 +10,7 @@ use shared::{
     google::scopes,
     job::Lane,
     store::{
+        dns_addresses, dns_records,
         job_state::{self, Count},
         quotas,
     },
@@ -49,6 +50,8 @@ async fn tick(scheduler: &Scheduler, counted: &mut Counted) -> anyhow::Result<Du
         }
     }
     rates(&quotas::slowed(&mut conn).await?);
+    failing("dns_record", dns_records::failing(&mut conn).await?);
+    failing("dns_address", dns_addresses::failing(&mut conn).await?);
     let pause = OFTEN.max(began.elapsed() * PAUSE);
     let began = Instant::now();
     if counted.next.is_none_or(|next| next <= began) {
@@ -68,6 +71,12 @@ fn rates(slowed: &[quotas::Slowed]) {
                 .set(lowest.map_or(1.0, |slowed| slowed.rate));
         }
     }
+}
+
+/// Shows how many names do not follow, and how many addresses are not told.
+pub(super) fn failing(kind: &'static str, failing: i64) {
+    #[expect(clippy::cast_precision_loss, reason = "no fleet has 2^52 names")]
+    gauge!("syncfleet_dns_failing", "kind" => kind).set(failing as f64);
 }
 
 /// What was counted last: a state that has emptied is shown as 0.

@@ -1,9 +1,9 @@
 //! Keeps the partitions of the history and the change feed ready and drops the old ones; forgets budgets that are not in use, and
-//! links and sign-ins whose time is over; takes out of the object store what nothing refers to.
+//! links and sign-ins whose time is over, and what was done long ago for names; takes out of the object store what nothing refers to.
 
 use std::time::{Duration, Instant};
 
-use shared::store::{changes, objects, quotas, runs, sign_in_links, sign_ins};
+use shared::store::{changes, dns_history, objects, quotas, runs, sign_in_links, sign_ins};
 use tokio_util::sync::CancellationToken;
 
 use super::{Pace, Scheduler};
@@ -28,9 +28,20 @@ async fn tick(scheduler: &Scheduler) -> anyhow::Result<Duration> {
         sign_ins::forget_old(&mut connection).await?;
         sign_in_links::forget_old(&mut connection).await?;
     }
-    let is_clear = clear_contents(scheduler).await?;
+    let forgotten = {
+        let mut connection = scheduler.db.acquire().await?;
+        dns_history::forget_old(&mut connection, HISTORY_KEEP, HISTORY_MOST, FORGOTTEN).await?
+    };
+    let is_clear = clear_contents(scheduler).await? && forgotten < FORGOTTEN.unsigned_abs();
     Ok(if is_clear { Duration::from_mins(10) } else { AGAIN })
 }
+
+/// What was done for a name is kept so long, and no more than so much of each name.
+const HISTORY_KEEP: Duration = Duration::from_hours(90 * 24);
+const HISTORY_MOST: i64 = 1_000;
+
+/// So many rows of that are forgotten in one go, at most.
+const FORGOTTEN: i64 = 10_000;
 
 /// Objects and uploads in one go, at most.
 const CLEARED: i64 = 1000;

@@ -115,6 +115,7 @@ pub(super) async fn strays(
             where owner_kind = 'account' and owner_id in (select id from accounts where tenant_id = $1 or id = $2)
                 or owner_kind = 'tenant' and owner_id = $1
                 or owner_kind = 'webhook' and owner_id in (select id from webhooks where tenant_id = $1)
+                or owner_kind = 'dns_record' and owner_id in (select id from dns_records where tenant_id = $1)
             order by owner_kind, owner_id, name
             for update
         )

@@ -29,8 +29,9 @@ pub use self::{
 use super::{Endpoint, FieldError, Http, Limits};
 
 /// A family of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "address_family", rename_all = "lowercase")]
 pub enum Family {
     /// IPv4
     Ipv4,
@@ -39,6 +40,18 @@ pub enum Family {
 }
 
 impl Family {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
+
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::Ipv4,
+            IpAddr::V6(_) => Self::Ipv6,
+        }
+    }
+
     /// Whether an address is of it.
     #[must_use]
     pub const fn has(self, address: IpAddr) -> bool {

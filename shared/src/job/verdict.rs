@@ -117,6 +117,9 @@ pub struct Step {
     pub wanted: Vec<Wanted>,
     /// The time from a completed pass to the next, where the job has its own; none: its kind's interval, spread.
     pub next: Option<Duration>,
+    /// Nothing runs the job before this time is over, neither a want nor an operator: what a provider wants beyond its kind's minimum
+    /// interval, of a pass that is complete or waits. None: nothing.
+    pub floor: Option<Duration>,
     /// When the outside told that there is something to fetch, in database time: measured when the pass completes.
     pub told_at: Option<DateTime<Utc>>,
 }
@@ -125,18 +128,24 @@ impl Step {
     /// A step that wrote nothing.
     #[must_use]
     pub const fn quiet(verdict: Verdict) -> Self {
-        Self { verdict, tx: None, changed: 0, wanted: Vec::new(), next: None, told_at: None }
+        Self { verdict, tx: None, changed: 0, wanted: Vec::new(), next: None, floor: None, told_at: None }
     }
 
     /// A step whose writes stand in `tx`.
     #[must_use]
     pub const fn wrote(verdict: Verdict, tx: Tx, changed: u32) -> Self {
-        Self { verdict, tx: Some(tx), changed, wanted: Vec::new(), next: None, told_at: None }
+        Self { verdict, tx: Some(tx), changed, wanted: Vec::new(), next: None, floor: None, told_at: None }
     }
 
     /// The same, with its own time to the next pass.
     #[must_use]
     pub fn next_in(self, next: Duration) -> Self {
         Self { next: Some(next), ..self }
+    }
+
+    /// The same, with a floor under the next step, if there is one.
+    #[must_use]
+    pub fn not_before(self, floor: Option<Duration>) -> Self {
+        Self { floor, ..self }
     }
 }

@@ -14,6 +14,7 @@
 //! | [`want`] | any | counts; an idle job's `run_at` comes nearer, never under a floor or a backoff |
 //! | [`due`], [`claimable`] | idle | reads only |
 //! | [`claim`] | idle, due, open | running |
+//! | [`checkpoint`] | running, mine | running, mine: writes under the lease, before something is done outside |
 //! | [`complete`] | running, mine | idle; due at once if it was wanted meanwhile |
 //! | [`put_back`] | running, mine | idle: go on, wait, retry, throttled, handed back |
 //! | [`park`] | running, mine | parked |
@@ -35,6 +36,8 @@
 //!   guarded update finds no row, so everything it wrote rolls back.
 //! - *A claim's answer is lost.* The row runs in the worker's name, but not in its memory: [`hand_back`] finds it.
 //! - *A commit's answer is lost.* The run's history row was written in the same transaction: its presence tells.
+//! - *A checkpoint meets the reaper.* The checkpoint locks the row until its transaction ends: the reaper, who passes over locked rows,
+//!   comes after it, or came before it, and then the checkpoint finds no lease and rolls back.
 //! - *Reaping meets a worker that comes back.* Its beat waits for the reaper's lock on the worker's row, and a worker claims
 //!   only while its last acknowledged beat is young; so no claim falls between "dead" and "taken back".
 //! - *Parking behind a gate meets its opening.* Parking locks the gate's row for share, opening updates it: whoever is second
@@ -43,6 +46,7 @@
 //! - *Steps that want one another's jobs commit at once.* Each would hold what the other needs next. A step [`lock`]s the jobs that it
 //!   wants or removes together with its own, in one statement, after the rows of its mirror and before those of channels.
 
+mod checkpoint;
 mod claim;
 mod commit;
 mod due;
@@ -51,6 +55,7 @@ mod parked;
 mod reap;
 mod want;
 
+pub use checkpoint::checkpoint;
 pub use claim::{Claimer, claim};
 pub use commit::{Completed, Completion, Finished, LeaseLost, PutBack, complete, park, put_back};
 pub use due::{Due, claimable, due, due_elsewhere};

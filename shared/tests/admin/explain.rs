@@ -182,8 +182,41 @@ async fn a_job_under_the_minimum_interval(db: PgPool) {
     complete(&db, job, None, HOUR).await;
     job_state::want(&mut db.acquire().await.unwrap(), &[job], None, None).await.unwrap();
     let explained = explained(&db, job).await;
-    assert!(matches!(explained.answer, Answer::Floor { .. }), "{explained:?}");
+    assert!(matches!(explained.answer, Answer::Floor { note: None, .. }), "{explained:?}");
     assert!(explained.facts.dirty_since.is_some());
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_step_that_waits_for_the_minimum_interval_is_not_hurried(db: PgPool) {
+    let job = due(&db).await;
+    let worker = worker(&db, Lanes::default()).await;
+    let run = claim(&db, worker, job).await;
+    let back = PutBack {
+        outcome: "wait",
+        after: Duration::ZERO,
+        backoff: false,
+        floor: Some(HOUR),
+        wanted: None,
+        attempt: 0,
+        good: true,
+        lane: None,
+        note: Some("it has the last one".to_owned()),
+    };
+    let mut conn = db.acquire().await.unwrap();
+    let is_due = job_state::put_back(&mut conn, &finished(&run, worker), &back).await.unwrap();
+    assert!(is_due.is_none(), "the floor goes before the time");
+    // Neither a want nor an operator's retry.
+    job_state::want(&mut conn, &[job], None, Some(Lane::Interactive)).await.unwrap();
+    job_state::release(&mut conn, &[job]).await.unwrap();
+    let explained = explained(&db, job).await;
+    let Answer::Floor { until, note: Some(note) } = &explained.answer else { panic!("{explained:?}") };
+    assert!(*until > explained.facts.now + HOUR / 2 && note == "it has the last one");
+    assert!(
+        explained.text.starts_with("waits for the provider's minimum interval until ")
+            && explained.text.contains(" UTC, in 59 m (it has the last one)"),
+        "{}",
+        explained.text
+    );
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
@@ -220,6 +253,7 @@ async fn a_running_job_names_its_worker_and_step(db: PgPool) {
         outcome: "handed_back",
         after: Duration::ZERO,
         backoff: false,
+        floor: None,
         wanted: None,
         attempt: 0,
         good: true,

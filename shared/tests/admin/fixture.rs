@@ -100,6 +100,7 @@ pub async fn put_back(db: &PgPool, job: JobId, outcome: &'static str, after: Dur
         outcome,
         after,
         backoff: outcome == "retry",
+        floor: None,
         wanted: None,
         attempt,
         good: outcome != "retry",

@@ -196,6 +196,7 @@ impl Fleet {
             objects: None,
             public_url: None,
             webhooks: None,
+            dns: None,
         };
         let (tasks, bell) = (Tasks::new(), Arc::new(Bell::in_memory()));
         let (_, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks)?;

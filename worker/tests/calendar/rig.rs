@@ -52,7 +52,8 @@ impl Rig {
         let fake = FakeGoogle::start(options).await?;
         let keys = KeyRing::parse(&generate_key("test")?)?;
         let google = Some(google(&fake, keys.clone())?);
-        let context = Context { db: db.clone(), google, objects: None, public_url: None, webhooks: None };
+        let context =
+            Context { db: db.clone(), google, objects: None, public_url: None, webhooks: None, dns: None };
         let mut connection = db.acquire().await?;
         let tenant = tenants::ensure(&mut connection, "acme").await?;
         drop(connection);
@@ -148,7 +149,7 @@ impl Rig {
             Ok(step) => step,
             Err(failure) => Step::quiet(Verdict::from(failure)),
         };
-        let Step { verdict, tx, changed, wanted, next, told_at } = step;
+        let Step { verdict, tx, changed, wanted, next, floor: _, told_at } = step;
         let mut tx = match tx {
             Some(tx) => tx,
             None => self.db.begin().await?,
@@ -269,6 +270,7 @@ async fn put_back(
         outcome,
         after: Duration::ZERO,
         backoff: false,
+        floor: None,
         wanted: None,
         attempt,
         good,

@@ -78,8 +78,14 @@ impl Fleet {
             name: "test".to_owned(),
             database_url: url,
         };
-        let context =
-            Context { db: db.clone(), google: None, objects: None, public_url: None, webhooks: None };
+        let context = Context {
+            db: db.clone(),
+            google: None,
+            objects: None,
+            public_url: None,
+            webhooks: None,
+            dns: None,
+        };
         let (worker, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks).unwrap();
         Self { db, tasks, bell, worker, heart, keys: AtomicU32::new(0) }
     }

@@ -85,6 +85,7 @@ impl Rig {
             objects: None,
             public_url: None,
             webhooks: Some(sender.clone()),
+            dns: None,
         };
         let (_, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks).unwrap();
 

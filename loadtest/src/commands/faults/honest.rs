@@ -217,7 +217,7 @@ impl Stands {
             Answer::Paused => self.phase == "idle" && self.paused,
             Answer::Unwanted { .. } => self.phase == "idle" && self.run_at.is_none() && !self.is_dirty,
             Answer::Backoff { until, .. } => waits && self.backs_off && at(until),
-            Answer::Floor { until } => waits && self.is_floored && at(until),
+            Answer::Floor { until, .. } => waits && self.is_floored && at(until),
             Answer::Waiting { until, .. } | Answer::NotYet { at: until } => {
                 waits && !self.backs_off && !self.is_floored && at(until)
             }

@@ -186,6 +186,7 @@ async fn end(conn: &mut PgConnection, worker: WorkerId, run: &Run, how: How) -> 
         outcome,
         after: Duration::from_secs(seconds),
         backoff,
+        floor: None,
         wanted: (outcome == "wait").then_some(run.wanted),
         attempt: i32::from(backoff),
         good,

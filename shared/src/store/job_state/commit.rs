@@ -19,6 +19,13 @@ pub enum LeaseLost {
     Database(#[from] sqlx::Error),
 }
 
+/// Somebody else runs the job, and this run's commit will be refused, too.
+impl From<LeaseLost> for crate::job::Failure {
+    fn from(lost: LeaseLost) -> Self {
+        Self::retry(lost, None)
+    }
+}
+
 /// What every verdict records of its run.
 #[derive(Debug, Clone)]
 pub struct Finished {
@@ -172,6 +179,8 @@ pub struct PutBack {
     pub after: Duration,
     /// Wants do not shorten `after`.
     pub backoff: bool,
+    /// Nothing runs the job before this time is over; none: before the floor that it has.
+    pub floor: Option<Duration>,
     /// The job's wants when the step began, if one that came during it makes the job due at once and keeps the lane that it raised
     /// the job to, as one that comes later would; none: it does not.
     pub wanted: Option<i64>,
@@ -197,8 +206,9 @@ pub async fn put_back(
         with updated as (
             update job_state s set
                 phase = 'idle', lease = null, claimed_by = null,
+                floor_at = coalesce(clock() + make_interval(secs => $16), s.floor_at),
                 run_at = greatest(
-                    s.floor_at,
+                    coalesce(clock() + make_interval(secs => $16), s.floor_at),
                     clock() + case when s.wanted > $15 then '0' else make_interval(secs => $3) end
                 ),
                 backoff_until = case
@@ -236,6 +246,7 @@ pub async fn put_back(
         finished.started_at,
         back.note,
         back.wanted,
+        back.floor.map(seconds),
     )
     .fetch_optional(conn)
     .await?;

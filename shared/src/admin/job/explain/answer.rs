@@ -59,6 +59,8 @@ pub enum Answer {
     Floor {
         /// When it is.
         until: DateTime<Utc>,
+        /// What the pass under way waits for it with; none: no pass has begun yet.
+        note: Option<String>,
     },
     /// The pass under way waits for an answer.
     Waiting {
@@ -141,10 +143,10 @@ fn not_yet(job: &Job, facts: &Facts, runs: &[Run], run_at: DateTime<Utc>) -> Ans
         let attempts = job.attempt.max(job.crashes.into());
         return Answer::Backoff { until: run_at, attempts, note: job.note.clone() };
     }
-    if holds(facts.floor_at) {
-        return Answer::Floor { until: run_at };
-    }
     let ended = |outcome| job.seen.is_some() && runs.first().is_some_and(|run| run.outcome == outcome);
+    if holds(facts.floor_at) {
+        return Answer::Floor { until: run_at, note: job.note.clone().filter(|_| ended("wait")) };
+    }
     if ended("throttled") && !facts.gates.is_empty() {
         return Answer::Gated { gates: facts.gates.clone(), parked: false };
     }

@@ -49,9 +49,12 @@ pub(super) fn sentence(answer: &Answer, job: &Job, now: DateTime<Utc>) -> String
             noted(note.as_deref()),
             job.id,
         ),
-        Answer::Floor { until } => {
-            format!("runs {}: the provider's minimum interval is not over", when(*until, now))
-        }
+        Answer::Floor { until, note } => format!(
+            "waits for the provider's minimum interval until {} UTC, {}{}",
+            until.format("%H:%M:%S"),
+            when(*until, now),
+            noted(note.as_deref())
+        ),
         Answer::Waiting { until, note } => {
             format!("waits for an answer and looks again {}{}", when(*until, now), noted(note.as_deref()))
         }

@@ -1,0 +1,122 @@
+//! How each family of an address stands: table `dns_address_families`.
+
+use std::net::IpAddr;
+
+use sqlx::PgConnection;
+
+use super::AddressId;
+use crate::dns::address::{Family, Source};
+
+/// Adds a family to an address, or gives it another source (none: only routers tell it). What is known of it stays.
+pub async fn put_family(
+    conn: &mut PgConnection,
+    address: AddressId,
+    family: Family,
+    source: Option<&Source>,
+) -> Result<(), sqlx::Error> {
+    let source = source.map(serde_json::to_value).transpose();
+    let source = source.map_err(|error| sqlx::Error::Encode(error.into()))?;
+    sqlx::query!(
+        "-- dns_addresses::put_family
+        insert into dns_address_families as f (address_id, family, source) values ($1, $2, $3)
+        on conflict (address_id, family) do update set source = excluded.source, failing_since = null, failing_why = null",
+        address,
+        family as Family,
+        source,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Takes a family from an address. Says whether it was there.
+pub async fn remove_family(
+    conn: &mut PgConnection,
+    address: AddressId,
+    family: Family,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query!(
+        "-- dns_addresses::remove_family
+        delete from dns_address_families where address_id = $1 and family = $2",
+        address,
+        family as Family,
+    )
+    .execute(conn)
+    .await
+    .map(|done| done.rows_affected() == 1)
+}
+
+/// What telling came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// It is another than before.
+    pub moved: bool,
+    /// The source had failed.
+    pub recovered: bool,
+}
+
+/// Tells what a family's address is; none: the address has no such family, or no source any more.
+///
+/// If it has moved, the jobs of [`super::records_of`] are to be wanted in the same transaction. `by` is a login's user name; none: the
+/// source.
+pub async fn tell(
+    conn: &mut PgConnection,
+    id: AddressId,
+    address: IpAddr,
+    by: Option<&str>,
+) -> Result<Option<Told>, sqlx::Error> {
+    sqlx::query_as!(
+        Told,
+        r#"-- dns_addresses::tell
+        with before as (
+            select address, failing_since
+            from dns_address_families
+            where address_id = $1 and family = $2 and ($4::text is not null or source is not null)
+            for no key update
+        )
+        update dns_address_families f set
+            address = $3::text::inet,
+            since = case when before.address = $3::text::inet then f.since else clock() end,
+            told_at = clock(),
+            told_by = coalesce($4, 'source'),
+            failing_since = case when $4 is not null then f.failing_since end,
+            failing_why = case when $4 is not null then f.failing_why end
+        from before
+        where f.address_id = $1 and f.family = $2
+        returning
+            before.address is distinct from $3::text::inet as "moved!",
+            ($4 is null and before.failing_since is not null) as "recovered!""#,
+        id,
+        Family::of(address) as Family,
+        address.to_string(),
+        by,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Notes that the source of a family tells nothing, and why. Says whether that is news.
+pub async fn failed(
+    conn: &mut PgConnection,
+    id: AddressId,
+    family: Family,
+    why: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- dns_addresses::failed
+        with before as (
+            select failing_since from dns_address_families where address_id = $1 and family = $2 for no key update
+        )
+        update dns_address_families f set
+            failing_since = coalesce(f.failing_since, clock()), failing_why = $3
+        from before
+        where f.address_id = $1 and f.family = $2
+        returning before.failing_since is null as "news!""#,
+        id,
+        family as Family,
+        why,
+    )
+    .fetch_optional(conn)
+    .await
+    .map(|news| news.unwrap_or(false))
+}

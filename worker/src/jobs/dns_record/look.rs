@@ -1,0 +1,226 @@
+//! Looks at who speaks for the zone: whether an open outcome has arrived, and whether what was sent is there.
+
+use std::{net::IpAddr, time::Duration};
+
+use futures_util::future::join_all;
+use metrics::histogram;
+use secrecy::SecretString;
+use shared::{
+    dns::{
+        Held, Provider,
+        verify::{Resolvers, Seen, Zone, verify},
+    },
+    job::{Failure, Step, Verdict},
+    store::{
+        dns_history::{New, What},
+        dns_records::{Record, RecordFamily},
+    },
+};
+
+use super::{
+    Change, send,
+    standing::{self, LOOKED_FOR},
+};
+use crate::jobs::Context;
+
+/// How long one server may take for one answer.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long a look may take, with the way to the zone's servers.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Looks whether what was being sent when a step ended without a record of it has arrived. None: nothing of the kind is open, or it is
+/// not to be seen.
+pub(super) async fn for_open_outcomes(
+    context: &Context,
+    record: &Record,
+    secret: &SecretString,
+) -> Result<Option<Step>, Failure> {
+    let open = record.families.iter().filter_map(|family| Some((family, family.sending?)));
+    let found = join_all(open.map(|(family, address)| async move {
+        (family, address, look(context, record, secret, address, Of::Open).await)
+    }))
+    .await;
+    let mut change = Change::default();
+    for (family, address, found) in found {
+        if let Err(why) = found {
+            tracing::debug!(host = %record.host, %address, "an open outcome is not to be seen: {why}");
+            continue;
+        }
+        super::count(record, What::Observed);
+        let (family, took) = seen(
+            record,
+            &RecordFamily {
+                sent: Some(address),
+                sent_at: family.sending_since,
+                sending: None,
+                sending_since: None,
+                refusals: 0,
+                ..family.clone()
+            },
+        );
+        let said = "it had arrived, although its outcome was not recorded".to_owned();
+        change.history.push(New {
+            family: family.family,
+            address: Some(address),
+            what: What::Observed,
+            said,
+            took: Some(took),
+        });
+        change.families.push(family);
+    }
+    if change.families.is_empty() {
+        return Ok(None);
+    }
+    super::commit(context, record, change, Verdict::Continue { lane: None }).await.map(Some)
+}
+
+/// What looking for what was sent has come to.
+#[derive(Debug, Default)]
+pub(super) struct Looked<'a> {
+    /// What is to be written.
+    pub(super) change: Change<'a>,
+    /// When it is looked again, and what the servers say; none: all is seen, or given up.
+    pub(super) again: Option<(Duration, String)>,
+    /// Whether something is given up that is looked for now and then.
+    pub(super) given_up: bool,
+}
+
+/// Looks for what was sent and not seen yet.
+pub(super) async fn for_what_was_sent(
+    context: &Context,
+    record: &Record,
+    secret: &SecretString,
+) -> Looked<'static> {
+    let unseen =
+        record.families.iter().filter_map(|family| Some((family, standing::unseen(record, family)?)));
+    let found = join_all(unseen.map(|(family, address)| async move {
+        (family, address, look(context, record, secret, address, Of::Sent).await)
+    }))
+    .await;
+    let mut looked = Looked::default();
+    for (family, address, found) in found {
+        let elapsed = family.sent_at.map(|at| standing::since(at, record.now)).unwrap_or_default();
+        let (next, what, said, took) = match found {
+            Ok(servers) => {
+                let (next, took) = seen(record, family);
+                histogram!("syncfleet_dns_verify_seconds").record(took.as_secs_f64());
+                (next, What::Verified, servers, took)
+            }
+            Err(_) if family.unverified_at.is_some() => {
+                looked.given_up = true;
+                continue;
+            }
+            Err(why) if elapsed < LOOKED_FOR => {
+                let after = standing::next_look(elapsed);
+                if looked.again.as_ref().is_none_or(|(first, _)| after < *first) {
+                    looked.again = Some((after, why));
+                }
+                continue;
+            }
+            Err(why) => {
+                looked.given_up = true;
+                let why = format!("not seen within {} minutes: {why}", LOOKED_FOR.as_secs() / 60);
+                tracing::warn!(host = %record.host, %address, "{why}");
+                let next = RecordFamily {
+                    unverified_at: Some(record.now),
+                    failing_since: family.failing_since.or(Some(record.now)),
+                    failing_why: Some(why.clone()),
+                    ..family.clone()
+                };
+                (next, What::Unverified, why, elapsed)
+            }
+        };
+        let (family, took) = (next.family, Some(took));
+        looked.change.history.push(New { family, address: Some(address), what, said, took });
+        looked.change.families.push(next);
+    }
+    looked
+}
+
+/// A family whose address is seen, and how long after it was sent.
+fn seen(record: &Record, family: &RecordFamily) -> (RecordFamily, Duration) {
+    let took = family.sent_at.map(|at| standing::since(at, record.now)).unwrap_or_default();
+    let family = RecordFamily {
+        verified_at: Some(record.now),
+        verify_ms: Some(i64::try_from(took.as_millis()).unwrap_or(i64::MAX)),
+        unverified_at: None,
+        failing_since: None,
+        failing_why: None,
+        ..family.clone()
+    };
+    (family, took)
+}
+
+/// Who speaks for an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// The provider too, by what it says that it holds.
+    Open,
+    /// The zone's servers; the provider only where it answers for the name with addresses of its own.
+    Sent,
+}
+
+/// Whether the address is there, in words; else what is there.
+async fn look(
+    context: &Context,
+    record: &Record,
+    secret: &SecretString,
+    address: IpAddr,
+    of: Of,
+) -> Result<String, String> {
+    let late = |_| Err(format!("no answer within {} s", LOOK.as_secs()));
+    let zone = tokio::time::timeout(LOOK, at_zone(context, record, address)).await.unwrap_or_else(late);
+    let may_be_proxied = matches!(record.provider, Provider::Cloudflare(_));
+    if zone.is_ok() || of == Of::Sent && !may_be_proxied {
+        return zone;
+    }
+    let held = tokio::time::timeout(LOOK, at_provider(context, record, secret, address)).await;
+    match held.ok().flatten() {
+        Some(held) if held.just(address) && held.proxied => {
+            Ok("the provider holds it, and stands before it".to_owned())
+        }
+        Some(held) if held.just(address) && of == Of::Open => Ok("the provider holds it".to_owned()),
+        _ => zone,
+    }
+}
+
+async fn at_provider(
+    context: &Context,
+    record: &Record,
+    secret: &SecretString,
+    address: IpAddr,
+) -> Option<Held> {
+    let http = &context.dns.as_ref()?.http;
+    let wanted = send::wanted(record, &[address]);
+    record.provider.observe(http, secret, &wanted, send::wall_clock()).await?.ok()
+}
+
+async fn at_zone(context: &Context, record: &Record, address: IpAddr) -> Result<String, String> {
+    if !record.verify {
+        return Err("the zone's servers are not asked for this record".to_owned());
+    }
+    let zone = zone(context, record).await?;
+    match verify(&zone, &record.host, address, (ANSWER, ANSWER, Duration::ZERO)).await {
+        Seen::Everywhere { servers: 1, .. } => Ok("1 server answers with it".to_owned()),
+        Seen::Everywhere { servers, .. } => Ok(format!("all {servers} servers answer with it")),
+        Seen::NotYet { others, .. } => {
+            let others: Vec<_> =
+                others.into_iter().map(|(server, says)| format!("{server}: {says}")).collect();
+            Err(others.join("; ").chars().take(200).collect())
+        }
+    }
+}
+
+async fn zone(context: &Context, record: &Record) -> Result<Zone, String> {
+    if let Some(servers) = &record.verify_servers {
+        let servers = servers.iter().map(|server| ("server".to_owned(), *server)).collect();
+        return Ok(Zone { name: record.host.to_string(), servers });
+    }
+    let resolvers = context.dns.as_ref().and_then(|dns| dns.resolvers.clone());
+    let resolvers = match resolvers {
+        Some(resolvers) => resolvers,
+        None => Resolvers::of_system(ANSWER).await.map_err(|error| format!("{error:#}"))?,
+    };
+    resolvers.zone(&record.host).await
+}

@@ -1,0 +1,235 @@
+//! One call to the provider: the intent before it, the outcome after it.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::anyhow;
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use shared::{
+    dns::{Answer, Answers, Outcome, Wanted, address::Family},
+    job::{Failure, Parked, Run, Step, StepResult, Verdict},
+    store::{
+        dns_history::{New, What},
+        dns_records::{self, Record, RecordFamily},
+        job_state,
+    },
+};
+
+use super::{Change, KIND, standing};
+use crate::jobs::{Context, rng};
+
+/// How long a call may take with all that belongs to it: some providers are asked for a minute and a half whether they are done.
+const CALL: Duration = Duration::from_mins(2);
+
+/// A checkpoint that is older than this when the call begins counts for nothing: the process was stopped in between, and another may
+/// have the job. Less than a lease stands without a beat.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// The refusal after which a person is needed.
+const REFUSALS: i32 = 5;
+
+/// The word for them.
+const REFUSED: &str = "refused";
+
+const MIN_INTERVAL: &str = "the provider's minimum interval";
+
+pub(super) async fn step(context: &Context, run: &Run, record: &Record, secret: &SecretString) -> StepResult {
+    let dns = context.dns()?;
+    let sending = standing::to_send(record);
+    let wanted = wanted(record, &sending);
+    if let Err(error) = record.provider.check(&wanted, secret) {
+        // Looked at when it was added; a program of another version may see it otherwise.
+        return Err(Failure::park(anyhow!("{error}"), Parked::Failed));
+    }
+    let (record, began) = begin(context, run, record, &sending).await?;
+    if began.elapsed() > FRESH {
+        return Err(anyhow!("the worker was stopped before the call; nothing was sent").into());
+    }
+    let call = record.provider.update(&dns.http, secret, &wanted, wall_clock());
+    let answers = match tokio::time::timeout(CALL.saturating_sub(began.elapsed()), call).await {
+        Ok(answers) => answers,
+        Err(_) => unanswered(&sending, &format!("no end within {} s", CALL.as_secs())),
+    };
+    conclude(context, run, &record, &sending, &answers, began.elapsed()).await
+}
+
+/// The time of signatures: other machines compare it with theirs.
+pub(super) fn wall_clock() -> DateTime<Utc> {
+    SystemTime::now().into()
+}
+
+pub(super) fn wanted(record: &Record, sending: &[IpAddr]) -> Wanted {
+    let mut wanted = Wanted { host: record.host.clone(), v4: None, v6: None, ttl: record.ttl };
+    for address in sending {
+        match address {
+            IpAddr::V4(address) => wanted.v4 = Some(*address),
+            IpAddr::V6(address) => wanted.v6 = Some(*address),
+        }
+    }
+    wanted
+}
+
+/// Writes the intent. The record as it stands with it, and when it was last known that the lease stands.
+async fn begin(
+    context: &Context,
+    run: &Run,
+    record: &Record,
+    sending: &[IpAddr],
+) -> Result<(Record, Instant), Failure> {
+    let mut tx = context.db.begin().await?;
+    let since = dns_records::begin_sending(&mut tx, record, sending, CALL, MIN_INTERVAL).await?;
+    let began = Instant::now();
+    job_state::checkpoint(&mut tx, run).await?;
+    tx.commit().await?;
+    let mut record = record.clone();
+    record.step += 1;
+    for family in &mut record.families {
+        if let Some(address) = sending.iter().find(|address| family.family.has(**address)) {
+            family.sending = Some(*address);
+            family.sending_since = Some(since);
+        }
+    }
+    Ok((record, began))
+}
+
+fn unanswered(sending: &[IpAddr], why: &str) -> Answers {
+    let mut answers = Answers::default();
+    for address in sending {
+        let answer = Answer { outcome: Outcome::Retry, said: why.to_owned() };
+        match address {
+            IpAddr::V4(_) => answers.a = Some(answer),
+            IpAddr::V6(_) => answers.aaaa = Some(answer),
+        }
+    }
+    answers
+}
+
+/// Records what came of a call.
+async fn conclude(
+    context: &Context,
+    run: &Run,
+    record: &Record,
+    sending: &[IpAddr],
+    answers: &Answers,
+    took: Duration,
+) -> StepResult {
+    let mut change = Change::default();
+    let mut hold = (record.min_interval, MIN_INTERVAL);
+    let mut whys = Vec::new();
+    let (mut is_served, mut fails) = (false, false);
+    let silent = Answer { outcome: Outcome::Retry, said: "the answer does not tell of it".to_owned() };
+    for family in &record.families {
+        let Some(address) = sending.iter().find(|address| family.family.has(**address)) else { continue };
+        let answer = match family.family {
+            Family::Ipv4 => answers.a.as_ref(),
+            Family::Ipv6 => answers.aaaa.as_ref(),
+        };
+        let answer = answer.unwrap_or(&silent);
+        let (family, what) = after(record, family, *address, answer);
+        super::count(record, what);
+        match (answer.outcome, &family.parked) {
+            (Outcome::Good | Outcome::NoChange, _) => is_served = true,
+            (Outcome::Wait(time), _) => {
+                whys.push(answer.said.clone());
+                if time > hold.0 {
+                    hold = (time, &answer.said);
+                }
+            }
+            (_, Some(word)) => whys.push(format!("{}: {word} ({})", family.family, answer.said)),
+            (_, None) => {
+                fails = true;
+                whys.push(answer.said.clone());
+            }
+        }
+        let said = answer.said.clone();
+        let took = Some(took);
+        change.history.push(New { family: family.family, address: Some(*address), what, said, took });
+        change.families.push(family);
+    }
+    change.hold = Some(hold);
+    let others = record.families.iter().filter(|family| !sending.iter().any(|a| family.family.has(*a)));
+    let now_parked = change.families.iter().chain(others).all(|family| family.parked.is_some());
+    whys.dedup();
+    let why = whys.join("; ");
+    if !is_served {
+        tracing::info!(host = %record.host, provider = record.provider.name(), "not updated: {why}");
+    }
+    let verdict = if now_parked {
+        Verdict::Park { parked: Parked::Failed, why }
+    } else if is_served {
+        Verdict::Continue { lane: None }
+    } else if fails {
+        let backoff = KIND.policy.retry.delay(run.attempt + 1, &mut rng(run));
+        Verdict::Retry { after: Some(hold.0 + backoff), why }
+    } else {
+        Verdict::Wait { after: hold.0, why }
+    };
+    let floor = matches!(verdict, Verdict::Wait { .. }).then_some(hold.0);
+    let step: Step = super::commit(context, record, change, verdict).await?;
+    Ok(step.not_before(floor))
+}
+
+/// How a family stands after an answer.
+fn after(record: &Record, family: &RecordFamily, sent: IpAddr, answer: &Answer) -> (RecordFamily, What) {
+    let mut next = RecordFamily { sending: None, sending_since: None, ..family.clone() };
+    let fail = |next: &mut RecordFamily, why: String| {
+        next.failing_since = next.failing_since.or(Some(record.now));
+        next.failing_why = Some(why);
+    };
+    let park = |next: &mut RecordFamily, word: &str| {
+        next.parked = Some(word.to_owned());
+        next.parked_why = Some(answer.said.clone());
+        fail(next, format!("{word}: {}", answer.said));
+    };
+    let what = match answer.outcome {
+        Outcome::Good | Outcome::NoChange => {
+            next.sent = Some(sent);
+            next.sent_at = family.sending_since;
+            (next.verified_at, next.verify_ms, next.unverified_at) = (None, None, None);
+            next.refusals = 0;
+            if !record.verify {
+                (next.failing_since, next.failing_why) = (None, None);
+            }
+            if answer.outcome == Outcome::Good {
+                next.no_changes = 0;
+                What::Good
+            } else {
+                next.no_changes += 1;
+                What::NoChange
+            }
+        }
+        Outcome::Wait(_) => {
+            if standing::is_late(family, record.now) {
+                fail(&mut next, answer.said.clone());
+            }
+            What::Wait
+        }
+        Outcome::Park(reason) => {
+            park(&mut next, reason.word());
+            What::Parked
+        }
+        Outcome::Retry => {
+            // Whether it has arrived is not known.
+            (next.sending, next.sending_since) = (family.sending, family.sending_since);
+            if standing::is_late(family, record.now) {
+                fail(&mut next, answer.said.clone());
+            }
+            What::Retry
+        }
+        Outcome::Refused => {
+            next.refusals += 1;
+            if next.refusals >= REFUSALS {
+                park(&mut next, REFUSED);
+                return (next, What::Parked);
+            }
+            if next.refusals > 1 {
+                fail(&mut next, answer.said.clone());
+            }
+            What::Refused
+        }
+    };
+    (next, what)
+}

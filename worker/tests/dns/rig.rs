@@ -1,0 +1,351 @@
+//! A tenant with addresses and records, a clock that is shifted, and the engine by the step: claim, step, and the worker's own commit.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use chrono::{DateTime, Utc};
+use rand::{SeedableRng, rngs::StdRng};
+use serde_json::Value;
+use shared::{
+    bell::Bell,
+    dns::{
+        Provider,
+        address::{Family, HostId, Source},
+    },
+    job::{JobId, Lanes, Policy, Run, Step, TenantId, Verdict},
+    secrets::{KeyRing, Owner, generate_key},
+    shutdown::Tasks,
+    store::{
+        PgPool,
+        dns_addresses::{self, AddressId, NewAddress},
+        dns_history::{self, Entry},
+        dns_records::{self, NewRecord, Record, RecordId},
+        job_state::{self, Claimer},
+        jobs::{self, NewJob},
+        secrets, tenants,
+    },
+};
+use sqlx::{
+    PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use uuid::Uuid;
+use worker::{
+    Settings, Worker,
+    commit::{self, Ended},
+    heartbeat::Heart,
+    jobs::{Context, Dns, KINDS, Kind},
+};
+
+use crate::bind::{Bind, SECRET};
+
+/// What a step came to.
+#[derive(Debug)]
+pub struct Stepped {
+    pub verdict: Verdict,
+    pub ended: Ended,
+}
+
+/// A record to be.
+pub struct New<'a> {
+    pub host: &'a str,
+    pub provider: Value,
+    pub families: &'a [(Family, Option<&'a str>)],
+    pub min_interval: Duration,
+    pub forced_interval: Option<Duration>,
+    pub secret: &'a str,
+}
+
+impl Default for New<'_> {
+    fn default() -> Self {
+        Self {
+            host: "cloud.home.test",
+            provider: Value::Null,
+            families: &[(Family::Ipv4, None)],
+            min_interval: Duration::from_mins(5),
+            forced_interval: None,
+            secret: "s3cret",
+        }
+    }
+}
+
+/// The time as the database has it.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    pub fn now(&self) -> DateTime<Utc> {
+        DateTime::<Utc>::from(SystemTime::now())
+            + chrono::TimeDelta::milliseconds(self.0.load(Ordering::SeqCst))
+    }
+
+    fn advance_to(&self, at: DateTime<Utc>) {
+        // What is due then is due a moment later, too.
+        let ahead = (at - self.now()).num_milliseconds() + 2;
+        if ahead > 0 {
+            self.0.fetch_add(ahead, Ordering::SeqCst);
+        }
+    }
+
+    async fn set(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let shift = format!("{} milliseconds", self.0.load(Ordering::SeqCst));
+        let set = sqlx::query("select set_config('syncfleet.clock_shift', $1, false)").bind(shift);
+        set.execute(conn).await.map(drop)
+    }
+}
+
+pub struct Rig {
+    pub db: PgPool,
+    pub bind: Arc<Bind>,
+    pub clock: Clock,
+    pub context: Context,
+    pub tenant: TenantId,
+    keys: KeyRing,
+    worker: Arc<Worker>,
+    tasks: Tasks,
+    heart: Heart,
+    runs: AtomicU64,
+}
+
+impl Rig {
+    pub async fn start(database: PgConnectOptions) -> Self {
+        let url = sqlx::ConnectOptions::to_url_lossy(&database).to_string().into();
+        let clock = Clock::default();
+        let (of_new, of_old) = (clock.clone(), clock.clone());
+        let db = PgPoolOptions::new()
+            .max_connections(8)
+            .after_connect(move |conn, _| {
+                let clock = of_new.clone();
+                Box::pin(async move { clock.set(conn).await })
+            })
+            .before_acquire(move |conn, _| {
+                let clock = of_old.clone();
+                Box::pin(async move { clock.set(conn).await.map(|()| true) })
+            })
+            .connect_with(database)
+            .await
+            .unwrap();
+        let keys = KeyRing::parse(&generate_key("test").unwrap()).unwrap();
+        let context = Context {
+            db: db.clone(),
+            google: None,
+            objects: None,
+            public_url: None,
+            webhooks: None,
+            dns: Some(Dns::new(keys.clone(), None).unwrap()),
+        };
+        let tenant = tenants::ensure(&mut db.acquire().await.unwrap(), "home").await.unwrap();
+        // It commits; what it is to run is claimed here, step by step.
+        let lanes = Lanes { interactive: 0, normal: 0, bulk: 0 };
+        let settings = Settings { kinds: KINDS, lanes, name: "test".to_owned(), database_url: url };
+        let tasks = Tasks::new();
+        let (worker, heart) =
+            worker::start(settings, context.clone(), Arc::new(Bell::in_memory()), &tasks).unwrap();
+        let bind = Arc::new(Bind::start().await);
+        Self { db, bind, clock, context, tenant, keys, worker, tasks, heart, runs: AtomicU64::new(0) }
+    }
+
+    pub async fn end(self) {
+        assert!(self.tasks.finish(Duration::from_secs(20)).await, "it ends in time");
+        self.heart.stop().await;
+    }
+
+    /// An address whose families are told by routers, or by a source.
+    pub async fn address(&self, name: &str, families: &[(Family, Option<Source>)]) -> AddressId {
+        let mut tx = self.db.begin().await.unwrap();
+        let allowed = ["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+        let interval = Duration::from_mins(5);
+        let new = NewAddress { tenant: self.tenant, name, interval, allowed: &allowed };
+        let id = dns_addresses::insert(&mut tx, &new).await.unwrap().unwrap();
+        for (family, source) in families {
+            dns_addresses::put_family(&mut tx, id, *family, source.as_ref()).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        id
+    }
+
+    /// The job of an address, wanted.
+    pub async fn address_job(&self, id: AddressId) -> JobId {
+        self.job("dns_address", id).await
+    }
+
+    /// A record that BIND verifies, with its job, wanted.
+    pub async fn record(&self, address: AddressId, new: New<'_>) -> (RecordId, JobId) {
+        let families: Vec<(Family, Option<HostId>)> =
+            new.families.iter().map(|(family, id)| (*family, id.map(|id| id.parse().unwrap()))).collect();
+        let record = NewRecord {
+            tenant: self.tenant,
+            address,
+            host: &new.host.parse().unwrap(),
+            provider: &Provider::parse(new.provider).unwrap(),
+            ttl: None,
+            min_interval: new.min_interval,
+            forced_interval: new.forced_interval,
+            verify: true,
+            verify_servers: Some(&[self.bind.server]),
+            families: &families,
+        };
+        let mut tx = self.db.begin().await.unwrap();
+        let id = dns_records::insert(&mut tx, &record).await.unwrap().unwrap();
+        let owner = Owner::dns_record(id, dns_records::SECRET);
+        secrets::put(&mut tx, &self.keys, owner, &new.secret.into(), None).await.unwrap();
+        tx.commit().await.unwrap();
+        (id, self.job("dns_record", id).await)
+    }
+
+    /// The settings of BIND itself as a provider. Its secret is [`SECRET`].
+    pub fn rfc2136(&self) -> Value {
+        serde_json::json!({"provider": "rfc2136", "server": self.bind.server.to_string(), "zone": "home.test", "key": "ddns-key"})
+    }
+
+    /// A record at BIND itself.
+    pub fn at_bind<'a>(&self, host: &'a str, families: &'a [(Family, Option<&'a str>)]) -> New<'a> {
+        let min_interval = Duration::from_secs(10);
+        New { host, provider: self.rfc2136(), families, min_interval, secret: SECRET, ..New::default() }
+    }
+
+    async fn job(&self, kind: &str, row: i64) -> JobId {
+        let mut tx = self.db.begin().await.unwrap();
+        let new = NewJob { key: row.to_string(), tenant: self.tenant, account: None, first: None };
+        let jobs = jobs::ensure(&mut tx, &policy(kind), &[new]).await.unwrap();
+        job_state::want(&mut tx, &jobs, None, None).await.unwrap();
+        tx.commit().await.unwrap();
+        jobs[0]
+    }
+
+    /// As a router does. Whether the address has moved.
+    pub async fn tell(&self, address: AddressId, now: &str) -> bool {
+        let now: IpAddr = now.parse().unwrap();
+        let mut tx = self.db.begin().await.unwrap();
+        let told = dns_addresses::tell(&mut tx, address, now, Some("router")).await.unwrap().unwrap();
+        if told.moved {
+            let jobs = dns_addresses::records_of(&mut tx, &[address]).await.unwrap();
+            job_state::want(&mut tx, &jobs, None, None).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        told.moved
+    }
+
+    pub async fn want(&self, job: JobId) {
+        let mut conn = self.db.acquire().await.unwrap();
+        assert_eq!(job_state::want(&mut conn, &[job], None, None).await.unwrap().len(), 1);
+    }
+
+    /// As an operator's retry does.
+    pub async fn retry(&self, job: JobId) {
+        assert_eq!(job_state::release(&mut self.db.acquire().await.unwrap(), &[job]).await.unwrap(), 1);
+    }
+
+    /// As a person's `--force` does.
+    pub async fn force(&self, record: RecordId, job: JobId) {
+        let mut tx = self.db.begin().await.unwrap();
+        assert!(dns_records::release(&mut tx, record, true).await.unwrap());
+        job_state::release(&mut tx, &[job]).await.unwrap();
+        job_state::want(&mut tx, &[job], None, None).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Claims a job that is due, as a worker that has no row: [`Rig::reap`] takes it back.
+    pub async fn claim(&self, job: JobId) -> Run {
+        let kinds: Vec<String> = KINDS.iter().map(|kind| kind.policy.kind.to_owned()).collect();
+        // Numbered, and not drawn: chance is the same each time.
+        let nth = self.runs.fetch_add(1, Ordering::Relaxed);
+        let (lease, worker) =
+            (Uuid::from_u64_pair(nth, nth.wrapping_mul(0x9E37_79B9_7F4A_7C15)), Uuid::now_v7());
+        let claimer = Claimer { worker, kinds: &kinds, suspects: true };
+        let mut conn = self.db.acquire().await.unwrap();
+        let mut runs = job_state::claim(&mut conn, &claimer, &[job], &[lease]).await.unwrap();
+        runs.pop().unwrap_or_else(|| panic!("job {job} is not due"))
+    }
+
+    /// Runs a step, and leaves it uncommitted.
+    pub async fn act(&self, run: &Run) -> Step {
+        match (kind(&run.kind).step)(&self.context, run).await {
+            Ok(step) => step,
+            Err(failure) => Step::quiet(failure.into()),
+        }
+    }
+
+    /// Commits a step as the worker does.
+    pub async fn commit(&self, run: &Run, step: Step) -> Stepped {
+        let verdict = step.verdict.clone();
+        let mut rng = StdRng::seed_from_u64(run.id.as_u64_pair().1);
+        let ended = commit::step(&self.worker, run, &kind(&run.kind).policy, step, &mut rng).await;
+        Stepped { verdict, ended }
+    }
+
+    /// One step of a job that is due.
+    pub async fn step(&self, job: JobId) -> Stepped {
+        let run = self.claim(job).await;
+        let step = self.act(&run).await;
+        self.commit(&run, step).await
+    }
+
+    /// Takes back all runs, as from workers that died.
+    pub async fn reap(&self) {
+        let reaped = job_state::reap(&self.db, Duration::from_secs(10), 100).await.unwrap();
+        assert!(!reaped.is_empty(), "no run was under way");
+    }
+
+    /// Lets time pass; what becomes due meanwhile is run at its time. Says how many steps there were.
+    pub async fn pass(&self, time: Duration) -> usize {
+        self.pass_until(self.clock.now() + time).await
+    }
+
+    pub async fn pass_until(&self, at: DateTime<Utc>) -> usize {
+        for steps in 0..10_000 {
+            let next: Option<(JobId, DateTime<Utc>)> = sqlx::query_as(
+                "select job_id, greatest(run_at, '2000-01-01') from job_state
+                where phase = 'idle' and run_at <= $1 order by run_at, job_id limit 1",
+            )
+            .bind(at)
+            .fetch_optional(&self.db)
+            .await
+            .unwrap();
+            let Some((job, run_at)) = next else {
+                self.clock.advance_to(at);
+                return steps;
+            };
+            self.clock.advance_to(run_at);
+            let stepped = self.step(job).await;
+            assert!(matches!(stepped.ended, Ended::Committed(_)), "job {job}: {stepped:?}");
+        }
+        panic!("something is always due");
+    }
+
+    pub async fn of(&self, record: RecordId) -> Record {
+        dns_records::get(&mut self.db.acquire().await.unwrap(), record).await.unwrap().unwrap()
+    }
+
+    /// What was done for a record, oldest first.
+    pub async fn history(&self, record: RecordId) -> Vec<Entry> {
+        let mut last = dns_history::last(&mut self.db.acquire().await.unwrap(), record, 1_000).await.unwrap();
+        last.reverse();
+        last
+    }
+
+    /// The words of what was done for a record, oldest first.
+    pub async fn words(&self, record: RecordId) -> Vec<String> {
+        self.history(record).await.into_iter().map(|entry| entry.what).collect()
+    }
+
+    /// Why the job does not run, in words.
+    pub async fn explained(&self, job: JobId) -> String {
+        let job = shared::admin::job::JobRef::Id(job);
+        shared::admin::job::explain::explain(&self.db, &job).await.unwrap().text
+    }
+}
+
+fn kind(name: &str) -> &'static Kind {
+    KINDS.iter().find(|kind| kind.policy.kind == name).unwrap()
+}
+
+fn policy(name: &str) -> Policy {
+    kind(name).policy
+}
