@@ -13,6 +13,7 @@ use crate::{exit::Exit, output::Output};
 #[command(after_help = "Examples:
   syncfleet feed tail --tenant acme
   syncfleet feed tail --account 42 --resource event --after oldest --no-follow
+  syncfleet feed tail --tenant home --resource dns_record --what failing,recovered
   syncfleet feed token add --tenant acme --name crm
   syncfleet feed token rm 3
 

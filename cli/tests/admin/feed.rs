@@ -51,9 +51,35 @@ async fn the_feed_is_followed_from_the_database(db: PgPool) {
         let lines = printed(&program, &tail(args), 1);
         assert_eq!(lines.iter().map(|line| line["key"].as_str().unwrap()).collect::<Vec<_>>(), keys);
     }
+    // Names are of the tenant, and of none of its accounts.
+    sqlx::query(
+        "with home as (
+            insert into dns_addresses (tenant_id, name, interval_seconds)
+            select id, 'home', 300 from tenants where name = 'acme'
+            returning id, tenant_id
+        )
+        insert into dns_records (tenant_id, address_id, host, provider, min_interval_seconds)
+        select tenant_id, id, 'home.example.com', '{\"provider\": \"duckdns\"}', 300 from home",
+    )
+    .execute(&db)
+    .await
+    .unwrap();
+    let mut conn = db.acquire().await.unwrap();
+    for (what, detail) in [(What::Updated, "203.0.113.7"), (What::Failing, "badauth")] {
+        changes::dns_record(&mut conn, 1, what, Some(detail)).await.unwrap();
+    }
+    drop(conn);
+    let failing = ["--tenant", "acme", "--resource", "dns_record,event", "--what", "failing,recovered"];
+    let lines = printed(&program, &tail(&failing), 1);
+    assert_eq!(
+        (lines.len(), &lines[0]["account"], &lines[0]["detail"]),
+        (1, &json!(null), &json!("badauth"))
+    );
+    assert_eq!(printed(&program, &tail(&["--tenant", "acme"]), 4).len(), 4);
+    assert_eq!(printed(&program, &tail(&["--account", "1"]), 2).len(), 2, "an account's alone");
     let first = all[0]["id"].as_str().unwrap();
     let rest = program.ok(&["feed", "tail", "--tenant", "acme", "--after", first, "--no-follow"]);
-    assert_eq!(rest.lines().count(), 1);
+    assert_eq!(rest.lines().count(), 3);
 
     for (args, code, words) in [
         (&["feed", "tail"] as &[&str], 2, "--tenant"),
@@ -67,6 +93,7 @@ async fn the_feed_is_followed_from_the_database(db: PgPool) {
             "--after oldest",
         ),
         (&["feed", "tail", "--tenant", "acme", "--resource", "mail"], 2, "the resources are"),
+        (&["feed", "tail", "--tenant", "acme", "--what", "broken"], 2, "created, updated, deleted, failing"),
         (&["feed", "token", "rm", "9"], 3, "there is no feed token 9"),
         (&["feed", "token", "add", "--tenant", "nobody", "--name", "x"], 3, "there is no tenant nobody"),
         (&["feed", "token", "add", "--tenant", "acme", "--name", " "], 1, "1 to 100 characters"),

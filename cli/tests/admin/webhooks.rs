@@ -4,7 +4,7 @@ use std::{
 };
 
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::{secrets::generate_key, store::PgPool};
 
 use crate::program::Program;
@@ -63,6 +63,75 @@ async fn a_webhooks_life(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn notifications_through_ntfy(db: PgPool) {
+    let (old, new) = (key("old"), key("new"));
+    let program = Program::with(&db).env("SYNCFLEET_KEYS", &old);
+    program.ok(&["tenant", "add", "home"]);
+    let add = ["webhook", "add", "--tenant", "home", "--url", "https://ntfy.sh", "--form", "ntfy"];
+    let states = ["--topic", "names-9fa2", "--resource", "dns_record", "--what", "failing,recovered"];
+    let made = program.fed(&[&add[..], &states, &["--token-file", "-"]].concat(), "tk_hunter2\n");
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(made.stdout.contains("webhook test 1") && made.stdout.contains("names-9fa2"), "{made:?}");
+    let open = program.json(&[&add[..], &["--topic", "open"]].concat());
+    assert_eq!(open, json!({"id": 2, "tenant": "home", "form": "ntfy", "secret": null}));
+    let listed = program.json(&["webhook", "ls"]);
+    assert_eq!((&listed[0]["form"], &listed[0]["topic"]), (&json!("ntfy"), &json!("names-9fa2")));
+    assert_eq!(
+        (&listed[0]["resources"], &listed[0]["whats"]),
+        (&json!(["dns_record"]), &json!(["failing", "recovered"]))
+    );
+    assert_eq!((&listed[1]["resources"], &listed[1]["whats"]), (&json!(null), &json!(null)));
+    let shown = program.ok(&["webhook", "ls"]);
+    assert!(shown.contains("ntfy:names-9fa2") && shown.contains("dns_record failing+recovered"), "{shown}");
+    // Only the token is sealed: an open topic has none.
+    let both = Program::with(&db).env("SYNCFLEET_KEYS", &format!("{new},{old}"));
+    assert_eq!(both.json(&["keys", "rotate"])["resealed"], 1);
+    let audit = program.json(&["audit", "ls"]).to_string();
+    for text in [&listed.to_string(), &shown, &audit, &made.stdout, &made.stderr] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    assert!(!audit.contains("9fa2"), "whoever knows a topic may read it: {audit}");
+
+    for (more, code, words) in [
+        (&[] as &[&str], 2, "--topic"),
+        (&["--topic", "a/b"], 1, "1 to 64 characters"),
+        (&["--topic", ""], 1, "1 to 64 characters"),
+        (&["--topic", "t", "--url", "https://ntfy.sh/t"], 2, "--url"),
+        (&["--topic", "t", "--secret-file", "secret"], 2, "is not signed"),
+        (&["--topic", "t", "--token-file", "/nowhere"], 1, "cannot read /nowhere"),
+        (&["--topic", "t", "--what", "broken"], 2, "created, updated, deleted, failing, recovered"),
+        (&["--topic", "t", "--secret-file", "a", "--token-file", "b"], 2, "cannot be used with"),
+    ] {
+        program.refused(&[&add[..], more].concat(), code, &[words]);
+    }
+    let at = |url: &'static str, more: &[&'static str]| {
+        [&["webhook", "add", "--tenant", "home", "--url", url], more].concat()
+    };
+    let ntfy = ["--form", "ntfy", "--topic", "t"];
+    for (args, code, words) in [
+        (at("https://ntfy.sh/t", &ntfy), 1, "at the root of its server"),
+        (at("http://ntfy.sh", &ntfy), 1, "begins with https://"),
+        (at("http://192.168.1.7:8080", &ntfy), 1, "it is private, and SYNCFLEET_WEBHOOK_ALLOW"),
+        (at("https://192.168.1.7", &ntfy), 1, "it is private, and SYNCFLEET_WEBHOOK_ALLOW"),
+        (at("https://a.example", &["--topic", "t"]), 2, "go with --form ntfy"),
+        (at("https://a.example", &["--token-file", "-"]), 2, "go with --form ntfy"),
+        (at("https://a.example", &["--form", "gotify"]), 2, "possible values: standard, ntfy"),
+    ] {
+        program.refused(&args, code, &[words]);
+    }
+    let bad = program.fed(&[&at("https://ntfy.sh", &ntfy)[..], &["--token-file", "-"]].concat(), "hunter 2");
+    bad.is_refusal(1, &["not an access token"]);
+    assert!(!bad.stderr.contains("hunter"), "{}", bad.stderr);
+    let allowed =
+        Program::with(&db).env("SYNCFLEET_KEYS", &old).env("SYNCFLEET_WEBHOOK_ALLOW", "192.168.1.0/24");
+    allowed.ok(&at("http://192.168.1.7:8080", &ntfy));
+    assert_eq!(program.json(&["webhook", "ls"]).as_array().unwrap().len(), 3, "nothing was half-done");
+    program.ok(&["tenant", "rm", "home", "--yes"]);
+    let left: i64 = sqlx::query_scalar("select count(*) from secrets").fetch_one(&db).await.unwrap();
+    assert_eq!(left, 0, "a tenant's webhooks leave no token behind");
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn what_makes_no_sense_is_refused_and_nothing_is_left(db: PgPool) {
     let program = Program::with(&db).env("SYNCFLEET_KEYS", &key("k"));
     program.ok(&["tenant", "add", "acme"]);
@@ -116,9 +185,12 @@ async fn a_test_message_is_sent_and_its_answer_told(db: PgPool) {
         Program::with(&db).env("SYNCFLEET_KEYS", &key("k")).env("SYNCFLEET_WEBHOOK_ALLOW", "127.0.0.0/8");
     program.ok(&["tenant", "add", "acme"]);
     program.ok(&["webhook", "add", "--tenant", "acme", "--url", &url]);
+    let ntfy = ["webhook", "add", "--tenant", "acme", "--url", &url, "--form", "ntfy", "--topic", "names"];
+    let made = program.fed(&[&ntfy[..], &["--token-file", "-"]].concat(), "tk_7");
+    assert_eq!(made.code, 0, "{made:?}");
     let server = std::thread::spawn(move || {
         let mut asked = Vec::new();
-        for status in ["204 No Content", "500 Oops"] {
+        for status in ["204 No Content", "500 Oops", "200 OK", "403 Forbidden"] {
             let (mut stream, _) = listener.accept().unwrap();
             let mut bytes = [0; 8192];
             let mut text = String::new();
@@ -136,7 +208,14 @@ async fn a_test_message_is_sent_and_its_answer_told(db: PgPool) {
     let failed = program.run(&["webhook", "test", "1"]);
     assert_eq!(failed.code, 1);
     assert!(failed.stdout.contains("the endpoint answered 500"), "{failed:?}");
+    assert!(program.ok(&["webhook", "test", "2"]).contains("the endpoint answered 200"));
+    let failed = program.run(&["webhook", "test", "2"]);
+    assert!(failed.code == 1 && failed.stdout.contains("the endpoint answered 403"), "{failed:?}");
     let asked = server.join().unwrap();
+    let (head, body) = asked[2].split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST / HTTP/1.1") && head.contains("authorization: Bearer tk_7"), "{head}");
+    let message: Value = serde_json::from_str(body).unwrap();
+    assert_eq!((&message["topic"], &message["title"]), (&json!("names"), &json!("syncfleet: a test")));
     assert!(
         asked[0].contains("webhook-signature: v1,") && asked[0].contains(r#""type":"test""#),
         "{}",

@@ -42,8 +42,9 @@ async fn what_makes_no_sense_is_refused_with_the_reason(db: PgPool) {
     for (query, status, why) in [
         ("?after=yesterday", 400, "no position in the feed"),
         ("?account=ada", 400, "no account's number"),
-        ("?resource=mail", 400, "the resources are calendar, event, drive, file"),
-        ("?limit=3", 400, "there are after, account and resource"),
+        ("?resource=mail", 400, "the resources are calendar, event, drive, file, dns_record"),
+        ("?what=broken", 400, "created, updated, deleted, failing, recovered"),
+        ("?limit=3", 400, "there are after, account, resource and what"),
         ("?account=999", 404, "the tenant has no account 999"),
         (foreign.as_str(), 404, "the tenant has no account"),
         ("?after=1-1-1", 200, ""),

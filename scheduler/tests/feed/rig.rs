@@ -79,6 +79,31 @@ impl Rig {
         changes::notify(&mut conn, &[tenant.id]).await.unwrap();
     }
 
+    /// A name of the tenant; its number.
+    pub async fn name(&self, tenant: &Tenant, host: &str) -> i64 {
+        sqlx::query_scalar(
+            "with home as (
+                insert into dns_addresses (tenant_id, name, interval_seconds) values ($1, 'home', 300)
+                returning id, tenant_id
+            )
+            insert into dns_records (tenant_id, address_id, host, provider, min_interval_seconds)
+            select tenant_id, id, $2, '{\"provider\": \"duckdns\"}', 300 from home
+            returning id",
+        )
+        .bind(tenant.id)
+        .bind(host)
+        .fetch_one(&self.db)
+        .await
+        .unwrap()
+    }
+
+    /// Tells what became of a name.
+    pub async fn tell(&self, tenant: &Tenant, record: i64, what: What, detail: &str) {
+        let mut conn = self.db.acquire().await.unwrap();
+        changes::dns_record(&mut conn, record, what, Some(detail)).await.unwrap();
+        changes::notify(&mut conn, &[tenant.id]).await.unwrap();
+    }
+
     /// Changes of so many calendars, all at once.
     pub async fn crowd(&self, tenant: &Tenant, count: i32) {
         sqlx::query(

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use shared::{
     admin::{Actor, feed},
-    store::PgPool,
+    store::{PgPool, changes::What},
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -69,6 +69,31 @@ async fn a_tenant_sees_its_own_and_a_filter_only_what_it_asks_for(db: PgPool) {
     let told = tokio::time::timeout(Duration::from_secs(18), files.event()).await;
     assert!(told.is_err(), "no change is for it: {told:?}");
     assert_ne!(files.last, greeted);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_becomes_of_a_name_is_told_without_an_account(db: PgPool) {
+    let rig = Rig::start(db, 5).await;
+    let record = rig.name(&rig.acme, "home.example.com").await;
+    let open = async |query: &str| {
+        Client::with(rig.address, &format!("?after=oldest{query}"), &rig.acme.token).await.greeted().await
+    };
+    let (mut all, mut states) = (open("").await, open("&resource=dns_record&what=failing,recovered").await);
+    let mut of_account = open(&format!("&account={}", rig.acme.account)).await;
+    rig.change(&rig.acme, &["a"]).await;
+    rig.tell(&rig.acme, record, What::Failing, "badauth").await;
+    rig.tell(&rig.acme, record, What::Updated, "203.0.113.7").await;
+    rig.tell(&rig.acme, record, What::Recovered, "").await;
+    rig.change(&rig.acme, &["b"]).await;
+    let told = all.changes(5).await;
+    assert_eq!(keys(&told), ["a", "home.example.com", "home.example.com", "home.example.com", "b"]);
+    assert_eq!((&told[1].data["account"], &told[1].data["parent"]), (&().into(), &record.into()));
+    assert_eq!((&told[1].data["what"], &told[1].data["detail"]), (&"failing".into(), &"badauth".into()));
+    assert_eq!((told[0].data.get("detail"), told[3].data.get("detail")), (None, None));
+    let whats: Vec<_> = states.changes(2).await.iter().map(|event| event.data["what"].clone()).collect();
+    assert_eq!(whats, ["failing", "recovered"]);
+    assert_eq!(keys(&of_account.changes(2).await), ["a", "b"]);
     rig.end().await;
 }
 

@@ -10,7 +10,7 @@ use crate::{
     job::TenantId,
     store::{
         accounts, audit,
-        changes::{Resource, Subject},
+        changes::{Resource, Subject, What},
         feed_tokens::{self, FeedToken},
     },
 };
@@ -81,14 +81,16 @@ pub async fn subject(
     tenant: Option<&str>,
     account: Option<&AccountRef>,
     resources: &[Resource],
+    whats: &[What],
 ) -> Result<Subject, AdminError> {
+    let (resources, whats) = (resources.to_vec(), whats.to_vec());
     let named: Option<TenantId> = match tenant {
         Some(name) => Some(tenant::find(&mut *conn, name).await?),
         None => None,
     };
     let Some(account) = account else {
         let tenant = named.ok_or_else(|| AdminError::Refused("name a tenant or an account".to_owned()))?;
-        return Ok(Subject { tenant, account: None, resources: resources.to_vec() });
+        return Ok(Subject { tenant, account: None, resources, whats });
     };
     // An address may be known to several tenants.
     let id = match (named, account) {
@@ -103,5 +105,5 @@ pub async fn subject(
     };
     let row = row.filter(|row| named.is_none_or(|named| named == row.tenant));
     let row = row.ok_or_else(|| AdminError::not_found("account", account, "not in that tenant"))?;
-    Ok(Subject { tenant: row.tenant, account: Some(row.id), resources: resources.to_vec() })
+    Ok(Subject { tenant: row.tenant, account: Some(row.id), resources, whats })
 }

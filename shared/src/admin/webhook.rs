@@ -5,7 +5,7 @@ mod list;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use url::Url;
 
 pub use self::list::{Webhook, ls};
@@ -15,14 +15,14 @@ use crate::{
     secrets::Owner,
     store::{
         audit,
-        changes::{self, After, Resource},
+        changes::{self, After, Resource, What},
         job_state::{self, Wanted},
         jobs::{self, NewJob},
         secrets::{self, SecretError},
         tenants,
         webhooks::{self, NewWebhook, WebhookId},
     },
-    webhook::{Message, SIGNING_SECRET, Sender, SigningSecret},
+    webhook::{Credential, CredentialError, Form, Message, Sender, SigningSecret},
 };
 
 /// The kind of a webhook's job.
@@ -41,13 +41,17 @@ pub struct New<'a> {
     pub tenant: &'a str,
     /// Where they are sent.
     pub url: &'a str,
+    /// How they look.
+    pub form: &'a Form,
     /// Of this account only.
     pub account: Option<&'a AccountRef>,
     /// Of these resources only; empty: of all.
     pub resources: &'a [Resource],
+    /// Only where this became of the row; empty: whatever became of it.
+    pub whats: &'a [What],
     /// From where on.
     pub after: After,
-    /// The secret; none: a new one is made.
+    /// The signing secret (none: a new one is made), or the access token for ntfy (none: the topic needs none).
     pub secret: Option<&'a SecretString>,
 }
 
@@ -56,7 +60,7 @@ pub struct New<'a> {
 pub struct Added {
     /// Its number.
     pub id: WebhookId,
-    /// The secret, if it was made here. It is not to be had again.
+    /// The signing secret, if it was made here. It is not to be had again.
     pub secret: Option<SecretString>,
     /// For the bell, after the commit.
     pub bell: Vec<Wanted>,
@@ -83,17 +87,11 @@ pub async fn add(
     if url.as_str().len() > URL_LIMIT {
         return Err(refused(format!("the URL is longer than {URL_LIMIT} characters")));
     }
+    new.form.check(&url).map_err(|bad| refused(bad.to_string()))?;
     sender.check(&url).map_err(|blocked| refused(blocked.to_string()))?;
-    let given = new.secret.map(SigningSecret::parse).transpose().map_err(|bad| refused(bad.to_string()))?;
-    let made = given.is_none();
-    let secret = match given {
-        Some(secret) => secret,
-        None => {
-            SigningSecret::generate().map_err(|_| refused("the system gave no random bytes".to_owned()))?
-        }
-    };
+    let credential = credential(new.form, new.secret)?;
     let mut tx = db.begin().await?;
-    let subject = feed::subject(&mut tx, Some(new.tenant), new.account, new.resources).await?;
+    let subject = feed::subject(&mut tx, Some(new.tenant), new.account, new.resources, new.whats).await?;
     // Whoever adds another one at the same time waits here.
     tenants::lock(&mut tx, subject.tenant).await?;
     if webhooks::count(&mut tx, subject.tenant).await? >= MOST {
@@ -104,17 +102,38 @@ pub async fn add(
         )));
     }
     let after = changes::begin(&mut tx, subject.tenant, new.after).await?;
-    let id = webhooks::insert(&mut tx, &NewWebhook { url: url.as_str(), subject: &subject, after }).await?;
-    secrets::put(&mut tx, &sender.keys, Owner::webhook(id, SIGNING_SECRET), secret.text(), None)
-        .await
-        .map_err(store_error)?;
+    let row = NewWebhook { url: url.as_str(), form: new.form, subject: &subject, after };
+    let id = webhooks::insert(&mut tx, &row).await?;
+    if let Some((name, value)) = credential.sealed() {
+        let owner = Owner::webhook(id, name);
+        secrets::put(&mut tx, &sender.keys, owner, value, None).await.map_err(store_error)?;
+    }
     let job = NewJob { key: id.to_string(), tenant: subject.tenant, account: None, first: None };
     let jobs = jobs::ensure(&mut tx, policy(policies, KIND)?, &[job]).await?;
     let bell = job_state::want(&mut tx, &jobs, None, None).await?;
-    let detail = json!({ "tenant": new.tenant, "host": url.host_str() });
+    let detail = json!({ "tenant": new.tenant, "host": url.host_str(), "form": new.form.as_str() });
     audit::write(&mut tx, actor.as_str(), "webhook.add", &id.to_string(), &detail).await?;
     tx.commit().await?;
-    Ok(Added { id, secret: made.then(|| secret.text().clone()), bell })
+    let made = match credential {
+        Credential::Secret(secret) if new.secret.is_none() => Some(secret.text().clone()),
+        _ => None,
+    };
+    Ok(Added { id, secret: made, bell })
+}
+
+/// What was given, or what is made for the form.
+fn credential(form: &Form, given: Option<&SecretString>) -> Result<Credential, AdminError> {
+    let refused = |why: &dyn std::fmt::Display| AdminError::Refused(why.to_string());
+    match (form, given) {
+        (Form::Standard, Some(text)) => {
+            SigningSecret::parse(text).map(Credential::Secret).map_err(|bad| refused(&bad))
+        }
+        (Form::Standard, None) => SigningSecret::generate()
+            .map(Credential::Secret)
+            .map_err(|_| refused(&"the system gave no random bytes")),
+        (Form::Ntfy { .. }, Some(text)) => Credential::token(text).map_err(|bad| refused(&bad)),
+        (Form::Ntfy { .. }, None) => Ok(Credential::Token(None)),
+    }
 }
 
 fn missing(id: WebhookId) -> AdminError {
@@ -200,31 +219,25 @@ pub struct Tested {
     pub answer: String,
 }
 
-/// Sends a test message, signed as all are, once: `{"type": "test", …}`. Neither cursor nor job know of it.
+/// Sends a test message in the webhook's form, once: a signed `{"type": "test", …}`, or a notification. Neither cursor nor job know
+/// of it.
 pub async fn test(db: &PgPool, sender: &Sender, id: WebhookId) -> Result<Tested, AdminError> {
     let mut conn = db.acquire().await?;
     let webhook = webhooks::get(&mut conn, id).await?.ok_or_else(|| missing(id))?;
-    let secret = signing_secret(&mut conn, sender, id).await?;
+    let credential =
+        Credential::load(&mut conn, &sender.keys, &webhook).await.map_err(|error| match error {
+            CredentialError::Store(error) => store_error(error),
+            error => AdminError::Refused(error.to_string()),
+        })?;
     let now = super::now(&mut conn).await?;
     drop(conn);
     let url: Url =
         webhook.url.parse().map_err(|_| AdminError::Refused(format!("webhook {id} has no good URL")))?;
-    let body = json!({ "type": "test", "timestamp": now, "data": { "webhook": id } }).to_string();
+    let body = webhook.form.test(id, now);
     let message_id = format!("test_{id}_{}", now.timestamp_micros());
     let message = Message { id: &message_id, timestamp: now.timestamp(), body: &body };
-    Ok(match sender.send(&url, &secret, message).await {
+    Ok(match sender.send(&url, &credential, message).await {
         Ok(status) => Tested { id, ok: true, answer: format!("the endpoint answered {status}") },
         Err(error) => Tested { id, ok: false, answer: error.to_string() },
     })
-}
-
-async fn signing_secret(
-    conn: &mut PgConnection,
-    sender: &Sender,
-    id: WebhookId,
-) -> Result<SigningSecret, AdminError> {
-    let stored =
-        secrets::get(conn, &sender.keys, Owner::webhook(id, SIGNING_SECRET)).await.map_err(store_error)?;
-    let stored = stored.ok_or_else(|| AdminError::Refused(format!("webhook {id} has no secret")))?;
-    SigningSecret::parse(&stored.value).map_err(|bad| AdminError::Refused(bad.to_string()))
 }

@@ -1,4 +1,5 @@
-//! The change feed: table `changes`, one row per change of a row in the mirror, written in the transaction that changes it.
+//! The change feed: table `changes`, one row per change of a row in the mirror, or of the state of a name, written in the
+//! transaction that changes it.
 //!
 //! # Wanted properties
 //!
@@ -35,6 +36,7 @@
 //!   it came; the next one goes on from there.
 
 mod listen;
+mod names;
 mod position;
 mod read;
 mod retain;
@@ -43,6 +45,7 @@ use sqlx::PgConnection;
 
 pub use self::{
     listen::listen,
+    names::{dns_address, dns_record},
     position::{After, NotAPosition, Position},
     read::{Batch, Entry, Held, LOOKED_AT, Subject, begin, held, now, read},
     retain::retain,
@@ -57,8 +60,8 @@ const TELL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What kind of row changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, sqlx::Type)]
-#[serde(rename_all = "lowercase")]
-#[sqlx(type_name = "change_resource", rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "change_resource", rename_all = "snake_case")]
 pub enum Resource {
     /// A row in `calendars`. Key: its number.
     Calendar,
@@ -68,11 +71,16 @@ pub enum Resource {
     Drive,
     /// A row in `files`. Parent: its drive's number; key: `file_id`.
     File,
+    /// A row in `dns_records`. Parent: its number, as a host may be kept at two providers; key: the host. Of no account.
+    DnsRecord,
+    /// A row in `dns_addresses`. Parent: its number; key: its name. Of no account.
+    DnsAddress,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Calendar, Self::Event, Self::Drive, Self::File];
+    pub const ALL: [Self; 6] =
+        [Self::Calendar, Self::Event, Self::Drive, Self::File, Self::DnsRecord, Self::DnsAddress];
 
     /// The word in SQL, JSON and the CLI.
     #[must_use]
@@ -82,6 +90,8 @@ impl Resource {
             Self::Event => "event",
             Self::Drive => "drive",
             Self::File => "file",
+            Self::DnsRecord => "dns_record",
+            Self::DnsAddress => "dns_address",
         }
     }
 }
@@ -109,9 +119,53 @@ pub enum What {
     Updated,
     /// It is not there any more.
     Deleted,
+    /// What it is kept for does not work any more.
+    Failing,
+    /// It works again.
+    Recovered,
 }
 
-/// A change to be told.
+impl What {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Created, Self::Updated, Self::Deleted, Self::Failing, Self::Recovered];
+
+    /// The word in SQL, JSON and the CLI.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
+            Self::Failing => "failing",
+            Self::Recovered => "recovered",
+        }
+    }
+
+    /// What is to be told of something that was failing or not, and is failing or not after the transaction; none: its state is the
+    /// same. So it is told once, however often it fails.
+    #[must_use]
+    pub const fn turned(was_failing: bool, is_failing: bool) -> Option<Self> {
+        match (was_failing, is_failing) {
+            (false, true) => Some(Self::Failing),
+            (true, false) => Some(Self::Recovered),
+            _ => None,
+        }
+    }
+}
+
+impl std::str::FromStr for What {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|what| what.as_str() == text.trim());
+        found.ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            format!("unknown change {text:?}: what becomes of a row is {known}")
+        })
+    }
+}
+
+/// A change of an account's row to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Whose row. The account must still be there.

@@ -8,8 +8,11 @@ use std::time::Duration;
 use sqlx::PgConnection;
 
 pub use self::behind::{behind, lag};
-use super::changes::{Position, Resource, Subject};
-use crate::job::{AccountId, TenantId};
+use super::changes::{Position, Resource, Subject, What};
+use crate::{
+    job::{AccountId, TenantId},
+    webhook::Form,
+};
 
 /// A webhook's row.
 pub type WebhookId = i64;
@@ -21,6 +24,8 @@ pub struct Webhook {
     pub id: WebhookId,
     /// Where it is sent.
     pub url: String,
+    /// How it looks.
+    pub form: Form,
     /// What is sent.
     pub subject: Subject,
     /// What was sent.
@@ -44,6 +49,8 @@ pub struct Webhook {
 pub struct NewWebhook<'a> {
     /// Where it is sent.
     pub url: &'a str,
+    /// How it looks.
+    pub form: &'a Form,
     /// What is sent.
     pub subject: &'a Subject,
     /// What comes after this position is sent.
@@ -74,10 +81,13 @@ fn moved(id: WebhookId, rows: u64) -> Result<(), MoveError> {
 /// Adds a webhook.
 pub async fn insert(conn: &mut PgConnection, new: &NewWebhook<'_>) -> Result<WebhookId, sqlx::Error> {
     let resources = (!new.subject.resources.is_empty()).then_some(&new.subject.resources[..]);
+    let whats = (!new.subject.whats.is_empty()).then_some(&new.subject.whats[..]);
     sqlx::query_scalar!(
         "-- webhooks::insert
-        insert into webhooks (tenant_id, url, account_id, resources, epoch, xid, change_id, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, clock())
+        insert into webhooks (
+            tenant_id, url, account_id, resources, epoch, xid, change_id, whats, ntfy_topic, created_at
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock())
         returning id",
         new.subject.tenant,
         new.url,
@@ -86,6 +96,8 @@ pub async fn insert(conn: &mut PgConnection, new: &NewWebhook<'_>) -> Result<Web
         new.after.epoch,
         new.after.xid,
         new.after.id,
+        whats as Option<&[What]>,
+        new.form.topic(),
     )
     .fetch_one(conn)
     .await
@@ -107,7 +119,7 @@ pub async fn get(conn: &mut PgConnection, id: WebhookId) -> Result<Option<Webhoo
     let row = sqlx::query!(
         r#"-- webhooks::get
         select tenant_id, url, account_id as "account: AccountId", resources as "resources: Vec<Resource>",
-            epoch, xid, change_id, batch_epoch, batch_xid, batch_id, lost, step, paused, disabled_why,
+            whats as "whats: Vec<What>", ntfy_topic, epoch, xid, change_id, batch_epoch, batch_xid, batch_id, lost, step, paused, disabled_why,
             extract(epoch from clock() - failing_since)::float8 as failing_for
         from webhooks
         where id = $1"#,
@@ -118,10 +130,12 @@ pub async fn get(conn: &mut PgConnection, id: WebhookId) -> Result<Option<Webhoo
     Ok(row.map(|row| Webhook {
         id,
         url: row.url,
+        form: Form::of(row.ntfy_topic),
         subject: Subject {
             tenant: row.tenant_id,
             account: row.account,
             resources: row.resources.unwrap_or_default(),
+            whats: row.whats.unwrap_or_default(),
         },
         cursor: Position { epoch: row.epoch, xid: row.xid, id: row.change_id },
         batch: row.batch_epoch.zip(row.batch_xid.zip(row.batch_id)).map(|(epoch, (xid, id))| Position {

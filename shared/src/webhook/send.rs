@@ -3,11 +3,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use reqwest::{StatusCode, header};
 use rustls::ClientConfig;
+use secrecy::ExposeSecret;
 use url::Url;
 
 use super::{
+    credential::Credential,
     guard::{Allow, Blocked, Guard, Lookup, Resolver, check_url},
-    sign::{BadSecret, SigningSecret},
+    sign::BadSecret,
 };
 use crate::{secrets::KeyRing, tls};
 
@@ -123,7 +125,7 @@ impl Sender {
     pub async fn send(
         &self,
         url: &Url,
-        secret: &SigningSecret,
+        credential: &Credential,
         message: Message<'_>,
     ) -> Result<u16, SendError> {
         self.check(url)?;
@@ -131,10 +133,15 @@ impl Sender {
         let request = client
             .post(url.clone())
             .header(header::CONTENT_TYPE, "application/json")
-            .header("webhook-id", message.id)
-            .header("webhook-timestamp", message.timestamp)
-            .header("webhook-signature", secret.sign(message.id, message.timestamp, message.body)?)
             .body(message.body.to_owned());
+        let request = match credential {
+            Credential::Secret(secret) => request
+                .header("webhook-id", message.id)
+                .header("webhook-timestamp", message.timestamp)
+                .header("webhook-signature", secret.sign(message.id, message.timestamp, message.body)?),
+            Credential::Token(Some(token)) => request.bearer_auth(token.expose_secret()),
+            Credential::Token(None) => request,
+        };
         let response = request.send().await.map_err(failed)?;
         let (status, after) = (response.status(), retry_after(&response));
         if status.is_success() {

@@ -20,7 +20,7 @@ pub async fn account(db: &PgPool, tenant: &str) -> (Subject, AccountId) {
         "insert into accounts (tenant_id, provider, email) values ($1, 'google', 'ada@example.com') returning id",
     );
     let account = account.bind(tenant).fetch_one(&mut *conn).await.unwrap();
-    (Subject { tenant, account: None, resources: Vec::new() }, account)
+    (Subject { tenant, account: None, resources: Vec::new(), whats: Vec::new() }, account)
 }
 
 pub async fn write(conn: &mut PgConnection, account: AccountId, keys: &[&str]) {

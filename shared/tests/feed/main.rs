@@ -4,5 +4,6 @@
 
 mod fixture;
 mod kept;
+mod names;
 mod order;
 mod tokens;

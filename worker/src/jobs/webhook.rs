@@ -1,5 +1,5 @@
 //! `webhook`: sends a tenant's changes to one endpoint. Its key is the row in `webhooks`, which has the cursor over the change
-//! feed.
+//! feed. What a message looks like is told in `shared/src/webhook/form.rs`: the changes themselves, signed, or a notification.
 //!
 //! # A step
 //!
@@ -25,16 +25,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::{FutureExt, future::BoxFuture};
 use metrics::{counter, describe_counter};
-use serde_json::json;
 use shared::{
     job::{Failure, Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
-    secrets::Owner,
     store::{
-        changes::{self, After, Entry, Position},
-        secrets,
+        changes::{self, After, Position},
         webhooks::{self, Webhook},
     },
-    webhook::{Message, SIGNING_SECRET, Sender, SigningSecret},
+    webhook::{Batch, Credential, Message, Sender},
 };
 use url::Url;
 
@@ -110,7 +107,8 @@ async fn one_batch(context: &Context, run: &Run) -> StepResult {
         (None, None) => return nothing(context, &webhook, read.upto, read.more).await,
     };
     let webhook = if until.is_none() { pinned(context, webhook, end).await? } else { webhook };
-    match send(context, sender, run, &webhook, end, &read.entries).await? {
+    let batch = Batch { webhook: webhook.id, end, entries: &read.entries, lost: webhook.lost };
+    match send(context, sender, run, &webhook, batch).await? {
         Ok(_) => {
             counter!("syncfleet_webhook_deliveries_total", "result" => "delivered").increment(1);
             let mut tx = context.db.begin().await?;
@@ -157,31 +155,17 @@ async fn send(
     sender: &Sender,
     run: &Run,
     webhook: &Webhook,
-    end: Position,
-    entries: &[Entry],
+    batch: Batch<'_>,
 ) -> Result<Result<u16, shared::webhook::SendError>, Failure> {
-    let secret = {
+    let credential = {
         let mut conn = context.db.acquire().await?;
-        let owner = Owner::webhook(webhook.id, SIGNING_SECRET);
-        let stored = secrets::get(&mut conn, &sender.keys, owner).await.map_err(anyhow::Error::from)?;
-        let stored = stored.with_context(|| format!("webhook {} has no signing secret", webhook.id))?;
-        SigningSecret::parse(&stored.value).map_err(anyhow::Error::from)?
+        Credential::load(&mut conn, &sender.keys, webhook).await.map_err(anyhow::Error::from)?
     };
     let url: Url = webhook.url.parse().with_context(|| format!("webhook {} has no good URL", webhook.id))?;
     let message = Message {
-        id: &format!("msg_{}_{end}", webhook.id),
+        id: &format!("msg_{}_{}", webhook.id, batch.end),
         timestamp: run.started_at.timestamp(),
-        body: &body(webhook, end, entries),
+        body: &webhook.form.changes(batch),
     };
-    Ok(sender.send(&url, &secret, message).await)
-}
-
-/// The same bytes whenever the batch is sent.
-fn body(webhook: &Webhook, end: Position, entries: &[Entry]) -> String {
-    let mut data = json!({ "webhook": webhook.id, "end": end, "changes": entries });
-    if webhook.lost {
-        data["lost"] = true.into();
-    }
-    let timestamp = entries.last().map(|last| last.at);
-    json!({ "type": "changes", "timestamp": timestamp, "data": data }).to_string()
+    Ok(sender.send(&url, &credential, message).await)
 }

@@ -6,15 +6,17 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::FutureExt;
 use ring::hmac;
 use secrecy::ExposeSecret;
+use serde_json::json;
 use shared::{
     admin::{Actor, webhook},
-    store::changes,
+    store::changes::{self, Resource, What},
+    webhook::Form,
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::{
-    endpoint::{Answer, Request},
-    rig::Rig,
+    endpoint::{Answer, Endpoint, Request},
+    rig::{Hook, Rig},
 };
 
 /// As a receiver checks a message: <https://www.standardwebhooks.com>.
@@ -51,6 +53,7 @@ async fn changes_arrive_signed_in_order_and_once(_: PgPoolOptions, database: PgC
         (&change["resource"], &change["what"], &change["parent"]),
         (&"event".into(), &"updated".into(), &1.into())
     );
+    assert_eq!((&change["account"], change.get("detail")), (&rig.account.into(), None));
     rig.until_done().await;
 
     let many: Vec<String> = (0..230).map(|n| format!("m{n}")).collect();
@@ -63,6 +66,36 @@ async fn changes_arrive_signed_in_order_and_once(_: PgPoolOptions, database: PgC
     let keys: Vec<String> = requests.iter().flat_map(Request::keys).collect();
     let expected: Vec<String> = ["a".to_owned(), "b".to_owned()].into_iter().chain(many).collect();
     assert_eq!(keys, expected);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_program_gets_signed_what_became_of_a_name(_: PgPoolOptions, database: PgConnectOptions) {
+    let hook = Hook {
+        path: "/hook",
+        form: Form::Standard,
+        secret: None,
+        resources: &[Resource::DnsRecord, Resource::Event],
+        whats: &[What::Failing, What::Recovered],
+    };
+    let rig = Rig::with(database, Endpoint::start().await, hook).await;
+    let record = rig.name("home.example.com").await;
+    rig.change(&["an event that was updated"]).await;
+    rig.pass(record, false, Some("IPv4: badauth")).await;
+    let [first] = &rig.until_asked(1).await[..] else { panic!() };
+    assert!(is_signed(first, rig.secret.expose_secret()));
+    let mut change = first.json()["data"]["changes"].clone();
+    let told = change[0].as_object_mut().unwrap();
+    assert!(told.remove("id").is_some() && told.remove("at").is_some());
+    let expected = json!([{
+        "account": null, "resource": "dns_record", "parent": record, "key": "home.example.com", "what": "failing",
+        "detail": "IPv4: badauth"
+    }]);
+    assert_eq!(change, expected);
+    rig.pass(record, true, None).await;
+    let requests = rig.until_asked(2).await;
+    let change = &requests[1].json()["data"]["changes"][0];
+    assert_eq!((&change["what"], change.get("detail")), (&"recovered".into(), None));
     rig.end().await;
 }
 

@@ -26,7 +26,7 @@ pub enum Answer {
     Endless(&'static str),
     /// Not at all.
     Never,
-    /// With 200, after this.
+    /// As it is taken, after this.
     After(Hook),
 }
 
@@ -36,8 +36,12 @@ impl Answer {
     }
 }
 
+/// What a request is answered with that nothing else was ordered for.
+pub type Otherwise = Arc<dyn Fn(&Request) -> String + Send + Sync>;
+
 #[derive(Debug, Clone)]
 pub struct Request {
+    pub method: String,
     pub path: String,
     pub headers: HashMap<String, String>,
     pub body: String,
@@ -74,6 +78,11 @@ pub struct Endpoint {
 
 impl Endpoint {
     pub async fn start() -> Self {
+        let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+        Self::with(Arc::new(|_| ok.to_owned())).await
+    }
+
+    pub async fn with(otherwise: Otherwise) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::<Mutex<State>>::default();
@@ -82,13 +91,13 @@ impl Endpoint {
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&of)));
+                connections.spawn(serve(stream, Arc::clone(&of), Arc::clone(&otherwise)));
             }
         });
         Self { address, state, _serving: serving }
     }
 
-    /// What the next requests are answered with; those after them with 200.
+    /// What the next requests are answered with; those after them are taken.
     pub fn answer(&self, answers: impl IntoIterator<Item = Answer>) {
         self.state.lock().unwrap().answers.extend(answers);
     }
@@ -98,17 +107,17 @@ impl Endpoint {
     }
 }
 
-async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, otherwise: Otherwise) {
     let Some(request) = read(&mut stream).await else { return };
+    let taken = request.clone();
     let answer = {
         let mut state = state.lock().unwrap();
         state.requests.push(request);
         state.answers.pop_front()
     };
-    let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
     // The other side may have hung up.
     let _ = match answer {
-        None => stream.write_all(ok.as_bytes()).await,
+        None => stream.write_all(otherwise(&taken).as_bytes()).await,
         Some(Answer::Raw(bytes)) => stream.write_all(bytes.as_bytes()).await,
         Some(Answer::Endless(head)) => {
             let mut written = stream.write_all(head.as_bytes()).await;
@@ -121,7 +130,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
         Some(Answer::Never) => std::future::pending().await,
         Some(Answer::After(hook)) => {
             hook().await;
-            stream.write_all(ok.as_bytes()).await
+            stream.write_all(otherwise(&taken).as_bytes()).await
         }
     };
 }
@@ -134,13 +143,14 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let mut lines = head.lines();
-        let path = lines.next()?.split(' ').nth(1)?.to_owned();
+        let mut first = lines.next()?.split(' ').map(str::to_owned);
+        let (method, path) = (first.next()?, first.next()?);
         let headers: HashMap<String, String> = lines
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect();
         if body.len() >= headers.get("content-length")?.parse().ok()? {
-            return Some(Request { path, headers, body: body.to_owned() });
+            return Some(Request { method, path, headers, body: body.to_owned() });
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use futures_util::FutureExt;
 use shared::{
     secrets::{KeyRing, generate_key},
-    webhook::{Allow, Lookup, Message, SendError, Sender, SigningSecret},
+    webhook::{Allow, Credential, Lookup, Message, SendError, Sender, SigningSecret},
 };
 
 use crate::endpoint::Endpoint;
@@ -37,7 +37,7 @@ fn sender(lookup: &Lookup, allow: &[&str]) -> Sender {
 }
 
 async fn send(sender: &Sender, url: &str) -> Result<u16, SendError> {
-    let secret = SigningSecret::generate().unwrap();
+    let secret = Credential::Secret(SigningSecret::generate().unwrap());
     let message = Message { id: "msg_1", timestamp: 1, body: "{}" };
     sender.send(&url.parse().unwrap(), &secret, message).await
 }

@@ -5,4 +5,5 @@ mod answers;
 mod delivery;
 mod endpoint;
 mod guard;
+mod ntfy;
 mod rig;

@@ -13,15 +13,15 @@ use shared::{
     },
     bell::Bell,
     job::{AccountId, JobId, Lane, Lanes},
-    secrets::{KeyRing, generate_key},
+    secrets::{KeyRing, Owner, generate_key},
     shutdown::Tasks,
     store::{
         PgPool,
         changes::{self, After, Change, Resource, What},
-        job_state, tenants,
+        job_state, secrets, tenants,
         webhooks::WebhookId,
     },
-    webhook::{Allow, Sender, system},
+    webhook::{Allow, Form, Sender, system},
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use worker::{
@@ -41,9 +41,19 @@ pub struct Rig {
     pub secret: SecretString,
     pub job: JobId,
     pub account: AccountId,
+    pub sender: Sender,
     bell: Arc<Bell>,
     tasks: Tasks,
     heart: Heart,
+}
+
+/// A webhook to be.
+pub struct Hook {
+    pub path: &'static str,
+    pub form: Form,
+    pub secret: Option<&'static str>,
+    pub resources: &'static [Resource],
+    pub whats: &'static [What],
 }
 
 /// How a job stands.
@@ -58,12 +68,16 @@ pub struct Row {
 
 impl Rig {
     pub async fn start(database: PgConnectOptions) -> Self {
+        let all = Hook { path: "/hook?x=1", form: Form::Standard, secret: None, resources: &[], whats: &[] };
+        Self::with(database, Endpoint::start().await, all).await
+    }
+
+    pub async fn with(database: PgConnectOptions, endpoint: Endpoint, hook: Hook) -> Self {
         let url: SecretString = sqlx::ConnectOptions::to_url_lossy(&database).to_string().into();
         let db = PgPoolOptions::new().max_connections(8).connect_with(database).await.unwrap();
         let keys = KeyRing::parse(&generate_key("test").unwrap()).unwrap();
         let allow = Allow::new(&["127.0.0.1".parse().unwrap()]);
         let sender = Sender::new(keys, allow, &system()).unwrap();
-        let endpoint = Endpoint::start().await;
         let mut conn = db.acquire().await.unwrap();
         let tenant = tenants::ensure(&mut conn, "acme").await.unwrap();
         let account = sqlx::query_scalar(
@@ -89,14 +103,24 @@ impl Rig {
         };
         let (_, heart) = worker::start(settings, context, Arc::clone(&bell), &tasks).unwrap();
 
-        let url = format!("http://{}/hook?x=1", endpoint.address);
-        let new =
-            New { tenant: "acme", url: &url, account: None, resources: &[], after: After::Now, secret: None };
+        let url = format!("http://{}{}", endpoint.address, hook.path);
+        let given = hook.secret.map(SecretString::from);
+        let new = New {
+            tenant: "acme",
+            url: &url,
+            form: &hook.form,
+            account: None,
+            resources: hook.resources,
+            whats: hook.whats,
+            after: After::Now,
+            secret: given.as_ref(),
+        };
         let added = webhook::add(&db, &Actor::new("test"), &sender, &jobs::policies(), &new).await.unwrap();
         let job = added.bell[0].job;
-        let secret = added.secret.unwrap();
-        assert!(secret.expose_secret().starts_with("whsec_"));
-        let rig = Self { db, endpoint, webhook: added.id, secret, job, account, bell, tasks, heart };
+        assert_eq!(added.secret.is_some(), hook.form == Form::Standard);
+        let secret = added.secret.unwrap_or_default();
+        assert!(hook.form != Form::Standard || secret.expose_secret().starts_with("whsec_"));
+        let rig = Self { db, endpoint, webhook: added.id, secret, job, account, sender, bell, tasks, heart };
         rig.until_done().await;
         rig
     }
@@ -114,10 +138,45 @@ impl Rig {
         changes::write(&mut self.db.acquire().await.unwrap(), &told).await.unwrap();
     }
 
+    /// A name that is kept at an address; its number.
+    pub async fn name(&self, host: &str) -> i64 {
+        sqlx::query_scalar(
+            "with home as (
+                insert into dns_addresses (tenant_id, name, interval_seconds)
+                select tenant_id, $2, 300 from accounts where id = $1
+                returning id, tenant_id
+            )
+            insert into dns_records (tenant_id, address_id, host, provider, min_interval_seconds)
+            select tenant_id, id, $2, '{\"provider\": \"duckdns\"}', 300 from home
+            returning id",
+        )
+        .bind(self.account)
+        .bind(host)
+        .fetch_one(&self.db)
+        .await
+        .unwrap()
+    }
+
+    /// What a pass over a name tells of it in its commit, if it failed before or not, and fails now or not.
+    pub async fn pass(&self, record: i64, failed: bool, fails: Option<&str>) {
+        let mut tx = self.db.begin().await.unwrap();
+        if let Some(what) = What::turned(failed, fails.is_some()) {
+            changes::dns_record(&mut tx, record, what, fails).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+    }
+
     pub async fn want(&self) {
         let mut conn = self.db.acquire().await.unwrap();
         let wanted = job_state::want(&mut conn, &[self.job], None, None).await.unwrap();
         self.bell.offer(wanted.iter().filter_map(job_state::Wanted::ring), Instant::now()).await;
+    }
+
+    /// Replaces a secret of the webhook.
+    pub async fn seal(&self, name: &str, value: &str) {
+        let owner = Owner::webhook(self.webhook, name);
+        let mut conn = self.db.acquire().await.unwrap();
+        secrets::put(&mut conn, &self.sender.keys, owner, &value.into(), None).await.unwrap();
     }
 
     /// As an operator's retry does.

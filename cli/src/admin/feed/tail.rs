@@ -11,7 +11,7 @@ use shared::{
     shutdown::{Signals, Tasks},
     store::{
         PgPool,
-        changes::{self, After, Position, Resource, Subject},
+        changes::{self, After, Position, Resource, Subject, What},
         limited,
     },
 };
@@ -41,9 +41,12 @@ pub struct Tail {
     /// Of this account only: its number or address
     #[arg(long, value_name = "ACCOUNT")]
     account: Option<AccountRef>,
-    /// Of this resource only: calendar, event, drive or file; may be repeated
-    #[arg(long = "resource", value_name = "RESOURCE")]
+    /// Of this resource only: calendar, event, drive, file, `dns_record` or `dns_address`; may be repeated
+    #[arg(long = "resource", value_name = "RESOURCE", value_delimiter = ',')]
     resources: Vec<Resource>,
+    /// Only where this became of it: created, updated, deleted, failing or recovered; may be repeated
+    #[arg(long = "what", value_name = "WHAT", value_delimiter = ',')]
+    whats: Vec<What>,
     /// Begin after the change of this id, with the `oldest` kept, or with what comes from `now` on
     #[arg(long, value_name = "ID", default_value = "now")]
     after: After,
@@ -57,8 +60,8 @@ pub async fn tail(access: &Access, tail: &Tail) -> anyhow::Result<Exit> {
     let db = access.open().await?;
     let (subject, at) = {
         let mut conn = db.acquire().await?;
-        let subject =
-            feed::subject(&mut conn, tail.tenant.as_deref(), tail.account.as_ref(), &tail.resources).await?;
+        let (tenant, account) = (tail.tenant.as_deref(), tail.account.as_ref());
+        let subject = feed::subject(&mut conn, tenant, account, &tail.resources, &tail.whats).await?;
         let at = changes::begin(&mut conn, subject.tenant, tail.after).await?;
         (subject, at)
     };

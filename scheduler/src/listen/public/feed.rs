@@ -129,7 +129,7 @@ async fn follow(
             format!("the tenant has {most} readers here already, as many as are allowed: close one of them");
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, why)
     })?;
-    let subject = Subject { tenant, account: asked.account, resources: asked.resources };
+    let subject = Subject { tenant, account: asked.account, resources: asked.resources, whats: asked.whats };
     let at = limited(ANSWER, begin(&feed, &subject, asked.after)).await?;
     let stream = Reader::new(feed, subject, at, token, seat).stream();
     let headers = [

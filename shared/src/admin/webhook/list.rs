@@ -5,7 +5,11 @@ use sqlx::PgConnection;
 use crate::{
     admin::{AdminError, tenant},
     job::{AccountId, JobId},
-    store::{changes::Resource, webhooks::WebhookId},
+    store::{
+        changes::{Resource, What},
+        webhooks::WebhookId,
+    },
+    webhook::Form,
 };
 
 /// A webhook and how it stands.
@@ -17,10 +21,16 @@ pub struct Webhook {
     pub tenant: String,
     /// Where they are sent.
     pub url: String,
+    /// How they look: standard or ntfy.
+    pub form: &'static str,
+    /// The topic of ntfy.
+    pub topic: Option<String>,
     /// Of this account only.
     pub account: Option<AccountId>,
     /// Of these resources only; none: of all.
     pub resources: Option<Vec<Resource>>,
+    /// Only where this became of the row; none: whatever became of it.
+    pub whats: Option<Vec<What>>,
     /// Its job; none: it was lost, and `webhook resume` makes it anew.
     pub job: Option<JobId>,
     /// active, paused, disabled or failing.
@@ -43,8 +53,8 @@ pub async fn ls(conn: &mut PgConnection, tenant: Option<&str>) -> Result<Vec<Web
     };
     let rows = sqlx::query!(
         r#"-- admin::webhook::ls
-        select w.id, t.name as tenant, w.url, w.account_id, w.resources as "resources: Vec<Resource>", w.paused,
-            w.disabled_why, w.failing_since, w.delivered_at, w.created_at, j.id as "job?", j.note
+        select w.id, t.name as tenant, w.url, w.account_id, w.resources as "resources: Vec<Resource>",
+            w.whats as "whats: Vec<What>", w.ntfy_topic, w.paused, w.disabled_why, w.failing_since, w.delivered_at, w.created_at, j.id as "job?", j.note
         from webhooks w
         join tenants t on t.id = w.tenant_id
         left join jobs j on j.kind = 'webhook' and j.key = w.id::text
@@ -62,6 +72,9 @@ pub async fn ls(conn: &mut PgConnection, tenant: Option<&str>) -> Result<Vec<Web
             url: row.url,
             account: row.account_id,
             resources: row.resources,
+            whats: row.whats,
+            form: Form::of(row.ntfy_topic.clone()).as_str(),
+            topic: row.ntfy_topic,
             job: row.job,
             state: match (&row.disabled_why, row.paused, row.failing_since) {
                 (Some(_), _, _) => "disabled",

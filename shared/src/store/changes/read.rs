@@ -12,16 +12,19 @@ pub struct Entry {
     pub id: Position,
     /// When it was mirrored: when its transaction began.
     pub at: DateTime<Utc>,
-    /// Whose row changed.
-    pub account: AccountId,
+    /// Whose row changed; none: it is of the tenant, and of none of its accounts.
+    pub account: Option<AccountId>,
     /// What kind of row.
     pub resource: Resource,
-    /// The row that it stands in: an event's calendar, a file's drive; none: the account itself.
+    /// The row that it stands in, as [`Resource`] says; none: the account itself.
     pub parent: Option<i64>,
     /// The row's own identity in there.
     pub key: String,
     /// What became of it.
     pub what: What,
+    /// Why, or what it is now, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// Which changes.
@@ -33,6 +36,21 @@ pub struct Subject {
     pub account: Option<AccountId>,
     /// Of these resources only; empty: of all.
     pub resources: Vec<Resource>,
+    /// Only where this became of the row; empty: whatever became of it.
+    pub whats: Vec<What>,
+}
+
+impl Subject {
+    /// Whether it is less than all of the tenant's.
+    const fn is_narrow(&self) -> bool {
+        self.account.is_some() || !self.resources.is_empty() || !self.whats.is_empty()
+    }
+
+    /// The resources, and what becomes of them, in SQL's words.
+    fn words(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let resources = self.resources.iter().map(|resource| resource.as_str()).collect();
+        (resources, self.whats.iter().map(|what| what.as_str()).collect())
+    }
 }
 
 /// What a read came to.
@@ -63,11 +81,10 @@ pub async fn read(
     until: Option<Position>,
     limit: i64,
 ) -> Result<Batch, sqlx::Error> {
-    let resources: Vec<&str> = of.resources.iter().map(|resource| resource.as_str()).collect();
-    let is_narrow = of.account.is_some() || !of.resources.is_empty();
+    let (resources, whats) = of.words();
     let look = match until {
         Some(_) => i64::MAX,
-        None if is_narrow => limit.max(LOOKED_AT),
+        None if of.is_narrow() => limit.max(LOOKED_AT),
         None => limit,
     };
     let until = until.unwrap_or(Position { epoch: i32::MAX, xid: i64::MAX, id: i64::MAX });
@@ -79,7 +96,7 @@ pub async fn read(
             select l.*
             from here
             cross join lateral (
-                select epoch, xid, id, at, account_id, resource, parent, key, what
+                select epoch, xid, id, at, account_id, resource, parent, key, what, detail
                 from changes
                 where tenant_id = $1
                     and (epoch, xid, id) > ($2, $3, $4)
@@ -103,7 +120,8 @@ pub async fn read(
             ) as "held_back!",
             edge.epoch as "edge_epoch?", edge.xid as "edge_xid?", edge.id as "edge_id?",
             c.epoch as "epoch?", c.xid as "xid?", c.id as "id?", c.at as "at?", c.account_id as "account?",
-            c.resource as "resource?: Resource", c.parent as "parent?", c.key as "key?", c.what as "what?: What"
+            c.resource as "resource?: Resource", c.parent as "parent?", c.key as "key?", c.what as "what?: What",
+            c.detail as "detail?"
         from here
         left join edge on true
         left join (
@@ -111,6 +129,7 @@ pub async fn read(
             from looked_at
             where ($8::bigint is null or account_id = $8)
                 and (cardinality($9::text[]) = 0 or resource::text = any($9))
+                and (cardinality($12::text[]) = 0 or what::text = any($12))
             order by epoch, xid, id
             limit $10
         ) c on true
@@ -126,6 +145,7 @@ pub async fn read(
         &resources as &[&str],
         limit,
         look,
+        &whats as &[&str],
     )
     .fetch_all(conn)
     .await?;
@@ -143,11 +163,12 @@ pub async fn read(
             Some(Entry {
                 id: Position { epoch: row.epoch?, xid: row.xid?, id: row.id? },
                 at: row.at?,
-                account: row.account?,
+                account: row.account,
                 resource: row.resource?,
                 parent: row.parent,
                 key: row.key?,
                 what: row.what?,
+                detail: row.detail,
             })
         })
         .collect();
