@@ -128,14 +128,13 @@ async fn keep(context: &Context, run: &Run) -> StepResult {
     if standing::all_parked(&record.families) {
         return released(context, &record).await;
     }
-    let secret = secret(context, &record).await?;
-    if let Some(step) = look::for_open_outcomes(context, &record, &secret).await? {
+    if let Some(step) = look::for_open_outcomes(context, &record).await? {
         return Ok(step);
     }
     if !standing::to_send(&record).is_empty() && standing::held(&record).is_none() {
-        return send::step(context, run, &record, &secret).await;
+        return send::step(context, run, &record).await;
     }
-    rest::step(context, run, &record, &secret).await
+    rest::step(context, run, &record).await
 }
 
 /// A person has made the job due, and nobody else does that to a parked one: it is tried again.

@@ -10,5 +10,6 @@ mod crash;
 mod keep;
 mod month;
 mod provider;
+mod proxied;
 mod refusals;
 mod rig;

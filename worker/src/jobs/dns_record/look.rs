@@ -4,7 +4,6 @@ use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::join_all;
 use metrics::histogram;
-use secrecy::SecretString;
 use shared::{
     dns::{
         Held, Provider,
@@ -31,14 +30,10 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// Looks whether what was being sent when a step ended without a record of it has arrived. None: nothing of the kind is open, or it is
 /// not to be seen.
-pub(super) async fn for_open_outcomes(
-    context: &Context,
-    record: &Record,
-    secret: &SecretString,
-) -> Result<Option<Step>, Failure> {
+pub(super) async fn for_open_outcomes(context: &Context, record: &Record) -> Result<Option<Step>, Failure> {
     let open = record.families.iter().filter_map(|family| Some((family, family.sending?)));
     let found = join_all(open.map(|(family, address)| async move {
-        (family, address, look(context, record, secret, address, Of::Open).await)
+        (family, address, look(context, record, address, Of::Open).await)
     }))
     .await;
     let mut change = Change::default();
@@ -87,15 +82,11 @@ pub(super) struct Looked<'a> {
 }
 
 /// Looks for what was sent and not seen yet.
-pub(super) async fn for_what_was_sent(
-    context: &Context,
-    record: &Record,
-    secret: &SecretString,
-) -> Looked<'static> {
+pub(super) async fn for_what_was_sent(context: &Context, record: &Record) -> Looked<'static> {
     let unseen =
         record.families.iter().filter_map(|family| Some((family, standing::unseen(record, family)?)));
     let found = join_all(unseen.map(|(family, address)| async move {
-        (family, address, look(context, record, secret, address, Of::Sent).await)
+        (family, address, look(context, record, address, Of::Sent).await)
     }))
     .await;
     let mut looked = Looked::default();
@@ -162,20 +153,14 @@ enum Of {
 }
 
 /// Whether the address is there, in words; else what is there.
-async fn look(
-    context: &Context,
-    record: &Record,
-    secret: &SecretString,
-    address: IpAddr,
-    of: Of,
-) -> Result<String, String> {
+async fn look(context: &Context, record: &Record, address: IpAddr, of: Of) -> Result<String, String> {
     let late = |_| Err(format!("no answer within {} s", LOOK.as_secs()));
     let zone = tokio::time::timeout(LOOK, at_zone(context, record, address)).await.unwrap_or_else(late);
     let may_be_proxied = matches!(record.provider, Provider::Cloudflare(_));
     if zone.is_ok() || of == Of::Sent && !may_be_proxied {
         return zone;
     }
-    let held = tokio::time::timeout(LOOK, at_provider(context, record, secret, address)).await;
+    let held = tokio::time::timeout(LOOK, at_provider(context, record, address)).await;
     match held.ok().flatten() {
         Some(held) if held.just(address) && held.proxied => {
             Ok("the provider holds it, and stands before it".to_owned())
@@ -185,15 +170,14 @@ async fn look(
     }
 }
 
-async fn at_provider(
-    context: &Context,
-    record: &Record,
-    secret: &SecretString,
-    address: IpAddr,
-) -> Option<Held> {
+async fn at_provider(context: &Context, record: &Record, address: IpAddr) -> Option<Held> {
     let http = &context.dns.as_ref()?.http;
+    if !record.provider.can_be_read() {
+        return None;
+    }
+    let secret = super::secret(context, record).await.ok()?;
     let wanted = send::wanted(record, &[address]);
-    record.provider.observe(http, secret, &wanted, send::wall_clock()).await?.ok()
+    record.provider.observe(http, &secret, &wanted, send::wall_clock()).await?.ok()
 }
 
 async fn at_zone(context: &Context, record: &Record, address: IpAddr) -> Result<String, String> {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use rand::RngExt;
-use secrecy::SecretString;
 use shared::{
     job::{Run, Step, StepResult, Verdict},
     store::dns_records::Record,
@@ -18,8 +17,8 @@ use crate::jobs::{Context, rng};
 /// What is sent again because it is time to is sent within this time.
 const SPREAD: Duration = Duration::from_hours(1);
 
-pub(super) async fn step(context: &Context, run: &Run, record: &Record, secret: &SecretString) -> StepResult {
-    let looked = look::for_what_was_sent(context, record, secret).await;
+pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepResult {
+    let looked = look::for_what_was_sent(context, record).await;
     let held = standing::held(record);
     let to_send = standing::to_send(record);
     let sends = held.filter(|_| !to_send.is_empty());

@@ -7,7 +7,6 @@ use std::{
 
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
 use shared::{
     dns::{Answer, Answers, Outcome, Wanted, address::Family},
     job::{Failure, Parked, Run, Step, StepResult, Verdict},
@@ -36,8 +35,9 @@ const REFUSED: &str = "refused";
 
 const MIN_INTERVAL: &str = "the provider's minimum interval";
 
-pub(super) async fn step(context: &Context, run: &Run, record: &Record, secret: &SecretString) -> StepResult {
+pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepResult {
     let dns = context.dns()?;
+    let secret = &super::secret(context, record).await?;
     let sending = standing::to_send(record);
     let wanted = wanted(record, &sending);
     if let Err(error) = record.provider.check(&wanted, secret) {
