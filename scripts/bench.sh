@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Measures the engine on a private PostgreSQL that syncs to the disk, beside other queues on the same servers, and prints
-# tables for BENCHMARKS.md: bench.sh [engine|fairness|idle|calendar|drive|push|soak [ARGS...]]; without arguments all of them, one after the
+# tables for BENCHMARKS.md: bench.sh [engine|fairness|idle|calendar|drive|push|dns|soak [ARGS...]]; without arguments all of them, one after the
 # other. What the servers write goes to TMPDIR, /var/tmp by default: it must be a disk, not memory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/setup.sh postgresql redis
+scripts/setup.sh postgresql redis bind
 cargo build --locked --release -p syncfleet -p syncfleet-loadtest
 # A package of its own, with its own lock file.
 cargo build --locked --release --manifest-path loadtest/peers/Cargo.toml --target-dir loadtest/peers/target
@@ -29,5 +29,6 @@ else
   for _ in 1 2 3; do measure calendar; done
   measure drive contents
   measure push
+  measure dns
   measure soak
 fi

@@ -1,4 +1,5 @@
-//! Fake providers, load and faults, for tests and for `syncfleet up --demo`.
+//! Fake providers, servers, load and faults, for tests and for `syncfleet up --demo`.
 
+pub mod bind;
 pub mod fake_google;
 pub mod proxy;

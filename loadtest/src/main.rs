@@ -2,6 +2,7 @@
 
 mod commands {
     pub mod calendar;
+    pub mod dns;
     pub mod drive;
     pub mod engine;
     pub mod fairness;
@@ -39,6 +40,8 @@ enum Command {
     Drive(commands::drive::Args),
     /// Measure how many notifications an ingress takes durably, beside one INSERT for each, and how soon a change is mirrored
     Push(commands::push::Args),
+    /// Measure how long many names take to follow their addresses, beside nsupdate, and how many calls of routers an ingress takes
+    Dns(commands::dns::Args),
     #[command(hide = true)]
     PushPeer(commands::push::PeerArgs),
     /// Run a fake Google until Ctrl-C
@@ -58,6 +61,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Calendar(args) => commands::calendar::run(args).await,
         Command::Drive(args) => commands::drive::run(args).await,
         Command::Push(args) => commands::push::run(args).await,
+        Command::Dns(args) => commands::dns::run(args).await,
         Command::PushPeer(args) => commands::push::peer(args).await,
         Command::FakeGoogle(args) => commands::fake_google::run(args).await,
         Command::Faults(args) => commands::faults::run(args).await,

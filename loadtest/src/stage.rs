@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod copy;
 pub mod fleet;
 pub mod google;
+pub mod homes;
 pub mod jobs;
 pub mod metrics;
 pub mod stats;

@@ -176,7 +176,7 @@ pub async fn free() -> anyhow::Result<SocketAddr> {
 }
 
 /// Status and body of an answer on loopback.
-async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+pub async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         // HTTP/1.0: the answer is not cut into chunks, and ends with the connection.
