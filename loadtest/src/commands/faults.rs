@@ -1,7 +1,8 @@
 //! `loadtest faults`: a whole fleet under faults, and whether the mirror is the truth in the end.
 //!
 //! Two schedulers, three workers, two ingresses, PostgreSQL and Redis run as processes of their own, with a proxy before each server for each
-//! process. A fake Google changes all the time and has troubles. Then all of that ends, and what must hold is checked.
+//! process. A fake Google changes all the time and has troubles; addresses change that names at a BIND follow. Then all of that ends, and
+//! what must hold is checked.
 
 mod check;
 mod fault;
@@ -9,6 +10,7 @@ mod fleet;
 mod google;
 mod honest;
 mod later;
+mod names;
 mod observe;
 mod plan;
 mod process;
@@ -28,6 +30,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use loadtest::fake_google::FakeGoogle;
 use rand::RngExt;
+use shared::secrets::KeyRing;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
@@ -42,11 +45,20 @@ use self::{
     wants::{Cli, Watch},
 };
 
-/// How long the fleet has for the rest when all faults are over: longer than its longest usual backoff.
-const SETTLE: Duration = Duration::from_mins(2);
+/// How long the fleet has for the rest when all faults are over: longer than its longest usual backoff, and than nothing is sent for a
+/// name after a call of which no outcome was recorded (two minutes, and its provider's interval).
+const SETTLE: Duration = Duration::from_mins(4);
 
 /// How long everything around the faults may take at most.
-const AROUND: Duration = Duration::from_mins(8);
+const AROUND: Duration = Duration::from_mins(12);
+
+/// What the fleet keeps in step with, and where it keeps contents.
+struct World<'a> {
+    google: Arc<FakeGoogle>,
+    names: Arc<names::Kept>,
+    objects: &'a Path,
+    seed: u64,
+}
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
@@ -145,11 +157,14 @@ async fn under_faults(
     let cli = Cli::new(&servers, &around);
     cli.run(&["migrate"]).await?;
     wants::add_accounts(&cli, &google).await?;
-    let fleet = Fleet::start(&servers, &around).await?;
     let db = servers.postgres.pool()?;
+    let keys = KeyRing::parse(&around.keys()?)?;
+    let names = Arc::new(names::Kept::start(&objects.with_file_name("bind"), &db, &keys).await?);
+    let fleet = Fleet::start(&servers, &around).await?;
+    let world = World { google, names, objects, seed };
     let target = Arc::new(Target::new(servers, fleet, db));
     let mut findings = Findings::default();
-    let ended = strike_and_check(&target, &cli, &google, planned, seed, objects, &mut findings).await;
+    let ended = strike_and_check(&target, &cli, &world, planned, &mut findings).await;
     if ended.is_err() || !findings.wrong.is_empty() {
         wants::dump(&target.servers.postgres.pool()?, logs).await;
     }
@@ -170,12 +185,11 @@ async fn under_faults(
 async fn strike_and_check(
     target: &Arc<Target>,
     cli: &Cli,
-    google: &Arc<FakeGoogle>,
+    World { google, names, objects, seed }: &World<'_>,
     planned: &[plan::Planned],
-    seed: u64,
-    objects: &Path,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
+    let (seed, routers) = (*seed, names.routers(target.fleet.outside().addr())?);
     google::begin_trouble(google, seed)?;
     let watch = Watch::default();
     let honesty = honest::Watch::default();
@@ -187,6 +201,7 @@ async fn strike_and_check(
         background.spawn(wants::change_mirrors(cli.clone(), Arc::clone(google)));
         background.spawn(wants::watch(watch.clone(), target.db.clone()));
         background.spawn(honest::watch(honesty.clone(), target.db.clone()));
+        background.spawn(Arc::clone(names).change(routers.clone(), seed));
         target.strike_all(planned).await?;
         google::end_trouble(google)?;
         background.shutdown().await;
@@ -199,6 +214,7 @@ async fn strike_and_check(
     let db = target.servers.postgres.pool()?;
     let began = Instant::now();
     wants::want_all_contents(cli, google).await?;
+    names.tell_again(&routers).await?;
     observe::settle(&db, SETTLE).await?;
     let record = target.record();
     let mut by_kind: BTreeMap<&str, usize> = BTreeMap::new();
@@ -216,6 +232,7 @@ async fn strike_and_check(
     check::reruns(&db, &record, findings).await?;
     check::bell(&target.fleet, &record, findings).await;
     check::pushes(&db, google, findings).await?;
+    names.check(&db, findings).await?;
     honesty.tell(findings);
 
     let (events, files) = check::behind(&db, google).await?;

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use loadtest::proxy::{Mode, Proxy, Upstream};
 use rustix::process::Signal;
+use secrecy::SecretString;
 use tokio::sync::Mutex;
 
 use super::{
@@ -33,6 +34,14 @@ pub struct Surroundings {
     pub logs: PathBuf,
     /// Further settings of all processes.
     pub env: Vec<(String, String)>,
+}
+
+impl Surroundings {
+    /// The setting of the key ring.
+    pub fn keys(&self) -> anyhow::Result<SecretString> {
+        let found = self.env.iter().find(|(name, _)| name == "SYNCFLEET_KEYS");
+        Ok(found.context("the fleet has no key ring")?.1.as_str().into())
+    }
 }
 
 /// All processes.

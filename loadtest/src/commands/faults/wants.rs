@@ -36,6 +36,8 @@ pub fn settings(google: &FakeGoogle, objects: &Path) -> Vec<(String, String)> {
         ("SYNCFLEET_GOOGLE_CALENDAR_URL", google.calendar_url()),
         ("SYNCFLEET_GOOGLE_DRIVE_URL", google.drive_url()),
         ("SYNCFLEET_OBJECTS", objects.display().to_string()),
+        // BIND is here.
+        ("SYNCFLEET_DNS_ALLOW", "127.0.0.1".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()
@@ -170,6 +172,10 @@ pub async fn dump(db: &PgPool, logs: &Path) {
         "drives",
         "drive_lists",
         "files",
+        "dns_address_families",
+        "dns_records",
+        "dns_record_families",
+        "dns_history",
     ] {
         let query = sqlx::AssertSqlSafe(format!("select row_to_json(t)::text from {table} t"));
         let written = match sqlx::query_scalar::<_, String>(query).fetch_all(db).await {
