@@ -7,6 +7,7 @@ mod crash;
 mod feed;
 mod keys;
 mod metrics;
+mod notifications;
 mod outage;
 mod process;
 mod push;

@@ -84,7 +84,6 @@ fn headline(entry: &Entry) -> String {
         (Resource::DnsRecord, What::Updated) => format!("{key} has a new address"),
         (Resource::DnsAddress, What::Failing) => format!("The source of address {key} fails"),
         (Resource::DnsAddress, What::Recovered) => format!("The source of address {key} tells it again"),
-        (Resource::DnsAddress, What::Updated) => format!("Address {key} is another one"),
         (resource, what) => {
             let of = entry.account.map(|account| format!(" of account {account}")).unwrap_or_default();
             format!("{} {key}{of}: {}", resource.as_str(), what.as_str())

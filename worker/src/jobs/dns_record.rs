@@ -173,6 +173,6 @@ async fn commit(context: &Context, record: &Record, change: Change<'_>, verdict:
     let mut tx = context.db.begin().await?;
     dns_records::write(&mut tx, record, &change.families, change.hold).await?;
     dns_history::write(&mut tx, record.id, &change.history).await?;
-    let told = tell_state::tell_state(record, &change.families);
+    let told = tell_state::tell_state(&mut tx, record, &change.families).await?;
     Ok(Step::wrote(verdict, tx, told))
 }

@@ -13,3 +13,4 @@ mod provider;
 mod proxied;
 mod refusals;
 mod rig;
+mod told;

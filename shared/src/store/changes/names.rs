@@ -33,7 +33,7 @@ pub async fn dns_record(
     .map(drop)
 }
 
-/// The same of an address: its source fails or tells it again, or it is another one.
+/// The same of an address: its sources fail, or tell it again.
 pub async fn dns_address(
     conn: &mut PgConnection,
     address: i64,

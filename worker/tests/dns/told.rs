@@ -1,0 +1,92 @@
+//! What those who listen for changes are told: once for each turn, in the commit that makes it.
+
+use std::time::Duration;
+
+use shared::{
+    dns::address::{Family, Source},
+    store::dns_addresses,
+};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::{
+    provider::{Acts, Dialect, Provider},
+    rig::{New, Rig},
+};
+
+/// All that was told: of which resource, whose, what, and the detail.
+async fn told(rig: &Rig) -> Vec<String> {
+    sqlx::query_scalar(
+        "select concat_ws(' ', resource, key, what, detail) from changes where account_id is null order by epoch, xid, id",
+    )
+    .fetch_all(&rig.db)
+    .await
+    .unwrap()
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_name_that_fails_is_told_once_and_once_when_it_follows_again(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let rig = Rig::start(db).await;
+    let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    let home = rig.address("home", &[(Family::Ipv4, None)]).await;
+    rig.tell(home, "192.0.2.1").await;
+    provider.acts(Acts::Says("badauth"));
+    let (record, job) = rig.record(home, New { provider: provider.settings(), ..New::default() }).await;
+    rig.pass(Duration::from_mins(1)).await;
+    let first = told(&rig).await;
+    assert!(
+        matches!(&first[..], [one] if one.starts_with("dns_record cloud.home.test failing IPv4: badauth")),
+        "{first:?}"
+    );
+    // It fails again and again, for one reason and another.
+    for word in ["badauth", "abuse", "nohost"] {
+        provider.acts(Acts::Says(word));
+        rig.retry(job).await;
+        rig.pass(Duration::from_hours(2)).await;
+    }
+    assert_eq!((provider.calls().len(), told(&rig).await.len()), (4, 1), "it is told once");
+
+    provider.acts(Acts::Right);
+    rig.force(record, job).await;
+    rig.pass(Duration::from_hours(1)).await;
+    let second = told(&rig).await;
+    assert_eq!(
+        second[1..],
+        ["dns_record cloud.home.test updated 192.0.2.1", "dns_record cloud.home.test recovered 192.0.2.1"]
+    );
+    // All is well, and nothing is news but another address.
+    rig.want(job).await;
+    rig.pass(Duration::from_hours(24)).await;
+    assert_eq!(told(&rig).await.len(), 3);
+    rig.tell(home, "192.0.2.2").await;
+    rig.pass(Duration::from_hours(1)).await;
+    assert_eq!(told(&rig).await[3..], ["dns_record cloud.home.test updated 192.0.2.2"]);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_source_that_fails_is_told_once_and_once_when_it_tells_again(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let rig = Rig::start(db).await;
+    let away = Source::Interface { name: "nosuch0".to_owned() };
+    let home = rig.address("home", &[(Family::Ipv4, Some(away))]).await;
+    rig.address_job(home).await;
+    rig.pass(Duration::from_hours(3)).await;
+    let first = told(&rig).await;
+    assert!(
+        matches!(&first[..], [one] if one.starts_with("dns_address home failing IPv4: ") && one.contains("nosuch0")),
+        "{first:?}"
+    );
+    let fixed = serde_json::to_value(Source::Fixed { address: "192.0.2.9".parse().unwrap() }).unwrap();
+    let mended = sqlx::query("update dns_address_families set source = $1").bind(fixed);
+    mended.execute(&rig.db).await.unwrap();
+    rig.pass(Duration::from_hours(1)).await;
+    assert_eq!(told(&rig).await[1..], ["dns_address home recovered"]);
+    let address = dns_addresses::get(&mut rig.db.acquire().await.unwrap(), home).await.unwrap().unwrap();
+    assert!(address.families[0].failing_since.is_none());
+    rig.end().await;
+}
