@@ -7,6 +7,7 @@ pub mod channel;
 pub mod completions;
 pub mod config;
 mod confirm;
+pub mod dns;
 pub mod drive;
 pub mod enqueue;
 pub mod event;

@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod channel;
 pub mod check;
 pub mod contents;
+pub mod dns;
 pub mod drive;
 pub mod enqueue;
 pub mod event;

@@ -5,6 +5,7 @@
 //! it. `docs/dns.md` lists every answer with its outcome.
 
 pub mod address;
+pub mod check;
 mod exchange;
 mod host;
 mod http;

@@ -144,15 +144,18 @@ fn facts(tenant: &Tenant, now: chrono::DateTime<chrono::Utc>) -> Vec<(&'static s
 
 /// What a tenant or an account holds, in words.
 pub fn told(holdings: &Holdings) -> String {
-    let Holdings { accounts, jobs, calendars, events, drives, files } = *holdings;
-    [
+    let Holdings { accounts, jobs, calendars, events, drives, files, names } = *holdings;
+    let mut all = vec![
         (accounts, "account"),
         (jobs, "job"),
         (calendars, "calendar"),
         (events, "event"),
         (drives, "drive"),
         (files, "file"),
-    ]
-    .map(|(n, thing)| words::count(n, thing))
-    .join(", ")
+    ];
+    // An account has none.
+    if names > 0 {
+        all.push((names, "DNS name"));
+    }
+    all.into_iter().map(|(n, thing)| words::count(n, thing)).collect::<Vec<_>>().join(", ")
 }

@@ -4,6 +4,7 @@
 mod accounts;
 mod bad_input;
 mod channels;
+mod dns;
 mod events;
 mod feed;
 mod jobs;

@@ -2,8 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bell;
+#[path = "../../../shared/tests/dns/bind.rs"]
+#[expect(dead_code, reason = "the tests of the library need more of it")]
+mod bind;
 mod contents;
 mod crash;
+mod dns;
 mod feed;
 mod keys;
 mod metrics;

@@ -210,7 +210,7 @@ pub async fn holdings(conn: &mut PgConnection, id: AccountId) -> Result<Holdings
             (select count(*) from calendars where account_id = $1) as "calendars!",
             (select count(*) from events where account_id = $1) as "events!",
             (select count(*) from drives where account_id = $1) as "drives!",
-            (select count(*) from files where account_id = $1) as "files!""#,
+            (select count(*) from files where account_id = $1) as "files!", 0::bigint as "names!""#,
         id,
     )
     .fetch_one(conn)

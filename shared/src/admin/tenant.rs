@@ -135,6 +135,8 @@ pub struct Holdings {
     pub drives: i64,
     /// Mirrored files.
     pub files: i64,
+    /// Names that follow an address.
+    pub names: i64,
 }
 
 /// What a tenant holds.
@@ -160,7 +162,8 @@ async fn count(conn: &mut PgConnection, id: TenantId) -> Result<Holdings, AdminE
             ) as "drives!",
             (
                 select count(*) from files f join accounts a on a.id = f.account_id where a.tenant_id = $1
-            ) as "files!""#,
+            ) as "files!",
+            (select count(*) from dns_records where tenant_id = $1) as "names!""#,
         id,
     )
     .fetch_one(conn)

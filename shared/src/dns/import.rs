@@ -11,6 +11,74 @@ use serde_json::{Value, json};
 
 use super::{FieldError, Host, Provider, Wanted};
 
+/// What a file is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// ddclient.conf
+    Ddclient,
+    /// inadyn.conf
+    Inadyn,
+    /// config.json of qdm12/ddns-updater
+    DdnsUpdater,
+    /// A crontab, a script or a Kubernetes `CronJob` that calls wget or curl.
+    Command,
+}
+
+impl Format {
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Ddclient, Self::Inadyn, Self::DdnsUpdater, Self::Command];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ddclient => "ddclient",
+            Self::Inadyn => "inadyn",
+            Self::DdnsUpdater => "ddns-updater",
+            Self::Command => "command",
+        }
+    }
+
+    /// The format of a name.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(Self::as_str).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|format| format.as_str() == text.trim())
+            .ok_or_else(|| format!("{text:?} is no format: allowed are {names}"))
+    }
+
+    /// What a text looks like.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let lines = || text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        let word =
+            |line: &str| line.split(['=', ' ', '\t', ',']).next().unwrap_or_default().to_ascii_lowercase();
+        if text.trim_start().starts_with('{') {
+            Self::DdnsUpdater
+        } else if lines().any(|line| ["provider", "custom"].contains(&&*word(line)) && line.contains('{')) {
+            Self::Inadyn
+        } else if lines().any(|line| word(line) == "protocol" && line.contains('=')) {
+            Self::Ddclient
+        } else if lines().any(|line| line.contains("curl") || line.contains("wget")) {
+            Self::Command
+        } else {
+            Self::Ddclient
+        }
+    }
+
+    /// Reads a text of this format.
+    #[must_use]
+    pub fn read(self, text: &str) -> Import {
+        match self {
+            Self::Ddclient => ddclient::read(text),
+            Self::Inadyn => inadyn::read(text),
+            Self::DdnsUpdater => ddns_updater::read(text),
+            Self::Command => command::read(text),
+        }
+    }
+}
+
 /// What a file held.
 #[derive(Debug, Clone, Default)]
 pub struct Import {
@@ -102,6 +170,23 @@ fn distance(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_format_is_told_by_its_contents() {
+        for (text, format) in [
+            ("# a\nprotocol=dyndns2\nuse=cmd, cmd='curl https://a.example/'\n", Format::Ddclient),
+            ("daemon=300\n", Format::Ddclient),
+            ("period = 300\nprovider duckdns.org {\n}\n", Format::Inadyn),
+            ("custom mine { ddns-server=x }", Format::Inadyn),
+            (" {\"settings\": []}", Format::DdnsUpdater),
+            ("apiVersion: batch/v1\nkind: CronJob\nspec:\n  image: curlimages/curl\n", Format::Command),
+            ("*/5 * * * * wget -qO- https://a.example/\n", Format::Command),
+        ] {
+            assert_eq!(Format::of(text), format, "{text}");
+        }
+        assert_eq!(Format::ALL.map(|format| Format::parse(format.as_str())), Format::ALL.map(Ok));
+        assert!(Format::parse("ddclien").unwrap_err().contains("allowed are ddclient, inadyn"));
+    }
 
     #[test]
     fn a_misspelt_word_is_known() {

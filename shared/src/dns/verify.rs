@@ -117,6 +117,11 @@ impl Resolvers {
         found
     }
 
+    /// All addresses of a name.
+    pub(super) async fn ips(&self, name: &Name) -> Vec<IpAddr> {
+        self.addresses(name).await.into_iter().map(|(_, server)| server.ip()).collect()
+    }
+
     /// The first resolver that answers.
     async fn ask(&self, name: &Name, kind: RecordType) -> Result<Message, String> {
         let mut why = "no resolver is known".to_owned();

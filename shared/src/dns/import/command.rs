@@ -2,11 +2,17 @@
 //!
 //! What is wrong with such a line is told even if all of it can be read: most of them have failed unseen for a long time.
 
-use url::Url;
+mod manifest;
+mod shell;
 
 use serde_json::json;
+use url::Url;
 
+use self::{manifest::Container, shell::Variables};
 use super::{Import, dyndns2, meant};
+
+/// Who calls.
+const TOOLS: [&str; 2] = ["curl", "wget"];
 
 /// What a URL's parameters are called at each provider.
 const KEY_SYSTEMS: [&str; 4] = ["hostname", "password", "ip", "mx"];
@@ -14,73 +20,79 @@ const DUCKDNS: [&str; 6] = ["domains", "token", "ip", "ipv6", "verbose", "clear"
 const DYNDNS2: [&str; 9] =
     ["hostname", "myip", "myipv6", "system", "wildcard", "mx", "backmx", "offline", "url"];
 
-/// Reads all lines that call curl or wget.
+/// Reads all calls of curl and wget: of the containers of a manifest, or of all lines.
 #[must_use]
 pub fn read(text: &str) -> Import {
     let mut import = Import::default();
-    for (at, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if !line.starts_with('#') {
-            take(&mut import, at + 1, line);
+    if manifest::is(text) {
+        for container in manifest::containers(text) {
+            container_calls(&mut import, &container);
         }
+    } else {
+        script(&mut import, 1, text, &Around::default());
     }
     import
 }
 
-/// A line's words as the shell has them, and whether an `&` or `;` that is not quoted ends them too early.
-fn words(line: &str) -> (Vec<String>, bool) {
-    let (mut words, mut word, mut quote, mut cut) = (Vec::new(), String::new(), None, false);
-    // Whether the word was quoted to its end.
-    let mut closed = false;
-    let mut letters = line.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match (quote, letter) {
-            (Some(open), _) if letter == open => (quote, closed) = (None, true),
-            (None, '"' | '\'') => quote = Some(letter),
-            (None, '\\') => word.extend(letters.next()),
-            (None, '&' | ';' | '|' | '>' | '<') => {
-                // Only within a word, and before more of it, it is a mistake.
-                cut = letter == '&'
-                    && word.contains("://")
-                    && letters.peek().is_some_and(|next| next.is_alphanumeric());
-                if cut {
-                    // Read on, as it was meant.
-                    word.push(letter);
-                    word.extend(letters.by_ref().take_while(|next| !next.is_whitespace()));
-                }
-                break;
-            }
-            // YAML's lists in one line: ["wget", "…"].
-            (None, ',' | '[' | ']') if line.contains('[') && (closed || !word.contains("://")) => {
-                words.push(std::mem::take(&mut word));
-            }
-            (None, _) if letter.is_whitespace() => words.push(std::mem::take(&mut word)),
-            _ => {
-                closed = false;
-                word.push(letter);
-            }
-        }
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    (words, cut)
+/// What stands around a call.
+#[derive(Default)]
+struct Around<'a> {
+    /// The container's image.
+    image: &'a str,
+    variables: Variables,
 }
 
-fn take(import: &mut Import, line: usize, text: &str) {
-    // A shell's script within quotes is read as a line of its own.
-    let (mut parts, mut cut) = words(text);
-    if let Some(script) = parts.iter().find(|part| part.contains(' ') && part.contains("://")).cloned() {
-        (parts, cut) = words(&script);
+fn container_calls(import: &mut Import, container: &Container) {
+    let around = Around { image: &container.image, variables: container.variables.clone() };
+    let is_script = |word: &str| word.contains(char::is_whitespace) && word.contains("://");
+    if let Some((line, text)) = container.words.iter().find(|(_, word)| is_script(word)) {
+        return script(import, *line, text, &around);
     }
-    let Some(tool) =
-        parts.iter().position(|part| ["curl", "wget"].contains(&part.rsplit('/').next().unwrap_or_default()))
-    else {
-        return;
-    };
-    let Some(given) = parts[tool..].iter().find(|part| part.contains("://")) else {
-        return;
-    };
-    let Ok(url) = Url::parse(given) else {
+    // Without a command the image's own entry point is the tool.
+    let tool = TOOLS.into_iter().find(|tool| !container.has_command && container.image.contains(tool));
+    let words: Vec<String> = tool
+        .map(str::to_owned)
+        .into_iter()
+        .chain(container.words.iter().map(|(_, word)| word.clone()))
+        .collect();
+    let line = container.words.iter().find(|(_, word)| word.contains("://")).map_or(1, |(line, _)| *line);
+    call(import, line, &words, false, &around);
+}
+
+/// Reads the lines of a script or a crontab, those that end with a backslash together with the next.
+fn script(import: &mut Import, first: usize, text: &str, around: &Around<'_>) {
+    let mut around = Around { image: around.image, variables: around.variables.clone() };
+    let mut lines = text.lines().enumerate();
+    while let Some((at, line)) = lines.next() {
+        let mut whole = line.trim().to_owned();
+        while whole.ends_with('\\') {
+            whole.pop();
+            let Some((_, next)) = lines.next() else { break };
+            whole.push_str(next.trim());
+        }
+        if whole.starts_with('#') || around.variables.assign(&whole) {
+            continue;
+        }
+        let (mut parts, mut cut) = shell::words(&whole);
+        // A script within quotes is read as a line of its own.
+        if let Some(inner) = parts.iter().find(|part| part.contains(' ') && part.contains("://")).cloned() {
+            (parts, cut) = shell::words(&inner);
+        }
+        call(import, first + at, &parts, cut, &around);
+    }
+}
+
+/// Takes over one call; `cut`: the shell ends its URL too early.
+fn call(import: &mut Import, line: usize, parts: &[String], cut: bool, around: &Around<'_>) {
+    let name = |part: &str| part.rsplit(['/', '(', '`']).next().unwrap_or_default().to_owned();
+    let Some(tool) = parts.iter().position(|part| TOOLS.contains(&name(part).as_str())) else { return };
+    let is_curl = name(&parts[tool]) == "curl";
+    let Some(given) = parts[tool..].iter().find(|part| part.contains("://")) else { return };
+    let filled = around.variables.fill_url(given.trim_end_matches([')', '`', '"']));
+    for what in filled.faults {
+        import.fault(line, what);
+    }
+    let Ok(url) = Url::parse(&filled.text) else {
         import.fault(line, "the URL cannot be read");
         return;
     };
@@ -90,12 +102,15 @@ fn take(import: &mut Import, line: usize, text: &str) {
     if url.scheme() != "https" {
         import.fault(line, "no TLS: the password goes over the wire in the clear; change it");
     }
-    for bad in ["-k", "--insecure", "--no-check-certificate"] {
-        if parts.iter().any(|part| part == bad) {
-            import.fault(line, format!("{bad}: the password goes to whoever answers; change it"));
-        }
+    let unchecked = |part: &&String| {
+        let cluster = is_curl && part.starts_with('-') && !part.starts_with("--") && part.contains('k');
+        cluster || ["--insecure", "--no-check-certificate"].contains(&part.as_str())
+    };
+    if let Some(bad) = parts[tool..].iter().find(unchecked) {
+        import.fault(line, format!("{bad}: the password goes to whoever answers; change it"));
     }
-    let busybox = parts[..tool].iter().any(|part| part.ends_with("busybox"));
+    let busybox = parts[..tool].iter().any(|part| part.ends_with("busybox"))
+        || !is_curl && around.image.rsplit('/').next().is_some_and(|image| image.starts_with("busybox"));
     if busybox {
         import
             .fault(line, "busybox's wget does not check certificates: the password goes to whoever answers");
@@ -105,7 +120,16 @@ fn take(import: &mut Import, line: usize, text: &str) {
     let user = parts[tool..]
         .windows(2)
         .find(|pair| ["-u", "--user"].contains(&pair[0].as_str()))
-        .map(|pair| pair[1].clone());
+        .map(|pair| around.variables.fill(&pair[1]));
+    let shows = |name: &str| ["password", "pasword", "token"].contains(&name);
+    if url.query_pairs().any(|(name, value)| shows(&name) && !value.is_empty()) || url.password().is_some() {
+        import.fault(line, "the password stands in the URL, which process lists and the logs of proxies and jobs show; change it");
+    } else if user.is_some() {
+        import.fault(line, "the password is an argument, which process lists show; change it");
+    }
+    if url.query_pairs().any(|(name, value)| name == "ip" && value == "auto") {
+        import.fault(line, "ip=auto sets the family of the connection alone, and whatever address the call comes from, a VPN's too; what the address tells is sent from now on");
+    }
     known(import, line, &url, user.as_deref());
 }
 
@@ -238,6 +262,95 @@ mod tests {
         assert!(faults.contains("-k:") && faults.contains("parameter force is unknown"), "{faults}");
         let (records, faults) = one("curl 'https://ddns.example.net/do?x=hunter2'");
         assert!(records.is_empty() && faults.contains("template"), "{faults}");
+    }
+
+    /// A manifest as they are passed around, with `container` in it.
+    fn cron_job(container: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: dyndns\ntype: Opaque\ndata:\n  password: aHVudGVyMiY=\n---\n\
+             # every hour\napiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: dyndns\nspec:\n  schedule: \"0 * * * *\"\n  \
+             jobTemplate:\n    spec:\n      template:\n        spec:\n          restartPolicy: OnFailure\n          \
+             containers:\n{container}"
+        )
+    }
+
+    #[test]
+    fn containers_of_a_cron_job_are_taken_over() {
+        let url =
+            "https://dynamicdns.key-systems.net/update.php?hostname=a.example.org&pasword=hunter2&ip=auto";
+        for (container, faults) in [
+            // A script in one line, as an item.
+            (
+                format!(
+                    "          - name: x\n            image: busybox:1.36\n            command:\n            - /bin/sh\n            - -c\n            - wget -qO- \"{url}\"\n"
+                ),
+                &["busybox", "did you mean password?", "in the URL", "ip=auto"][..],
+            ),
+            // A script of several lines, cut short by the shell.
+            (
+                format!(
+                    "            - image: curlimages/curl\n              name: x\n              command: [\"/bin/sh\", \"-c\"]\n              args:\n                - |\n                  # ask\n                  ANSWER=$(curl -sk \\\n                    {url})\n                  echo $ANSWER\n"
+                ),
+                &["not quoted", "-sk:", "did you mean password?"],
+            ),
+            // Words of their own, and the image's own entry point.
+            (
+                format!(
+                    "          - name: x\n            image: curlimages/curl:8\n            args:\n            - -s\n            - '{url}' # here\n"
+                ),
+                &["did you mean password?"],
+            ),
+            (
+                format!(
+                    "          - name: x\n            image: alpine\n            command: [wget, -q,\n              \"{url}\"]\n"
+                ),
+                &["did you mean password?"],
+            ),
+        ] {
+            let text = cron_job(&container);
+            let (records, found) = one(&text);
+            assert_eq!(
+                records,
+                [("a.example.org".to_owned(), "key-systems", "hunter2".to_owned())],
+                "{text}\n{found}"
+            );
+            for fault in faults {
+                assert!(found.contains(fault), "{fault}: {found}");
+            }
+            let at =
+                text.lines().position(|line| line.contains("hunter2") && line.contains("://")).unwrap() + 1;
+            let line = read(&text).records[0].line;
+            assert!(line.abs_diff(at) <= 1, "line {line}, not {at}: {text}");
+        }
+    }
+
+    #[test]
+    fn variables_of_a_container_are_known_or_told() {
+        let container = |name: &str| {
+            cron_job(&format!(
+                "          - name: x\n            image: curlimages/curl\n            env:\n            - name: HOST\n              value: a.example.org\n            \
+                 - name: PASSWORD\n              valueFrom:\n                secretKeyRef:\n                  name: {name}\n                  key: password\n            \
+                 command: [sh, -c, 'curl \"https://dynamicdns.key-systems.net/update.php?hostname=$(HOST)&password=$PASSWORD\"']\n"
+            ))
+        };
+        let (records, faults) = one(&container("dyndns"));
+        assert_eq!(records, [("a.example.org".to_owned(), "key-systems", "hunter2&".to_owned())], "{faults}");
+        assert!(faults.contains("the value of PASSWORD holds characters"), "{faults}");
+        let (records, faults) = one(&container("elsewhere"));
+        assert!(
+            records.is_empty() && faults.contains("the key password of the secret elsewhere"),
+            "{faults}"
+        );
+    }
+
+    #[test]
+    fn a_script_knows_its_variables() {
+        let (records, faults) = one(
+            "#!/bin/sh\nTOKEN='hunter2'\nset -e; curl -s \"https://www.duckdns.org/update?domains=home&token=${TOKEN}&ip=\" || exit 1\n",
+        );
+        assert_eq!(records, [("home.duckdns.org".to_owned(), "duckdns", "hunter2".to_owned())], "{faults}");
+        let (records, faults) = one("curl 'https://www.duckdns.org/update?domains=home&token=$TOKEN'\n");
+        assert!(records.is_empty() && faults.contains("TOKEN is not known: it is set nowhere"), "{faults}");
     }
 
     #[test]

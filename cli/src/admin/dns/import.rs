@@ -1,0 +1,134 @@
+//! `dns import`.
+
+use std::{fs::File, io::Read, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use shared::{
+    admin::{
+        dns::{
+            import::{self, Imported, To},
+            record::Families,
+        },
+        words,
+    },
+    config,
+    dns::{address::HostId, import::Format},
+};
+
+use super::host_id;
+use crate::{
+    admin::{Access, ring, span},
+    exit::Exit,
+    output::{Output, json, line, say},
+};
+
+/// More is no configuration.
+const LONGEST: u64 = 4 << 20;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Everything of a file is taken over at once or nothing. What could not be taken over is told, and every fault that was seen:
+misspelt parameters, URLs that a shell cuts short, connections without TLS, passwords that others can see.
+
+  ddclient       ddclient.conf
+  inadyn         inadyn.conf
+  ddns-updater   config.json of qdm12/ddns-updater
+  command        a crontab, a script or a Kubernetes CronJob that calls a provider's URL by wget or curl
+
+Examples:
+  syncfleet dns import /etc/ddclient.conf --tenant acme --address home --dry-run
+  crontab -l | syncfleet dns import - --format command --tenant acme --address home"
+)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub struct Import {
+    /// The file; - is stdin
+    file: PathBuf,
+    /// What it is of [default: told by its contents]
+    #[arg(long, value_name = "FORMAT", value_parser = Format::parse)]
+    format: Option<Format>,
+    /// Whose the names are to be
+    #[arg(long)]
+    tenant: String,
+    /// The address that they follow
+    #[arg(long, value_name = "NAME")]
+    address: String,
+    /// Keep A records [default: both, as far as the address has them]
+    #[arg(long)]
+    ipv4: bool,
+    /// Keep AAAA records
+    #[arg(long)]
+    ipv6: bool,
+    /// The hosts' own part of their IPv6 address, as `::1234`
+    #[arg(long, value_name = "ID", value_parser = host_id)]
+    host_id: Option<HostId>,
+    /// How long others may keep them, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    ttl: Option<u32>,
+    /// Send them again after this time although they did not change
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    forced_interval: Option<Duration>,
+    /// Do not ask the zones' servers after updates
+    #[arg(long)]
+    no_verify: bool,
+    /// Only say what would be taken over
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    keys: config::Keys,
+}
+
+/// Runs the verb.
+pub async fn run(access: &Access, args: &Import, out: Output) -> anyhow::Result<Exit> {
+    let bell = access.bell()?;
+    let keys = if args.dry_run { None } else { Some(args.keys.key_ring()?) };
+    let text = read(&args.file)?;
+    let format = args.format.unwrap_or_else(|| Format::of(&text));
+    let found = format.read(&text);
+    let db = access.open().await?;
+    let to = To {
+        tenant: &args.tenant,
+        address: &args.address,
+        families: Families { ipv4: args.ipv4, ipv6: args.ipv6, host_id: args.host_id },
+        ttl: args.ttl,
+        forced_interval: args.forced_interval,
+        verify: !args.no_verify,
+    };
+    let policies = worker::jobs::policies();
+    let imported = import::import(&db, &access.actor(), keys.as_ref(), &policies, &found, &to).await?;
+    ring(bell.as_ref(), &imported.bell).await?;
+    if out.is_table() {
+        print(&imported, format)?;
+    } else {
+        json(&imported)?;
+    }
+    Ok(if imported.records.is_empty() { Exit::Other } else { Exit::Done })
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<String> {
+    let place = || format!("cannot read {}", path.display());
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(LONGEST).read_to_string(&mut text).context("cannot read stdin")?;
+    } else {
+        File::open(path).with_context(place)?.take(LONGEST).read_to_string(&mut text).with_context(place)?;
+    }
+    Ok(text)
+}
+
+fn print(imported: &Imported, format: Format) -> anyhow::Result<()> {
+    for record in &imported.records {
+        let how = match (record.id, record.there, imported.stored) {
+            (Some(id), ..) => format!("record {id}"),
+            (None, true, _) => "there is a record already, which stays as it is".to_owned(),
+            (None, false, _) => "would be added".to_owned(),
+        };
+        line(&format!("line {}: {} at {}: {how}", record.line, record.host, record.provider))?;
+    }
+    for fault in &imported.faults {
+        say(&format!("line {}: {}", fault.line, fault.what))?;
+    }
+    let names = words::count(i64::try_from(imported.records.len()).unwrap_or(i64::MAX), "name");
+    let faults = words::count(i64::try_from(imported.faults.len()).unwrap_or(i64::MAX), "fault");
+    let dry = if imported.stored { "" } else { "; dry run: nothing was written" };
+    say(&format!("{}: {names}, {faults}{dry}", format.as_str()))
+}

@@ -1,0 +1,146 @@
+use serde_json::{Value, json};
+use shared::dns::provider::NAMES;
+use sqlx::PgPool;
+
+use super::{SECRET, add, home, program, rows, tell};
+
+/// A key file of a service account that was made for this test alone and is known to nobody.
+fn key_file() -> String {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
+    json!({
+        "type": "service_account", "client_email": "a@p.iam.gserviceaccount.com", "private_key": key, "private_key_id": "1",
+        "token_uri": "https://oauth2.googleapis.com/token", "project_id": "p", "client_id": "7"
+    })
+    .to_string()
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_would_be_sent_is_shown_without_the_secret_and_nothing_is_written(db: PgPool) {
+    let program = home(&db);
+    tell(&db, "ipv4", "8.8.4.4").await;
+    let before = rows(&db).await;
+    let base64 = "aHVudGVyMiYrIyU=";
+    let (file, template) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let settings = json!({
+        "provider": "template", "url": "https://ddns.example.net/u", "good": { "first_word": ["ok"] },
+        "parameters": [{ "name": "h", "is": "host" }, { "name": "a", "is": "address" }, { "name": "p", "is": "secret" }],
+    });
+    std::fs::write(template.path(), settings.to_string()).unwrap();
+    let key = key_file();
+    std::fs::write(file.path(), &key).unwrap();
+    let template = template.path().to_str().unwrap();
+    for name in NAMES {
+        let (host, secret, more): (&str, &str, Vec<&str>) = match name {
+            "dyndns2" => (
+                "a.example.org",
+                SECRET,
+                vec!["--url", "https://dyn.example.net/nic/update", "--user", "ada"],
+            ),
+            "desec" | "inwx" => ("a.example.org", SECRET, vec!["--user", "ada"]),
+            "duckdns" => ("a.duckdns.org", SECRET, vec![]),
+            "hetzner" => ("a.example.org", SECRET, vec!["--zone", "example.org"]),
+            "route53" => (
+                "a.example.org",
+                SECRET,
+                vec!["--zone-id", "Z0123456789ABC", "--set", "access_key_id=AKIDEXAMPLE"],
+            ),
+            // A key of another kind than RSA is refused, see below.
+            "google-cloud" => continue,
+            "rfc2136" => (
+                "a.example.org",
+                base64,
+                vec!["--server", "ns1.example.org", "--zone", "example.org", "--key", "ddns-key"],
+            ),
+            "template" => ("a.example.org", SECRET, vec!["--settings-file", template]),
+            _ => ("a.example.org", SECRET, vec![]),
+        };
+        let shown = program.fed(&add(host, name, &[&more[..], &["--dry-run"]].concat()), secret);
+        assert_eq!(shown.code, 0, "{name}: {shown:?}");
+        assert!(shown.stderr.contains("nothing was written, and nothing was sent"), "{name}: {shown:?}");
+        for bad in [secret, "hunter2", "hunter2%26"] {
+            assert!(!shown.stdout.contains(bad), "{name}: {}", shown.stdout);
+        }
+        assert!(shown.stdout.contains("***") && shown.stdout.contains("8.8.4.4"), "{name}: {}", shown.stdout);
+        assert!(shown.stdout.contains("nobody has told the address yet"), "{name}: {}", shown.stdout);
+    }
+    let refused = program.fed(
+        &add("a.example.org", "google-cloud", &["--zone", "z", "--set", "project=p", "--dry-run"]),
+        &key,
+    );
+    assert!(!refused.stderr.contains("PRIVATE"), "{refused:?}");
+    assert_eq!(rows(&db).await, before);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn an_update_says_what_it_would_send_and_what_not(db: PgPool) {
+    let program = home(&db);
+    assert_eq!(
+        program.fed(&add("a.example.org", "key-systems", &["--forced-interval", "25days"]), SECRET).code,
+        0
+    );
+    let plan = |more: &[&str]| program.json(&[&["dns", "update", "1", "--dry-run"], more].concat());
+    let what = |plan: &Value, family: usize| plan["families"][family]["what"].as_str().unwrap().to_owned();
+
+    let unknown = plan(&[]);
+    assert!(what(&unknown, 0).contains("nobody has told") && unknown["steps"] == json!([]), "{unknown}");
+    tell(&db, "ipv4", "8.8.4.4").await;
+    let first = plan(&[]);
+    assert_eq!((what(&first, 0).as_str(), first["steps"].as_array().unwrap().len()), ("is sent", 1));
+
+    let sent = |ago: &'static str| {
+        let sql = format!(
+            "update dns_record_families set sent = '8.8.4.4', sent_at = clock() - interval '{ago}' where family = 'ipv4'"
+        );
+        let db = db.clone();
+        async move { sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&db).await.unwrap() }
+    };
+    sent("1 hour").await;
+    let same = plan(&[]);
+    assert!(
+        what(&same, 0).contains("was sent 1 h ago: nothing is sent") && same["steps"] == json!([]),
+        "{same}"
+    );
+    assert_eq!(what(&plan(&["--force"]), 0), "is sent");
+    sent("26 days").await;
+    assert_eq!(what(&plan(&[]), 0), "is sent", "the forced interval is over");
+    tell(&db, "ipv4", "8.8.8.8").await;
+    let moved = plan(&[]);
+    assert!(moved["steps"][0].as_str().unwrap().contains("8.8.8.8"), "{moved}");
+
+    sqlx::query(
+        "update dns_records set not_before = clock() + interval '20 min', not_before_why = 'least time'",
+    )
+    .execute(&db)
+    .await
+    .unwrap();
+    assert_eq!(plan(&["--force"])["not_before_why"], "least time");
+    let table = program.ok(&["dns", "update", "a.example.org", "--dry-run"]);
+    assert!(table.contains("# not before in 19 m") && table.contains("password=***"), "{table}");
+
+    sqlx::query("update dns_record_families set parked = 'abuse', parked_why = 'too often'")
+        .execute(&db)
+        .await
+        .unwrap();
+    assert!(what(&plan(&[]), 0).contains("parked (abuse: too often)"));
+    assert_eq!(what(&plan(&["--force"]), 0), "is sent");
+    sqlx::query("update dns_record_families set parked = null, parked_why = null, sending = '8.8.8.8', sending_since = clock() where family = 'ipv4'")
+        .execute(&db)
+        .await
+        .unwrap();
+    assert!(what(&plan(&[]), 0).contains("whether 8.8.8.8 has arrived is not known"));
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn providers_are_listed_with_what_they_need(db: PgPool) {
+    let program = program(&db);
+    let listed = program.json(&["dns", "providers"]);
+    let names: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, NAMES);
+    let table = program.ok(&["dns", "providers"]);
+    assert!(table.contains("zone_id access_key_id") && table.contains("30 m"), "{table}");
+    let completions = program.ok(&["completions", "bash"]);
+    for verb in ["dns__subcmd__import", "dns__subcmd__address__subcmd__find"] {
+        assert!(completions.contains(verb) || completions.contains(&verb.replace("subcmd__", "")), "{verb}");
+    }
+}
