@@ -2,10 +2,13 @@
 //! <https://developers.google.com/workspace/drive/api/guides/push>. Watches, what is sent over them, and
 //! what goes wrong with that on demand.
 
+mod asked;
 mod channel;
 mod control;
 mod deliver;
 mod faults;
+mod stop;
+mod watch;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -23,8 +26,9 @@ use self::{
     deliver::{Client, Message},
 };
 pub(super) use self::{
-    channel::{stop_calendar, stop_drive, watch_changes, watch_events, watch_list},
     control::routes,
+    stop::{stop_calendar, stop_drive},
+    watch::{watch_changes, watch_events, watch_list},
 };
 use super::{FakeGoogle, Shared, lock};
 
