@@ -4,6 +4,7 @@ mod add;
 mod address;
 mod check;
 mod import;
+mod login;
 mod plan;
 mod set;
 mod settings;
@@ -35,7 +36,8 @@ Examples:
     --zone example.org --key ddns-key --secret-file key --host-id ::1234
   syncfleet dns check home.example.org
   syncfleet dns update home.example.org --dry-run
-  syncfleet dns import /etc/ddclient.conf --tenant acme --address home --dry-run"
+  syncfleet dns import /etc/ddclient.conf --tenant acme --address home --dry-run
+  syncfleet dns login add router --tenant acme --address home --host home.example.org"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -49,6 +51,9 @@ enum Verb {
     /// Addresses that move, and who tells them
     #[command(subcommand)]
     Address(address::Verb),
+    /// Logins of routers that tell an address
+    #[command(subcommand)]
+    Login(Box<login::Verb>),
     /// Have a name follow an address
     Add(Box<add::Add>),
     /// List records in the order of their numbers
@@ -100,6 +105,7 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
     let access = &args.access;
     match &args.verb {
         Verb::Address(verb) => address::run(access, verb, out).await,
+        Verb::Login(verb) => login::run(access, verb, out).await,
         Verb::Add(new) => add::run(access, new, out).await,
         Verb::Ls(ls) => show::ls(access, ls, out).await,
         Verb::Show(which) => show::show(access, which, out).await,

@@ -5,6 +5,7 @@ mod accounts;
 mod bad_input;
 mod channels;
 mod dns;
+mod dns_logins;
 mod events;
 mod feed;
 mod jobs;

@@ -171,6 +171,7 @@ fn help_shows_examples_and_exit_codes_and_shells_complete() {
         "event",
         "drive",
         "file",
+        "dns",
         "feed",
         "webhook",
         "audit",

@@ -8,6 +8,7 @@ mod bind;
 mod contents;
 mod crash;
 mod dns;
+mod dyndns;
 mod feed;
 mod keys;
 mod metrics;

@@ -4,6 +4,7 @@ pub mod address;
 pub mod check;
 pub mod history;
 pub mod import;
+pub mod login;
 pub mod plan;
 pub mod providers;
 pub mod record;

@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use sqlx::PgConnection;
 
 pub use self::tell::{Changed, Told, tell};
-use crate::{dns::address::Family, store::dns_logins::LoginId};
+use crate::{
+    dns::address::Family,
+    store::{dns_addresses::AddressId, dns_logins::LoginId},
+};
 
 /// The address that a name tells, as it stood when it was looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub struct Known {
     /// The login that may call it.
     pub login: LoginId,
     /// The address.
-    pub address: i64,
+    pub address: AddressId,
     /// Networks that it may lie in although they are not of the public internet.
     pub allowed: Vec<String>,
     /// The families that it is kept in.
@@ -39,7 +42,7 @@ pub struct KnownFamily {
 pub async fn insert(
     conn: &mut PgConnection,
     login: LoginId,
-    address: i64,
+    address: AddressId,
     hostnames: &[String],
 ) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
@@ -107,7 +110,7 @@ pub async fn of_login(conn: &mut PgConnection, login: LoginId) -> Result<Vec<Hos
 pub async fn known(conn: &mut PgConnection, hostnames: &[String]) -> Result<Vec<Known>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"-- dns_hosts::known
-        select h.hostname, h.login_id, h.address_id, a.allowed, f.family::text as "family?",
+        select h.hostname, h.login_id, h.address_id, a.allowed, f.family as "family?: Family",
             host(f.address) as "ip?", coalesce(f.told_at < clock() - interval '1 hour', true) as "stale!"
         from dns_hosts h
         join dns_addresses a on a.id = h.address_id
@@ -130,7 +133,6 @@ pub async fn known(conn: &mut PgConnection, hostnames: &[String]) -> Result<Vec<
             });
         }
         if let (Some(host), Some(family)) = (known.last_mut(), row.family) {
-            let family = if family == "ipv4" { Family::Ipv4 } else { Family::Ipv6 };
             let ip = row.ip.and_then(|ip| ip.parse().ok());
             host.families.push(KnownFamily { family, ip, stale: row.stale });
         }

@@ -8,17 +8,17 @@ use sqlx::PgConnection;
 use crate::{
     dns::address::Family,
     job::Lane,
-    store::job_state::{self, Wanted},
+    store::{
+        dns_addresses::{self, AddressId},
+        job_state::{self, Wanted},
+    },
 };
-
-/// The kind that keeps a record at its address; its key is the record's number.
-const KIND: &str = "dns_record";
 
 /// What a router has told of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// The address.
-    pub address: i64,
+    pub address: AddressId,
     /// What it is.
     pub ip: IpAddr,
     /// The login's user name.
@@ -29,7 +29,7 @@ impl Told {
     /// The family that was told.
     #[must_use]
     pub const fn family(&self) -> Family {
-        if self.ip.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }
+        Family::of(self.ip)
     }
 }
 
@@ -37,7 +37,7 @@ impl Told {
 #[derive(Debug, Clone, Default)]
 pub struct Changed {
     /// The addresses that are another one now, with the family.
-    pub families: HashSet<(i64, bool)>,
+    pub families: HashSet<(AddressId, Family)>,
     /// The jobs of their records, which were wanted.
     pub wanted: Vec<Wanted>,
 }
@@ -46,7 +46,7 @@ impl Changed {
     /// Whether what was told was news.
     #[must_use]
     pub fn has(&self, told: &Told) -> bool {
-        self.families.contains(&(told.address, told.ip.is_ipv4()))
+        self.families.contains(&(told.address, told.family()))
     }
 }
 
@@ -56,24 +56,23 @@ impl Changed {
 /// To be called in a transaction. Addresses are locked in their order, then jobs in theirs. A family that the address is not kept in is
 /// left out.
 pub async fn tell(conn: &mut PgConnection, told: &[Told]) -> Result<Changed, sqlx::Error> {
-    let mut last: BTreeMap<(i64, bool), &Told> = BTreeMap::new();
+    let mut last: BTreeMap<(AddressId, Family), &Told> = BTreeMap::new();
     let mut superseded = HashSet::new();
     for one in told {
-        let key = (one.address, one.ip.is_ipv4());
+        let key = (one.address, one.family());
         if last.insert(key, one).is_some_and(|before| before.ip != one.ip) {
             superseded.insert(key);
         }
     }
-    let addresses: Vec<i64> = last.keys().map(|(address, _)| *address).collect();
-    let families: Vec<String> =
-        last.keys().map(|(_, is_v4)| (if *is_v4 { "ipv4" } else { "ipv6" }).to_owned()).collect();
+    let addresses: Vec<AddressId> = last.keys().map(|(address, _)| *address).collect();
+    let families: Vec<Family> = last.keys().map(|(_, family)| *family).collect();
     let ips: Vec<String> = last.values().map(|one| one.ip.to_string()).collect();
     let by: Vec<String> = last.values().map(|one| one.by.clone()).collect();
     let rows = sqlx::query!(
         r#"-- dns_hosts::tell
         with told as (
-            select address_id, family::address_family as family, ip::inet as ip, told_by
-            from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as t (address_id, family, ip, told_by)
+            select address_id, family, ip::inet as ip, told_by
+            from unnest($1::bigint[], $2::address_family[], $3::text[], $4::text[]) as t (address_id, family, ip, told_by)
         ), locked as (
             select f.address_id, f.family, t.ip, t.told_by, f.address is distinct from t.ip as changed
             from dns_address_families f join told t using (address_id, family)
@@ -87,9 +86,9 @@ pub async fn tell(conn: &mut PgConnection, told: &[Told]) -> Result<Changed, sql
             told_by = l.told_by
         from locked l
         where f.address_id = l.address_id and f.family = l.family
-        returning f.address_id, f.family = 'ipv4' as "is_v4!", l.changed as "changed!""#,
+        returning f.address_id, f.family as "family: Family", l.changed as "changed!""#,
         &addresses,
-        &families,
+        &families as &[Family],
         &ips,
         &by,
     )
@@ -98,7 +97,7 @@ pub async fn tell(conn: &mut PgConnection, told: &[Told]) -> Result<Changed, sql
     let mut changed = Changed::default();
     let mut moved = Vec::new();
     for row in rows {
-        let key = (row.address_id, row.is_v4);
+        let key = (row.address_id, row.family);
         if row.changed {
             moved.push(row.address_id);
         }
@@ -109,15 +108,7 @@ pub async fn tell(conn: &mut PgConnection, told: &[Told]) -> Result<Changed, sql
     if moved.is_empty() {
         return Ok(changed);
     }
-    let jobs = sqlx::query_scalar!(
-        "-- dns_hosts::tell (jobs)
-        select j.id from dns_records r join jobs j on j.kind = $2 and j.key = r.id::text
-        where r.address_id = any($1)",
-        &moved,
-        KIND,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
+    let jobs = dns_addresses::records_of(conn, &moved).await?;
     changed.wanted = job_state::want(conn, &jobs, None, Some(Lane::Interactive)).await?;
     Ok(changed)
 }
