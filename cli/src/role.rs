@@ -218,7 +218,7 @@ pub fn dns(keys: &config::Keys, dns: &config::Dns) -> anyhow::Result<Option<work
     if !keys.is_set() {
         return Ok(None);
     }
-    worker::jobs::Dns::new(keys.key_ring()?, dns.resolvers()).map(Some)
+    worker::jobs::Dns::new(keys.key_ring()?, dns.resolvers(), dns.allow()).map(Some)
 }
 
 /// For roles whose parts do not fail by themselves.

@@ -153,7 +153,7 @@ async fn serve(
         trusted_proxies: args.proxies.trusted().into(),
     };
     let webhooks = role::webhooks(&args.keys, &args.webhooks)?;
-    let dns = role::dns(&args.keys, &args.dns)?;
+    let dns = role::dns(&args.keys, &args.dns.clone().at_home())?;
     let context = role::context(&role.db, google, &args.objects, &args.public_url, webhooks, dns)?;
     let scheduler = Scheduler {
         db: role.db.clone(),

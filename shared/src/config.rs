@@ -20,7 +20,7 @@ use std::{ffi::OsString, fmt::Display, path::PathBuf, str::FromStr};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use crate::webhook::Network;
+use crate::guard::Network;
 
 pub use self::{
     database::Database, dns::Dns, feed::Feed, google::Google, keys::Keys, listeners::Listeners,

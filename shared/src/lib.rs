@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod config;
 pub mod dns;
 pub mod google;
+pub mod guard;
 pub mod job;
 pub mod objects;
 pub mod open_files;

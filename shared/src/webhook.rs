@@ -3,15 +3,15 @@
 
 mod credential;
 mod form;
-mod guard;
 mod ntfy;
 mod send;
 mod sign;
+mod url;
 
 pub use self::{
     credential::{ACCESS_TOKEN, BadToken, Credential, CredentialError, SIGNING_SECRET},
     form::{Batch, Form, FormError},
-    guard::{Allow, Blocked, Lookup, Network, forbidden, system},
     send::{Message, SendError, Sender},
     sign::{BadSecret, SigningSecret},
 };
+pub use crate::guard::{Allow, Blocked, Lookup, system};

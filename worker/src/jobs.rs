@@ -22,6 +22,7 @@ use shared::{
         Google,
         errors::{CallError, Class},
     },
+    guard::{Allow, system},
     job::{Failure, JobId, Parked, Policy, Run, Step, StepResult, Verdict},
     objects::Objects,
     secrets::KeyRing,
@@ -93,13 +94,16 @@ pub struct Dns {
     pub finder: Finder,
     /// Who finds the servers of zones; none: the system's, as they are at each look.
     pub resolvers: Option<Resolvers>,
+    /// Where the servers of zones may be, beside the public internet.
+    pub allow: Allow,
 }
 
 impl Dns {
-    /// With the usual limits of time.
-    pub fn new(keys: KeyRing, resolvers: Option<Resolvers>) -> anyhow::Result<Self> {
-        let limits = Limits::default();
-        Ok(Self { keys, http: Http::new(limits)?, finder: Finder::new(limits)?, resolvers })
+    /// With the usual limits of time. What tenants name is called on the public internet, and where it is allowed.
+    pub fn new(keys: KeyRing, resolvers: Option<Resolvers>, allow: Allow) -> anyhow::Result<Self> {
+        let (limits, lookup) = (Limits::default(), system());
+        let (http, finder) = (Http::with(limits, &allow, &lookup)?, Finder::with(limits, &allow, &lookup)?);
+        Ok(Self { keys, http, finder, resolvers, allow })
     }
 }
 

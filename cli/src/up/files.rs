@@ -79,6 +79,7 @@ impl Files {
             ("SYNCFLEET_CA_FILE", tls::beside().map(|beside| beside.file.to_string_lossy().into_owned())),
             ("SYNCFLEET_WEBHOOK_ALLOW", args.webhooks.text()),
             ("SYNCFLEET_DNS_RESOLVERS", args.dns.text()),
+            ("SYNCFLEET_DNS_ALLOW", args.dns.clone().at_home().allow_text()),
         ];
         let mut lines: Vec<String> = settings
             .into_iter()

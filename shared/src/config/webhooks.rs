@@ -1,5 +1,5 @@
 use super::network;
-use crate::webhook::{Allow, Network};
+use crate::guard::{Allow, Network};
 
 /// Where messages to webhooks may go.
 #[derive(Debug, Clone, Default, clap::Args)]

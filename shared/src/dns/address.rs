@@ -26,7 +26,11 @@ pub use self::{
     quorum::{Told, quorum},
     rules::Rules,
 };
-use super::{Endpoint, FieldError, Http, Limits};
+use super::{
+    Endpoint, FieldError, Limits,
+    http::{Caller, guard},
+};
+use crate::guard::{Allow, Guard, Lookup, system};
 
 /// A family of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type)]
@@ -140,11 +144,18 @@ pub enum AddressError {
 }
 
 /// Finds addresses.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Finder {
-    v4: reqwest::Client,
-    v6: reqwest::Client,
+    v4: Caller,
+    v6: Caller,
+    guard: Guard,
     limits: Limits,
+}
+
+impl fmt::Debug for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finder").field("limits", &self.limits).field("guard", &self.guard).finish_non_exhaustive()
+    }
 }
 
 impl Source {
@@ -184,11 +195,18 @@ fn enough(agree: usize, there: usize) -> Result<(), FieldError> {
 }
 
 impl Finder {
-    /// Clients of both families.
+    /// Asks the public internet alone, and this machine's interfaces: no router.
     pub fn new(limits: Limits) -> anyhow::Result<Self> {
+        Self::with(limits, &Allow::default(), &system())
+    }
+
+    /// Asks these networks too, and finds names by `lookup`: [`system`], but for tests.
+    pub fn with(limits: Limits, allow: &Allow, lookup: &Lookup) -> anyhow::Result<Self> {
+        let caller = |family: Family| Caller::new(limits, Some(family.any()), allow, lookup);
         Ok(Self {
-            v4: Http::of_family(limits, Family::Ipv4.any())?,
-            v6: Http::of_family(limits, Family::Ipv6.any())?,
+            v4: caller(Family::Ipv4)?,
+            v6: caller(Family::Ipv6)?,
+            guard: guard(allow.clone()),
             limits,
         })
     }
@@ -208,7 +226,7 @@ impl Finder {
         match source {
             Source::Echo { services, agree } => {
                 let services = if services.is_empty() { echo::services(family) } else { services.clone() };
-                quorum(&echo::ask(self.client(family), self.limits, &services, family).await, *agree)
+                quorum(&echo::ask(self.caller(family), &services, family).await, *agree)
             }
             Source::Whoami { agree } => {
                 quorum(&whoami::ask(&whoami::services(family), family, limit).await, *agree)
@@ -216,11 +234,11 @@ impl Finder {
             Source::Interface { name } => interface::address(name, family, rules),
             Source::Upnp => self.upnp(upnp::EVERYBODY).await,
             Source::NatPmp { gateway } => {
-                let server = router(*gateway).await?;
+                let server = self.router(*gateway).await?;
                 port_mapping::nat_pmp(server, limit).await.map_err(AddressError::None)
             }
             Source::Pcp { gateway } => {
-                let server = router(*gateway).await?;
+                let server = self.router(*gateway).await?;
                 port_mapping::pcp(server, limit).await.map_err(AddressError::None)
             }
             Source::Fixed { address } => Ok(*address),
@@ -229,23 +247,25 @@ impl Finder {
 
     /// The address of the first gateway of UPnP that answers a search. `search` is [`upnp::EVERYBODY`], but for tests.
     pub async fn upnp(&self, search: SocketAddr) -> Result<IpAddr, AddressError> {
-        upnp::address(&self.v4, self.limits, search).await.map_err(AddressError::None)
+        upnp::address(&self.v4, self.limits.connect, search).await.map_err(AddressError::None)
     }
 
-    const fn client(&self, family: Family) -> &reqwest::Client {
+    /// Where the router listens, if it may be asked.
+    async fn router(&self, given: Option<Ipv4Addr>) -> Result<SocketAddr, AddressError> {
+        let address = match given {
+            Some(address) => address,
+            None => gateway::of_default_route().await.map_err(AddressError::None)?,
+        };
+        self.guard.check(address.into()).map_err(|blocked| AddressError::None(blocked.to_string()))?;
+        Ok(SocketAddrV4::new(address, port_mapping::PORT).into())
+    }
+
+    const fn caller(&self, family: Family) -> &Caller {
         match family {
             Family::Ipv4 => &self.v4,
             Family::Ipv6 => &self.v6,
         }
     }
-}
-
-async fn router(given: Option<Ipv4Addr>) -> Result<SocketAddr, AddressError> {
-    let address = match given {
-        Some(address) => address,
-        None => gateway::of_default_route().await.map_err(AddressError::None)?,
-    };
-    Ok(SocketAddrV4::new(address, port_mapping::PORT).into())
 }
 
 #[cfg(test)]

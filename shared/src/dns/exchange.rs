@@ -24,6 +24,29 @@ const UDP_ANSWER: u16 = 1232;
 /// How often a question is sent by UDP within its time.
 const TRIES: u32 = 3;
 
+/// Host and port of a server, as people write them.
+pub(super) fn server(text: &str) -> Result<(&str, u16), String> {
+    let bad = || {
+        format!(
+            "{text:?} is no server: allowed are ns1.example.org, ns1.example.org:5353, 192.0.2.1 or [2001:db8::1]:53"
+        )
+    };
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        rest.split_once(']').ok_or_else(bad)?
+    } else if text.matches(':').count() > 1 {
+        (text, "")
+    } else {
+        text.find(':').map_or((text, ""), |at| text.split_at(at))
+    };
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(bad)?,
+        None if port.is_empty() => 53,
+        None => return Err(bad()),
+    };
+    let fits = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
+    if fits { Ok((host, port)) } else { Err(bad()) }
+}
+
 /// Sends a message by TCP, and reads one.
 pub(super) async fn tcp(server: SocketAddr, message: &[u8], limit: Duration) -> Result<Vec<u8>, String> {
     let exchange = async {
@@ -120,4 +143,26 @@ fn fits(answer: &Message, asked: &Message) -> bool {
         && answer.queries.iter().zip(&asked.queries).all(|(a, b)| {
             a.name() == b.name() && a.query_type() == b.query_type() && a.query_class() == b.query_class()
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_names_or_addresses_with_a_port() {
+        for (text, host, port) in [
+            ("ns1.example.org", "ns1.example.org", 53),
+            ("ns1.example.org:5353", "ns1.example.org", 5353),
+            ("192.0.2.1:54", "192.0.2.1", 54),
+            ("2001:db8::1", "2001:db8::1", 53),
+            ("[2001:db8::1]:54", "2001:db8::1", 54),
+            ("[2001:db8::1]", "2001:db8::1", 53),
+        ] {
+            assert_eq!(server(text), Ok((host, port)));
+        }
+        for bad in ["", ":53", "a:0", "a:x", "[::1", "[::1]x", "a b", "https://a/"] {
+            assert!(server(bad).unwrap_err().contains("allowed are"), "{bad}");
+        }
+    }
 }

@@ -3,6 +3,9 @@
 //! The servers are those that the zone names (NS), found through the system's resolvers. All of them must answer with just
 //! the address; what does not yet is told with its answer. A change is seen at the primary at once and at the others after a transfer, so
 //! they are asked again until the time is over.
+//!
+//! Whoever keeps a zone chooses what its servers' names lead to. So only addresses that may be called are asked ([`crate::guard`]), and
+//! they are asked for one thing alone, in one packet or one short connection.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -18,14 +21,16 @@ use tokio::time::Instant;
 
 use super::{
     Host,
-    exchange::{Question, ask},
+    exchange::{Question, ask, server},
+    http::guard,
 };
+use crate::guard::Allow;
 
 /// Where resolvers are named: <https://man7.org/linux/man-pages/man5/resolv.conf.5.html>.
 const RESOLVERS: &str = "/etc/resolv.conf";
 
 /// The port of DNS.
-const PORT: u16 = 53;
+pub const PORT: u16 = 53;
 
 /// How it is asked.
 #[derive(Debug, Clone)]
@@ -36,10 +41,13 @@ pub struct Resolvers {
     pub port: u16,
     /// How long one server may take for one answer.
     pub limit: Duration,
+    /// Where the zone's servers may be, beside the public internet.
+    pub allow: Allow,
 }
 
-/// A zone, with the servers that it names.
+/// A zone, with those of its servers that may be asked. Made by [`Resolvers`] alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Zone {
     /// Its name.
     pub name: String,
@@ -67,14 +75,51 @@ pub enum Seen {
 }
 
 impl Resolvers {
-    /// The system's.
+    /// The system's, for zones whose servers are of the public internet.
     pub async fn of_system(limit: Duration) -> anyhow::Result<Self> {
         use anyhow::Context as _;
         let text =
             tokio::fs::read_to_string(RESOLVERS).await.with_context(|| format!("cannot read {RESOLVERS}"))?;
         let servers = name_servers(&text);
         anyhow::ensure!(!servers.is_empty(), "{RESOLVERS} names no nameserver by its address");
-        Ok(Self { servers, port: PORT, limit })
+        Ok(Self { servers, port: PORT, limit, allow: Allow::default() })
+    }
+
+    /// The same, for zones whose servers are in these networks, too.
+    #[must_use]
+    pub fn allowing(self, allow: Allow) -> Self {
+        Self { allow, ..self }
+    }
+
+    /// Servers that are named by people, as `192.0.2.1:53` or `ns1.example.org`, instead of those that the zone names.
+    pub async fn named(&self, host: &Host, servers: &[String]) -> Result<Zone, String> {
+        let mut found = Vec::new();
+        for text in servers {
+            let (name, port) = server(text)?;
+            let addresses = match name.parse() {
+                Ok(address) => vec![address],
+                Err(_) => {
+                    let name = Name::from_ascii(format!("{name}.")).map_err(|error| format!("{name}: {error}"))?;
+                    self.addresses(&name).await
+                }
+            };
+            found.extend(addresses.into_iter().map(|ip| (name.to_owned(), SocketAddr::new(ip, port))));
+        }
+        self.allowed(Zone { name: host.to_string(), servers: found })
+    }
+
+    /// The zone with those of its servers that may be asked.
+    fn allowed(&self, zone: Zone) -> Result<Zone, String> {
+        let guard = guard(self.allow.clone());
+        let mut refusal = format!("none of the servers of the zone {} has an address", zone.name);
+        let mut servers = Vec::new();
+        for (name, server) in zone.servers {
+            match guard.check(server.ip()) {
+                Ok(()) => servers.push((name, server)),
+                Err(blocked) => refusal = format!("{name}: {blocked}"),
+            }
+        }
+        if servers.is_empty() { Err(refusal) } else { Ok(Zone { servers, ..zone }) }
     }
 
     /// The zone of a name, and its servers.
@@ -94,25 +139,24 @@ impl Resolvers {
                 .filter_map(|record| if let RData::NS(ns) = record.data { Some(ns.0) } else { None })
                 .collect();
             if !found.is_empty() {
-                let servers = join_all(found.iter().map(|name| self.addresses(name))).await;
-                let servers: Vec<_> = servers.into_iter().flatten().collect();
-                if servers.is_empty() {
-                    return Err(format!("none of the servers of the zone {above} has an address"));
-                }
-                return Ok(Zone { name: above.to_ascii(), servers });
+                let servers = join_all(found.iter().map(|name| async {
+                    let addresses = self.addresses(name).await;
+                    addresses.into_iter().map(|ip| (name.to_ascii(), SocketAddr::new(ip, self.port)))
+                }));
+                let servers = servers.await.into_iter().flatten().collect();
+                return self.allowed(Zone { name: above.to_ascii(), servers });
             }
             above = above.base_name();
         }
         Err(format!("no zone of {host} is found"))
     }
 
-    async fn addresses(&self, name: &Name) -> Vec<(String, SocketAddr)> {
+    async fn addresses(&self, name: &Name) -> Vec<IpAddr> {
         let mut found = Vec::new();
         for kind in [RecordType::A, RecordType::AAAA] {
             // Without addresses of one family the other will do.
             let Ok(answer) = self.ask(name, kind).await else { continue };
-            let ips = answer.answers.iter().filter_map(|record| record.data.ip_addr());
-            found.extend(ips.map(|ip| (name.to_ascii(), SocketAddr::new(ip, self.port))));
+            found.extend(answer.answers.iter().filter_map(|record| record.data.ip_addr()));
         }
         found
     }

@@ -8,10 +8,14 @@ use url::Url;
 
 use super::{
     credential::Credential,
-    guard::{Allow, Blocked, Guard, Lookup, Resolver, check_url},
     sign::BadSecret,
+    url::{check_url, guard},
 };
-use crate::{secrets::KeyRing, tls};
+use crate::{
+    guard::{Allow, Blocked, Lookup, Resolver},
+    secrets::KeyRing,
+    tls,
+};
 
 /// How long an endpoint may take, from the name's look-up to the end of its answer.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -99,7 +103,7 @@ impl Sender {
     /// A sender that finds names by `lookup`: [`super::system`], but for tests.
     pub fn new(keys: KeyRing, allow: Allow, lookup: &Lookup) -> anyhow::Result<Self> {
         let client = |plain| {
-            let guard = Guard::new(allow.clone(), plain);
+            let guard = guard(allow.clone(), plain);
             reqwest::Client::builder()
                 .tls_backend_preconfigured(trusting()?)
                 .https_only(!plain)

@@ -3,18 +3,25 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shared::dns::{
-    Limits,
-    address::{AddressError, Family, Finder, Rules, Source, port_mapping},
+use shared::{
+    dns::{
+        Limits,
+        address::{AddressError, Family, Finder, Rules, Source, port_mapping},
+    },
+    guard::system,
 };
 use tokio::net::UdpSocket;
 
 use crate::{
     fake::{Fake, Says, says},
-    limits,
+    limits, loopback,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
+
+fn finder(limits: Limits) -> Finder {
+    Finder::with(limits, &loopback(), &system()).unwrap()
+}
 
 async fn echo(answers: Vec<Says>, family: Family, limits: Limits) -> Result<String, AddressError> {
     let mut fakes = Vec::new();
@@ -23,7 +30,7 @@ async fn echo(answers: Vec<Says>, family: Family, limits: Limits) -> Result<Stri
     }
     let urls: Vec<&String> = fakes.iter().map(|fake| &fake.url).collect();
     let source: Source = serde_json::from_value(json!({"echo": {"services": urls, "agree": 2}})).unwrap();
-    let found = Finder::new(limits).unwrap().find(&source, family, &Rules::default()).await;
+    let found = finder(limits).find(&source, family, &Rules::default()).await;
     for fake in &fakes {
         if family == Family::Ipv4 {
             assert_eq!(fake.lines(), ["GET /"]);
@@ -62,7 +69,7 @@ async fn a_family_is_asked_for_by_itself_alone() {
     let source: Source =
         serde_json::from_value(json!({"echo": {"services": [fake.url], "agree": 1}})).unwrap();
     let error =
-        Finder::new(limits()).unwrap().find(&source, Family::Ipv6, &Rules::default()).await.unwrap_err();
+        finder(limits()).find(&source, Family::Ipv6, &Rules::default()).await.unwrap_err();
     assert!(matches!(error, AddressError::None(_)), "{error}");
     assert!(fake.asked().is_empty());
 }
@@ -141,7 +148,7 @@ async fn a_gateway_tells_its_address_by_upnp() {
             socket.send_to(found.as_bytes(), from).await.unwrap();
         }
     };
-    let finder = Finder::new(limits()).unwrap();
+    let finder = finder(limits());
     let (found, ()) = tokio::join!(finder.upnp(search), answering);
     assert_eq!(found, Ok("8.8.4.4".parse().unwrap()));
     assert_eq!(gateway.lines(), ["GET /root.xml", "POST /ctl/IPConn"]);

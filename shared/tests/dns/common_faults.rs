@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use shared::dns::{Answers, Http, Limits, Outcome, Park, Provider, Wanted};
+use shared::dns::{Answers, Limits, Outcome, Park, Provider, Wanted};
 
 use crate::{
     SECRET,
     fake::{Fake, Says, says},
-    limits, now, wanted,
+    http, limits, now, wanted,
 };
 
 const PORTAL: &str =
@@ -43,7 +43,7 @@ fn all(url: &str) -> Vec<(Value, &'static str)> {
 async fn send(limits: Limits, settings: &Value, wanted: &Wanted) -> Answers {
     let provider = Provider::parse(settings.clone()).unwrap();
     provider.check(wanted, &SECRET.into()).unwrap();
-    provider.update(&Http::new(limits).unwrap(), &SECRET.into(), wanted, now()).await
+    provider.update(&http(limits), &SECRET.into(), wanted, now()).await
 }
 
 /// What each provider makes of one answer.

@@ -17,7 +17,12 @@ use crate::{
     observe, probe, update, wanted,
 };
 
-fn key_file(fake: &Fake) -> String {
+fn key(fake: &Fake) -> String {
+    key_file(&format!("{}/token", fake.url))
+}
+
+/// A key file that names an endpoint for tokens.
+pub fn key_file(token_uri: &str) -> String {
     static PEM: OnceLock<String> = OnceLock::new();
     let pem = PEM.get_or_init(|| {
         let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
@@ -25,7 +30,7 @@ fn key_file(fake: &Fake) -> String {
     });
     json!({"type": "service_account", "project_id": "p-1", "private_key_id": "k1", "private_key": pem,
         "client_email": "dns@p-1.iam.gserviceaccount.com", "client_id": "100000000000000000001",
-        "token_uri": format!("{}/token", fake.url)})
+        "token_uri": token_uri})
     .to_string()
 }
 
@@ -61,7 +66,7 @@ fn refused(status: u16, reason: &str) -> Says {
 async fn a_set_is_patched_with_its_own_ttl() {
     let fake = Fake::start([token(), set("192.0.2.1"), set("192.0.2.7")]).await;
     let answers =
-        update(settings(&fake), &key_file(&fake), &wanted("home.example.org", Some("192.0.2.7"), None)).await;
+        update(settings(&fake), &key(&fake), &wanted("home.example.org", Some("192.0.2.7"), None)).await;
     assert_eq!(a(&answers).0, Outcome::Good, "{answers:?}");
     let set = "/dns/v1/projects/p-1/managedZones/z-1/rrsets/home.example.org./A";
     assert_eq!(fake.lines(), ["POST /token".to_owned(), format!("GET {set}"), format!("PATCH {set}")]);
@@ -82,7 +87,7 @@ async fn what_is_right_is_not_written_and_what_is_missing_is_made() {
     );
     let fake = Fake::start([token(), set("192.0.2.7"), refused(404, "notFound"), made]).await;
     let both = wanted("home.example.org", Some("192.0.2.7"), Some("2001:db8::7"));
-    let answers = update(settings(&fake), &key_file(&fake), &both).await;
+    let answers = update(settings(&fake), &key(&fake), &both).await;
     assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::NoChange, Outcome::Good), "{answers:?}");
     assert_eq!(fake.lines()[3], "POST /dns/v1/projects/p-1/managedZones/z-1/rrsets");
 }
@@ -111,7 +116,7 @@ async fn each_end_has_its_outcome() {
     ] {
         let fake = Fake::start(answers).await;
         let answers =
-            update(settings(&fake), &key_file(&fake), &wanted("home.example.org", Some("192.0.2.7"), None))
+            update(settings(&fake), &key(&fake), &wanted("home.example.org", Some("192.0.2.7"), None))
                 .await;
         assert_eq!(a(&answers).0, outcome, "{answers:?}");
         fake.asked();
@@ -123,7 +128,7 @@ async fn token_zone_and_records_are_read_and_nothing_is_written() {
     let zone = |name: &str| says(200, json!({"kind": "dns#managedZone", "name": "z-1", "dnsName": name}));
     let name = wanted("home.example.org", Some("192.0.2.7"), None);
     let fake = Fake::start([token(), set("192.0.2.7")]).await;
-    let held = observe(settings(&fake), &key_file(&fake), &name).await.unwrap();
+    let held = observe(settings(&fake), &key(&fake), &name).await.unwrap();
     assert!(held.just("192.0.2.7".parse().unwrap()) && !held.proxied);
 
     let good = Outcome::Good;
@@ -148,7 +153,7 @@ async fn token_zone_and_records_are_read_and_nothing_is_written() {
         ),
     ] {
         let fake = Fake::start(answers).await;
-        assert_eq!(probe(settings(&fake), &key_file(&fake), &name).await, found);
+        assert_eq!(probe(settings(&fake), &key(&fake), &name).await, found);
         assert!(fake.asked().iter().skip(1).all(|asked| asked.method == "GET"));
     }
 }

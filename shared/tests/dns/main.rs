@@ -9,6 +9,7 @@ mod common_faults;
 mod dialects;
 mod fake;
 mod google_cloud;
+mod guarded;
 mod hetzner;
 mod rfc2136;
 mod route53;
@@ -18,10 +19,22 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use shared::dns::{Answer, Answers, Finding, Held, Http, Limits, Outcome, Provider, Wanted};
+use shared::{
+    dns::{Answer, Answers, Finding, Held, Http, Limits, Outcome, Provider, Wanted},
+    guard::{Allow, system},
+};
 
 /// What every fake is to be called with.
 const SECRET: &str = "s3cret&+#%/=";
+
+/// Calls fakes on loopback.
+fn http(limits: Limits) -> Http {
+    Http::with(limits, &loopback(), &system()).unwrap()
+}
+
+fn loopback() -> Allow {
+    Allow::new(&["127.0.0.0/8".parse().unwrap()])
+}
 
 fn now() -> DateTime<Utc> {
     "2026-11-21T12:00:00Z".parse().unwrap()
@@ -49,7 +62,7 @@ fn wanted(host: &str, v4: Option<&str>, v6: Option<&str>) -> Wanted {
 async fn update(settings: Value, secret: &str, wanted: &Wanted) -> Answers {
     let provider = Provider::parse(settings).unwrap();
     provider.check(wanted, &secret.into()).unwrap();
-    let answers = provider.update(&Http::new(limits()).unwrap(), &secret.into(), wanted, now()).await;
+    let answers = provider.update(&http(limits()), &secret.into(), wanted, now()).await;
     assert!(answers.a.is_some() == wanted.v4.is_some() && answers.aaaa.is_some() == wanted.v6.is_some());
     for answer in [&answers.a, &answers.aaaa].into_iter().flatten() {
         assert!(!answer.said.contains(secret) && answer.said.chars().count() <= 200, "{answer:?}");
@@ -61,7 +74,7 @@ async fn update(settings: Value, secret: &str, wanted: &Wanted) -> Answers {
 /// What the provider says that it holds.
 async fn observe(settings: Value, secret: &str, wanted: &Wanted) -> Result<Held, Answer> {
     let provider = Provider::parse(settings).unwrap();
-    let found = provider.observe(&Http::new(limits()).unwrap(), &secret.into(), wanted, now()).await;
+    let found = provider.observe(&http(limits()), &secret.into(), wanted, now()).await;
     assert_eq!(found.is_some(), provider.can_be_read());
     found.unwrap()
 }
@@ -69,7 +82,7 @@ async fn observe(settings: Value, secret: &str, wanted: &Wanted) -> Result<Held,
 /// What is found without changing anything, each with its outcome.
 async fn probe(settings: Value, secret: &str, wanted: &Wanted) -> Vec<(&'static str, Outcome)> {
     let provider = Provider::parse(settings).unwrap();
-    let found = provider.probe(&Http::new(limits()).unwrap(), &secret.into(), wanted, now()).await.unwrap();
+    let found = provider.probe(&http(limits()), &secret.into(), wanted, now()).await.unwrap();
     assert!(found.iter().rev().skip(1).all(Finding::is_good) || found.len() == 1, "{found:?}");
     for Finding { answer, .. } in &found {
         assert!(!answer.said.contains(secret) && answer.said.chars().count() <= 200, "{answer:?}");

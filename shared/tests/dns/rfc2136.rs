@@ -4,12 +4,12 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use shared::dns::{Answers, Finding, Http, Outcome, Park, Provider, Wanted};
+use shared::dns::{Answers, Finding, Outcome, Park, Provider, Wanted};
 
 use crate::{
     a, aaaa,
     bind::{Bind, OTHER_SECRET, SECRET},
-    limits, wanted,
+    http, limits, wanted,
 };
 
 fn settings(bind: &Bind) -> Value {
@@ -21,7 +21,7 @@ async fn update(settings: Value, secret: &str, wanted: &Wanted, off: TimeDelta) 
     let provider = Provider::parse(settings).unwrap();
     provider.check(wanted, &secret.into()).unwrap();
     let now = DateTime::<Utc>::from(SystemTime::now());
-    provider.update(&Http::new(limits()).unwrap(), &secret.into(), wanted, now + off).await
+    provider.update(&http(limits()), &secret.into(), wanted, now + off).await
 }
 
 async fn at_once(settings: Value, wanted: &Wanted) -> Answers {
@@ -149,7 +149,7 @@ async fn a_server_that_is_not_there_is_tried_again_later() {
 async fn probe(settings: Value, secret: &str, wanted: &Wanted) -> Vec<Finding> {
     let provider = Provider::parse(settings).unwrap();
     let now = DateTime::<Utc>::from(SystemTime::now());
-    provider.probe(&Http::new(limits()).unwrap(), &secret.into(), wanted, now).await.unwrap()
+    provider.probe(&http(limits()), &secret.into(), wanted, now).await.unwrap()
 }
 
 fn outcomes(found: &[Finding]) -> Vec<(&str, Outcome)> {
@@ -190,7 +190,7 @@ async fn what_the_server_holds_is_observed() {
     let observe = async |name: &str, secret: &str| {
         let wanted = wanted(name, Some("192.0.2.1"), Some("2001:db8::7"));
         let now = DateTime::<Utc>::from(SystemTime::now());
-        provider.observe(&Http::new(limits()).unwrap(), &secret.into(), &wanted, now).await.unwrap()
+        provider.observe(&http(limits()), &secret.into(), &wanted, now).await.unwrap()
     };
     let held = observe("cloud.home.test", SECRET).await.unwrap();
     assert!(held.just("192.0.2.1".parse().unwrap()) && held.addresses.len() == 1);

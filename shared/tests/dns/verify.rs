@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use shared::dns::{
-    Host,
-    verify::{Resolvers, Seen, Zone, verify},
+use shared::{
+    dns::{
+        Host,
+        verify::{Resolvers, Seen, verify},
+    },
+    guard::Allow,
 };
 
-use crate::bind::Bind;
+use crate::{bind::Bind, loopback};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
 fn resolvers(bind: &Bind) -> Resolvers {
-    Resolvers { servers: vec![bind.server], port: bind.server.port(), limit: LIMIT }
+    Resolvers { servers: vec![bind.server], port: bind.server.port(), limit: LIMIT, allow: loopback() }
 }
 
 fn host(name: &str) -> Host {
@@ -23,10 +26,10 @@ fn host(name: &str) -> Host {
 #[tokio::test]
 async fn the_zone_and_its_servers_are_found() {
     let bind = Bind::start().await;
-    let expected =
-        Zone { name: "home.test.".to_owned(), servers: vec![("ns1.home.test.".to_owned(), bind.server)] };
     for name in ["cloud.home.test", "not.there.yet.home.test", "home.test", "*.home.test"] {
-        assert_eq!(resolvers(&bind).zone(&host(name)).await, Ok(expected.clone()), "{name}");
+        let zone = resolvers(&bind).zone(&host(name)).await.unwrap();
+        assert_eq!(zone.name, "home.test.", "{name}");
+        assert_eq!(zone.servers, [("ns1.home.test.".to_owned(), bind.server)], "{name}");
     }
     // BIND does not look beyond its zones here.
     let error = resolvers(&bind).zone(&host("home.example")).await.unwrap_err();
@@ -84,4 +87,31 @@ async fn what_the_servers_say_instead_is_told() {
         };
         assert!(others[0].1.contains(why), "{name}: {others:?}");
     }
+}
+
+#[tokio::test]
+async fn servers_are_asked_only_where_they_may_be() {
+    let bind = Bind::start().await;
+    let name = host("cloud.home.test");
+    // The zone names a server on loopback, which only its own keeper may want to be asked.
+    let strict = Resolvers { allow: Allow::default(), ..resolvers(&bind) };
+    let error = strict.zone(&name).await.unwrap_err();
+    assert!(error.contains("it is loopback, and SYNCFLEET_DNS_ALLOW"), "{error}");
+    for server in ["127.0.0.1:53", "[::1]:53", "169.254.169.254", "10.0.0.1:22"] {
+        let error = strict.named(&name, &[server.to_owned()]).await.unwrap_err();
+        assert!(error.contains("must not be called"), "{server}: {error}");
+    }
+    let error = strict.named(&name, &["nobody:0".to_owned()]).await.unwrap_err();
+    assert!(error.contains("is no server"), "{error}");
+
+    // Servers that people name: by address, and by a name that the resolver knows.
+    let port = bind.server.port();
+    for server in [bind.server.to_string(), format!("ns1.home.test:{port}")] {
+        let zone = resolvers(&bind).named(&name, &[server]).await.unwrap();
+        let address = "192.0.2.1".parse().unwrap();
+        let seen = verify(&zone, &name, address, (LIMIT, PAUSE, Duration::ZERO)).await;
+        assert!(matches!(seen, Seen::Everywhere { servers: 1, .. }), "{seen:?}");
+    }
+    let error = resolvers(&bind).named(&name, &["nobody.home.test".to_owned()]).await.unwrap_err();
+    assert!(error.contains("has an address"), "{error}");
 }

@@ -18,6 +18,7 @@ use shared::{
         Provider,
         address::{Family, HostId, Source},
     },
+    guard::Allow,
     job::{JobId, Lanes, Policy, Run, Step, TenantId, Verdict},
     secrets::{KeyRing, Owner, generate_key},
     shutdown::Tasks,
@@ -138,7 +139,7 @@ impl Rig {
             objects: None,
             public_url: None,
             webhooks: None,
-            dns: Some(Dns::new(keys.clone(), None).unwrap()),
+            dns: Some(Dns::new(keys.clone(), None, Allow::new(&["127.0.0.0/8".parse().unwrap()])).unwrap()),
         };
         let tenant = tenants::ensure(&mut db.acquire().await.unwrap(), "home").await.unwrap();
         // It commits; what it is to run is claimed here, step by step.

@@ -4,9 +4,10 @@
 use std::net::IpAddr;
 
 use futures_util::future::join_all;
+use reqwest::Method;
 
 use super::{Family, Told};
-use crate::dns::{Endpoint, Limits, http};
+use crate::dns::{Endpoint, http::Caller};
 
 /// Services of three operators.
 #[must_use]
@@ -21,16 +22,11 @@ pub fn services(family: Family) -> Vec<Endpoint> {
 }
 
 /// Asks all at once.
-pub(super) async fn ask(
-    client: &reqwest::Client,
-    limits: Limits,
-    services: &[Endpoint],
-    family: Family,
-) -> Vec<Told> {
+pub(super) async fn ask(caller: &Caller, services: &[Endpoint], family: Family) -> Vec<Told> {
     join_all(services.iter().map(|service| async move {
         let url = service.url();
         let name = url.host_str().unwrap_or_default().to_owned();
-        let found = match http::reply(client.get(url.clone()), limits).await {
+        let found = match caller.send(caller.request(Method::GET, url.clone())).await {
             Ok(reply) if reply.status.is_success() => read(&reply.body, family),
             Ok(reply) => Err(reply.by_status("").said),
             Err(why) => Err(why),

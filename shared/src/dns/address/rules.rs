@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::AddressError;
-use crate::webhook::{Network, forbidden};
+use crate::guard::{Network, forbidden};
 
 /// Which addresses may stand in a record: those of the public internet, and those of networks that are named.
 #[derive(Debug, Clone, Default)]

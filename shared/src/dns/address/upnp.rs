@@ -4,15 +4,19 @@
 //! connection is controlled; `GetExternalIPAddress` there, by SOAP. Both URLs must be of the very machine that answered the search: a
 //! neighbour cannot lead elsewhere by them.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
+use reqwest::Method;
 use tokio::{
     net::UdpSocket,
     time::{Instant, timeout_at},
 };
 use url::Url;
 
-use crate::dns::{Limits, http, xml};
+use crate::dns::{http::Caller, xml};
 
 /// Where devices listen to searches: UPnP Device Architecture 2.0 section 1.3.2.
 pub const EVERYBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(239, 255, 255, 250)), 1900);
@@ -32,13 +36,13 @@ const SERVICES: [&str; 3] = [
 
 /// Asks the first gateway that answers a search.
 pub(super) async fn address(
-    client: &reqwest::Client,
-    limits: Limits,
+    caller: &Caller,
+    limit: Duration,
     search: SocketAddr,
 ) -> Result<IpAddr, String> {
     let told = |why: String| format!("UPnP: {why}");
-    let location = find(limits, search).await.map_err(told)?;
-    let description = fetch(client.get(location.clone()), limits).await.map_err(told)?;
+    let location = find(limit, search).await.map_err(told)?;
+    let description = fetch(caller, caller.request(Method::GET, location.clone())).await.map_err(told)?;
     let (service, control) = control(&description, &location)
         .ok_or_else(|| told("the gateway describes no connection".to_owned()))?;
     let body = format!(
@@ -46,12 +50,12 @@ pub(super) async fn address(
          s:encodingStyle=\"http://schemas.xmlsoap.org/soap/encoding/\"><s:Body>\
          <u:GetExternalIPAddress xmlns:u=\"{service}\"/></s:Body></s:Envelope>"
     );
-    let call = client
-        .post(control)
+    let call = caller
+        .request(Method::POST, control)
         .header("content-type", "text/xml; charset=\"utf-8\"")
         .header("soapaction", format!("\"{service}#GetExternalIPAddress\""))
         .body(body);
-    let answer = fetch(call, limits).await.map_err(told)?;
+    let answer = fetch(caller, call).await.map_err(told)?;
     let texts = xml::texts(&answer).unwrap_or_default();
     match xml::first(&texts, "NewExternalIPAddress").map(str::parse) {
         Some(Ok(address)) => Ok(address),
@@ -60,7 +64,7 @@ pub(super) async fn address(
 }
 
 /// The description's URL, of the first gateway that answers.
-async fn find(limits: Limits, search: SocketAddr) -> Result<Url, String> {
+async fn find(limit: Duration, search: SocketAddr) -> Result<Url, String> {
     let told = |error: std::io::Error| format!("no search is possible: {error}");
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.map_err(told)?;
     for device in DEVICES {
@@ -69,7 +73,7 @@ async fn find(limits: Limits, search: SocketAddr) -> Result<Url, String> {
         );
         socket.send_to(message.as_bytes(), search).await.map_err(told)?;
     }
-    let end = Instant::now() + limits.connect;
+    let end = Instant::now() + limit;
     let mut buffer = [0; 2048];
     while let Ok(received) = timeout_at(end, socket.recv_from(&mut buffer)).await {
         let (length, from) = received.map_err(told)?;
@@ -120,8 +124,8 @@ fn control(description: &str, location: &Url) -> Option<(&'static str, Url)> {
     })
 }
 
-async fn fetch(call: reqwest::RequestBuilder, limits: Limits) -> Result<String, String> {
-    let reply = http::reply(call, limits).await?;
+async fn fetch(caller: &Caller, call: reqwest::RequestBuilder) -> Result<String, String> {
+    let reply = caller.send(call).await?;
     if reply.status.is_success() { Ok(reply.body) } else { Err(reply.by_status("").said) }
 }
 

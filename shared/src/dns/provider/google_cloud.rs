@@ -211,10 +211,28 @@ fn holds(set: &Value, address: IpAddr) -> bool {
     })
 }
 
+/// Whether a token may be asked for there: the key file is a tenant's, and its client is not guarded. At Google, or at an address that
+/// is allowed.
+fn may_sign_in_at(http: &Http, url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => {
+            url.scheme() == "https" && (name == "googleapis.com" || name.ends_with(".googleapis.com"))
+        }
+        Some(_) => http.guard.check_host(url).is_ok(),
+        None => false,
+    }
+}
+
 async fn token(http: &Http, secret: &SecretString) -> Result<SecretString, Answer> {
     let key = Key::parse(secret).map_err(|error| Answer::park(Park::BadAuth, error.to_string()))?;
+    let service_account = key.service_account();
+    let token_uri = service_account.token_uri.parse().ok();
+    if !token_uri.is_some_and(|url| may_sign_in_at(http, &url)) {
+        let why = "token_uri of the key file is not Google's: download the key again";
+        return Err(Answer::park(Park::BadSetting, why));
+    }
     let client = CustomHyperClientBuilder::from(http.assertions());
-    let builder = ServiceAccountAuthenticator::with_client(key.service_account(), client);
+    let builder = ServiceAccountAuthenticator::with_client(service_account, client);
     let answer =
         tokio::time::timeout(http.limits.call, async { builder.build().await?.token(&SCOPES).await });
     match answer.await {

@@ -7,7 +7,7 @@ use metrics::histogram;
 use shared::{
     dns::{
         Held, Provider,
-        verify::{Resolvers, Seen, Zone, verify},
+        verify::{PORT, Resolvers, Seen, Zone, verify},
     },
     job::{Failure, Step, Verdict},
     store::{
@@ -197,14 +197,16 @@ async fn at_zone(context: &Context, record: &Record, address: IpAddr) -> Result<
 }
 
 async fn zone(context: &Context, record: &Record) -> Result<Zone, String> {
+    let allow = context.dns.as_ref().map(|dns| dns.allow.clone()).unwrap_or_default();
     if let Some(servers) = &record.verify_servers {
-        let servers = servers.iter().map(|server| ("server".to_owned(), *server)).collect();
-        return Ok(Zone { name: record.host.to_string(), servers });
+        let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+        let nobody = Resolvers { servers: Vec::new(), port: PORT, limit: ANSWER, allow };
+        return nobody.named(&record.host, &servers).await;
     }
     let resolvers = context.dns.as_ref().and_then(|dns| dns.resolvers.clone());
     let resolvers = match resolvers {
         Some(resolvers) => resolvers,
-        None => Resolvers::of_system(ANSWER).await.map_err(|error| format!("{error:#}"))?,
+        None => Resolvers::of_system(ANSWER).await.map_err(|error| format!("{error:#}"))?.allowing(allow),
     };
     resolvers.zone(&record.host).await
 }

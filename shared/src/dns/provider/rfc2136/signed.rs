@@ -1,5 +1,7 @@
 //! Messages signed with the key, sent by TCP, and answers whose signature was looked at.
 
+use std::net::SocketAddr;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use hickory_proto::{
@@ -45,14 +47,9 @@ impl Rfc2136 {
 
         let limit = http.limits.call;
         let (host, port) = self.address().map_err(setting)?;
-        let found = tokio::time::timeout(limit, tokio::net::lookup_host((host, port))).await;
-        let servers = match found {
-            Ok(Ok(servers)) => servers,
-            Ok(Err(error)) => return Err(Answer::retry(format!("{host} is not found: {error}"))),
-            Err(_) => return Err(Answer::retry(format!("{host} is not found in time"))),
-        };
         let mut why = format!("{host} has no address");
-        for server in servers {
+        for address in http.addresses(host).await? {
+            let server = SocketAddr::new(address, port);
             match tcp(server, &bytes, limit).await {
                 Ok(answer) => {
                     let Ok(read) = Message::from_vec(&answer) else {

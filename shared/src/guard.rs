@@ -1,5 +1,5 @@
-//! Where messages may go. Whoever may name a URL must not reach by it what only the fleet can reach: the machine itself, its
-//! neighbours, the metadata of its cloud.
+//! Where calls may go that tenants have named: webhooks, providers of names, name servers. Whoever may name a URL must not reach by it
+//! what only the fleet can reach: the machine itself, its neighbours, the metadata of its cloud.
 //!
 //! The address is looked at after the name was resolved, and the very addresses that were looked at are connected to: a name
 //! cannot change its mind in between. Redirects are not followed, and no proxy is used, so nothing else is connected to.
@@ -116,7 +116,13 @@ impl Allow {
         Self(networks.into())
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    /// Whether nothing is.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an address lies in one of them.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 }
@@ -140,29 +146,38 @@ pub fn forbidden(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// An address where messages must not go.
+/// An address that must not be called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Blocked(String);
 
-/// How strict the guard is with a URL of a scheme.
+impl Blocked {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+/// Looks at addresses before they are called.
 #[derive(Debug, Clone)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     allow: Allow,
     /// Without TLS only what is allowed by name of its network.
     plain: bool,
+    /// The setting that allows more.
+    setting: &'static str,
 }
 
 impl Guard {
-    pub(super) const fn new(allow: Allow, plain: bool) -> Self {
-        Self { allow, plain }
+    pub(crate) const fn new(allow: Allow, plain: bool, setting: &'static str) -> Self {
+        Self { allow, plain, setting }
     }
 
-    fn check(&self, address: IpAddr) -> Result<(), Blocked> {
+    /// Whether an address may be called.
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Blocked> {
         if self.allow.contains(address) {
             return Ok(());
         }
-        let setting = "SYNCFLEET_WEBHOOK_ALLOW does not name its network";
+        let setting = format!("{} does not name its network", self.setting);
         match forbidden(address) {
             Some(why) => Err(Blocked(format!("{address} must not be called: it is {why}, and {setting}"))),
             None if self.plain => {
@@ -172,8 +187,17 @@ impl Guard {
         }
     }
 
+    /// Whether the address that stands in a URL may be called. A name is looked at when it is resolved.
+    pub(crate) fn check_host(&self, url: &Url) -> Result<(), Blocked> {
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.check(address.into()),
+            Some(Host::Ipv6(address)) => self.check(address.into()),
+            Some(Host::Domain(_)) | None => Ok(()),
+        }
+    }
+
     /// Those of the addresses that may be called; the first refusal if there is none.
-    fn those_of(&self, name: &str, addresses: &[IpAddr]) -> Result<Vec<IpAddr>, Blocked> {
+    pub(crate) fn those_of(&self, name: &str, addresses: &[IpAddr]) -> Result<Vec<IpAddr>, Blocked> {
         let mut refusal = Blocked(format!("the name {name} has no address"));
         let mut open = Vec::new();
         for address in addresses.iter().rev() {
@@ -184,30 +208,6 @@ impl Guard {
         }
         open.reverse();
         if open.is_empty() { Err(refusal) } else { Ok(open) }
-    }
-}
-
-/// Whether a URL is one that could be called: scheme, host, and an address that stands in it. Names are resolved later.
-pub(super) fn check_url(url: &Url, allow: &Allow) -> Result<(), Blocked> {
-    let plain = match url.scheme() {
-        "https" => false,
-        "http" => true,
-        other => return Err(Blocked(format!("a webhook's URL begins with https://, not {other}:"))),
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Blocked(
-            "a webhook's URL has no user or password: messages are signed instead".to_owned(),
-        ));
-    }
-    let guard = Guard::new(allow.clone(), plain);
-    match url.host() {
-        None => Err(Blocked("a webhook's URL has a host".to_owned())),
-        Some(Host::Ipv4(address)) => guard.check(address.into()),
-        Some(Host::Ipv6(address)) => guard.check(address.into()),
-        Some(Host::Domain(_)) if plain && allow.0.is_empty() => {
-            Err(Blocked("a webhook's URL begins with https://".to_owned()))
-        }
-        Some(Host::Domain(_)) => Ok(()),
     }
 }
 
@@ -227,9 +227,9 @@ pub fn system() -> Lookup {
 }
 
 /// Resolves names to what may be called.
-pub(super) struct Resolver {
-    pub(super) lookup: Lookup,
-    pub(super) guard: Guard,
+pub(crate) struct Resolver {
+    pub(crate) lookup: Lookup,
+    pub(crate) guard: Guard,
 }
 
 impl Resolve for Resolver {
@@ -342,42 +342,14 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_https_unless_its_network_is_allowed() {
-        let (none, local) = (Allow::default(), Allow::new(&["127.0.0.0/8".parse().unwrap()]));
-        let check =
-            |url: &str, allow| check_url(&url.parse().unwrap(), allow).map_err(|blocked| blocked.to_string());
-        assert_eq!(check("https://a.example/x?y=z", &none), Ok(()));
-        assert_eq!(check("http://127.0.0.1:8080/", &local), Ok(()));
-        // The numbers that a URL may write an address with.
-        for local in [
-            "https://127.0.0.1",
-            "https://2130706433/",
-            "https://0x7f.1/",
-            "https://[::ffff:7f00:1]/",
-            "https://[::1]/",
-        ] {
-            assert!(check(local, &none).unwrap_err().contains("must not be called"), "{local}");
-        }
-        for (url, why) in [
-            ("http://a.example/", "begins with https://"),
-            ("http://8.8.8.8/", "without TLS"),
-            ("ftp://a.example/", "not ftp:"),
-            ("https://u@a.example/", "no user or password"),
-            ("https://:p@a.example/", "no user or password"),
-        ] {
-            assert!(check(url, &none).unwrap_err().contains(why), "{url}");
-        }
-    }
-
-    #[test]
     fn of_a_names_addresses_only_those_are_called_that_may_be() {
-        let guard = Guard::new(Allow::default(), false);
+        let guard = Guard::new(Allow::default(), false, "SETTING");
         let addresses: Vec<IpAddr> =
             ["127.0.0.1", "8.8.8.8", "::1", "1.1.1.1"].map(|a| a.parse().unwrap()).into();
         let open = guard.those_of("a.example", &addresses).unwrap();
         assert_eq!(open, ["8.8.8.8", "1.1.1.1"].map(|a| a.parse::<IpAddr>().unwrap()));
         let why = guard.those_of("a.example", &addresses[..1]).unwrap_err().to_string();
-        assert!(why.starts_with("a.example: 127.0.0.1 must not be called: it is loopback"), "{why}");
+        assert!(why.starts_with("a.example: 127.0.0.1 must not be called: it is loopback, and SETTING"), "{why}");
         assert!(guard.those_of("a.example", &[]).unwrap_err().to_string().contains("has no address"));
     }
 }
