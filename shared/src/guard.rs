@@ -349,7 +349,10 @@ mod tests {
         let open = guard.those_of("a.example", &addresses).unwrap();
         assert_eq!(open, ["8.8.8.8", "1.1.1.1"].map(|a| a.parse::<IpAddr>().unwrap()));
         let why = guard.those_of("a.example", &addresses[..1]).unwrap_err().to_string();
-        assert!(why.starts_with("a.example: 127.0.0.1 must not be called: it is loopback, and SETTING"), "{why}");
+        assert!(
+            why.starts_with("a.example: 127.0.0.1 must not be called: it is loopback, and SETTING"),
+            "{why}"
+        );
         assert!(guard.those_of("a.example", &[]).unwrap_err().to_string().contains("has no address"));
     }
 }

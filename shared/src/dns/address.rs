@@ -154,7 +154,10 @@ pub struct Finder {
 
 impl fmt::Debug for Finder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Finder").field("limits", &self.limits).field("guard", &self.guard).finish_non_exhaustive()
+        f.debug_struct("Finder")
+            .field("limits", &self.limits)
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
     }
 }
 
@@ -203,12 +206,7 @@ impl Finder {
     /// Asks these networks too, and finds names by `lookup`: [`system`], but for tests.
     pub fn with(limits: Limits, allow: &Allow, lookup: &Lookup) -> anyhow::Result<Self> {
         let caller = |family: Family| Caller::new(limits, Some(family.any()), allow, lookup);
-        Ok(Self {
-            v4: caller(Family::Ipv4)?,
-            v6: caller(Family::Ipv6)?,
-            guard: guard(allow.clone()),
-            limits,
-        })
+        Ok(Self { v4: caller(Family::Ipv4)?, v6: caller(Family::Ipv6)?, guard: guard(allow.clone()), limits })
     }
 
     /// The address that a source has now, if the rules allow it.

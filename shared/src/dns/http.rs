@@ -17,8 +17,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use url::Url;
 
-use self::endpoint::loopback;
 pub use self::endpoint::Endpoint;
+use self::endpoint::loopback;
 pub(super) use self::reply::Reply;
 #[cfg(test)]
 pub(super) use self::reply::tests;
@@ -197,7 +197,10 @@ pub struct Http {
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("limits", &self.limits).field("guard", &self.guard).finish_non_exhaustive()
+        f.debug_struct("Http")
+            .field("limits", &self.limits)
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
     }
 }
 
@@ -227,7 +230,8 @@ impl Http {
     /// name may lead elsewhere at another time.
     pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Answer> {
         if let Ok(address) = host.parse() {
-            let blocked = |blocked: crate::guard::Blocked| Answer::park(Park::BadSetting, blocked.to_string());
+            let blocked =
+                |blocked: crate::guard::Blocked| Answer::park(Park::BadSetting, blocked.to_string());
             return self.guard.check(address).map(|()| vec![address]).map_err(blocked);
         }
         let found = tokio::time::timeout(self.limits.call, (self.lookup)(host.to_owned())).await;

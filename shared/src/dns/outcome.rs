@@ -1,6 +1,12 @@
 use std::{net::IpAddr, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use serde_json::Value;
+
 use super::{Wanted, http::MASK};
+
+/// The most characters that are told of an answer.
+const LONGEST: usize = 200;
 
 /// What an answer means to whoever keeps the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +116,19 @@ impl Answers {
         Self { a: wanted.v4.map(|_| answer.clone()), aaaa: wanted.v6.map(|_| answer.clone()) }
     }
 
+    /// An answer after which nothing more is to be sent now, for the addresses that were not sent: it is not about one of them.
+    pub(super) fn end(&self) -> Option<Answer> {
+        let ends = |answer: &&Answer| {
+            matches!(
+                answer.outcome,
+                Outcome::Wait(_) | Outcome::Park(Park::BadAuth | Park::BadAgent | Park::Abuse)
+            )
+        };
+        let answer = [&self.a, &self.aaaa].into_iter().flatten().find(ends)?;
+        let said = format!("not sent, as before: {}", answer.said).chars().take(LONGEST).collect();
+        Some(Answer { said, ..answer.clone() })
+    }
+
     pub(super) fn set(&mut self, address: IpAddr, answer: Answer) {
         match address {
             IpAddr::V4(_) => self.a = Some(answer),
@@ -120,13 +139,40 @@ impl Answers {
 
 /// What a provider said, short, on one line, and without the secret.
 pub(super) fn said(text: &str, secret: &str) -> String {
-    let mut text = text.to_owned();
-    if !secret.is_empty() {
-        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        text = text.replace(secret, MASK).replace(&encoded, MASK);
+    let line: String = masked(text, secret).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    line.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect()
+}
+
+/// A text without the secret, however a provider has written what it was sent: as it is, percent-encoded, in JSON, in HTML, or in base64
+/// with a user before it.
+fn masked(text: &str, secret: &str) -> String {
+    if secret.is_empty() {
+        return text.to_owned();
     }
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    line.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
+    let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let json = Value::from(secret).to_string();
+    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let forms = [
+        secret.to_owned(),
+        form.replace('+', "%20"),
+        form.to_lowercase(),
+        json.trim_matches('"').to_owned(),
+        html.replace('"', "&quot;").replace('\'', "&#39;"),
+        html,
+        form,
+    ];
+    let mut text = forms.iter().fold(text.to_owned(), |text, form| text.replace(form, MASK));
+    let of_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_=".contains(c);
+    let words: Vec<String> =
+        text.split(|c| !of_base64(c)).filter(|word| word.len() > 7).map(str::to_owned).collect();
+    for word in words {
+        let plain = word.trim_end_matches('=').replace('-', "+").replace('_', "/");
+        let decoded = STANDARD_NO_PAD.decode(plain).unwrap_or_default();
+        if decoded.windows(secret.len()).any(|part| part == secret.as_bytes()) {
+            text = text.replace(&word, MASK);
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -138,5 +184,36 @@ mod tests {
         assert_eq!(said("bad\r\n  token s3cret\u{1b}[2J", "s3cret"), "bad token *** [2J");
         assert_eq!(said("?token=a%26b", "a&b"), "?token=***");
         assert_eq!(said(&"x".repeat(500), "").len(), 200);
+    }
+
+    #[test]
+    fn the_secret_is_masked_however_it_is_written() {
+        for (text, told) in [
+            ("token s3 &\"' end", "token *** end"),
+            ("?t=s3+%26%22%27&x=1", "?t=***&x=1"),
+            ("?t=s3%20%26%22%27&x=1", "?t=***&x=1"),
+            (r#"{"t":"s3 &\"'"}"#, r#"{"t":"***"}"#),
+            ("<b>s3 &amp;\"'</b>", "<b>***</b>"),
+            ("<b>s3 &amp;&quot;&#39;</b>", "<b>***</b>"),
+            // user:s3 &"'
+            ("got Authorization: Basic dXNlcjpzMyAmIic=!", "got Authorization: Basic ***!"),
+            ("got dXNlcjpzMyAmIic", "got ***"),
+        ] {
+            assert_eq!(said(text, "s3 &\"'"), told, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_about_one_address_ends_it() {
+        let after = |outcome| Answers { a: Some(Answer::new(outcome, "word")), aaaa: None }.end();
+        for outcome in
+            [Outcome::Wait(Duration::from_mins(1)), Outcome::Park(Park::BadAuth), Outcome::Park(Park::Abuse)]
+        {
+            let answer = after(outcome).unwrap();
+            assert_eq!((answer.outcome, answer.said.as_str()), (outcome, "not sent, as before: word"));
+        }
+        for outcome in [Outcome::Good, Outcome::Retry, Outcome::Refused, Outcome::Park(Park::NoHost)] {
+            assert_eq!(after(outcome), None);
+        }
     }
 }

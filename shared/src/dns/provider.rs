@@ -187,6 +187,18 @@ impl Provider {
                 "it begins or ends with white space: as from a file with a last line break; leave that out",
             ));
         }
+        let bearer = match self {
+            Self::Cloudflare(_) | Self::Hetzner(_) => true,
+            Self::Template(p) => p.sign_in == Sign::Bearer,
+            _ => false,
+        };
+        if bearer && !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(FieldError::new("secret", "a token is letters, digits and signs of ASCII alone"));
+        }
+        if let Some(field) = self.field_with(text) {
+            let why = "the secret stands in it, where people read it: leave it out, it is sent by itself";
+            return Err(FieldError::new(field, why));
+        }
         if wanted.v4.is_none() && wanted.v6.is_none() {
             return Err(FieldError::new("address", "none is given; give one of IPv4, one of IPv6 or both"));
         }
@@ -209,6 +221,23 @@ impl Provider {
             Self::Template(p) => p.check(wanted),
             Self::Desec(_) | Self::Inwx(_) | Self::KeySystems(_) => Ok(()),
         }
+    }
+
+    /// The setting, shown in plans and lists, that has the secret in it. Short ones stand in many a word.
+    fn field_with(&self, secret: &str) -> Option<String> {
+        let (url, texts) = match self {
+            Self::Dyndns2(p) => (&p.url, Vec::new()),
+            Self::Template(p) => (&p.url, p.texts()),
+            _ => return None,
+        };
+        if secret.len() < 6 {
+            return None;
+        }
+        let in_query = url.url().query_pairs().any(|(_, value)| value.contains(secret));
+        if in_query || url.url().as_str().contains(secret) {
+            return Some("url".to_owned());
+        }
+        texts.into_iter().find(|(_, text)| text.contains(secret)).map(|(field, _)| field)
     }
 
     /// How long to wait between two updates of a name, whatever changes. Of the provider's own rules, or those of kind clients.
@@ -440,6 +469,27 @@ mod tests {
         ] {
             let error = Provider::parse(settings.clone()).unwrap_err();
             assert!(error.field.starts_with(field) && error.why.contains(why), "{settings}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_stands_in_no_setting_and_fits_where_it_goes() {
+        let url = json!({"provider": "dyndns2", "url": "https://a.example/u?token=s3cret%26x", "user": "u"});
+        let text = json!({"provider": "template", "url": "https://a.example/u", "good": {"status": [200]},
+            "parameters": [{"name": "h", "is": "host"}, {"name": "b", "is": "ipv4"}, {"name": "c", "is": "ipv6"},
+            {"name": "t", "is": {"text": "s3cret&x"}}, {"name": "p", "is": "secret"}]});
+        let token = json!({"provider": "cloudflare"});
+        for (settings, secret, field) in [
+            (&url, "s3cret&x", "url"),
+            (&text, "s3cret&x", "parameters[3].is.text"),
+            (&token, "t\u{f6}ken", "secret"),
+            (&token, "to ken", "secret"),
+        ] {
+            let provider = Provider::parse(settings.clone()).unwrap();
+            let error = provider.check(&wanted(), &secret.into()).unwrap_err();
+            assert_eq!(error.field, field, "{error}");
+            assert!(!error.to_string().contains(secret), "{error}");
+            assert_eq!(provider.check(&wanted(), &"an0ther".into()), Ok(()));
         }
     }
 

@@ -96,12 +96,12 @@ impl Resolvers {
         let mut found = Vec::new();
         for text in servers {
             let (name, port) = server(text)?;
-            let addresses = match name.parse() {
-                Ok(address) => vec![address],
-                Err(_) => {
-                    let name = Name::from_ascii(format!("{name}.")).map_err(|error| format!("{name}: {error}"))?;
-                    self.addresses(&name).await
-                }
+            let addresses = if let Ok(address) = name.parse() {
+                vec![address]
+            } else {
+                let name =
+                    Name::from_ascii(format!("{name}.")).map_err(|error| format!("{name}: {error}"))?;
+                self.addresses(&name).await
             };
             found.extend(addresses.into_iter().map(|ip| (name.to_owned(), SocketAddr::new(ip, port))));
         }

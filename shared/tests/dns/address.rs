@@ -6,13 +6,17 @@ use serde_json::json;
 use shared::{
     dns::{
         Limits,
-        address::{AddressError, Family, Finder, Rules, Source, port_mapping},
+        address::{
+            AddressError, Family, Finder, Rules, Source, port_mapping, quorum,
+            whoami::{self, Service},
+        },
     },
     guard::system,
 };
 use tokio::net::UdpSocket;
 
 use crate::{
+    bind::Bind,
     fake::{Fake, Says, says},
     limits, loopback,
 };
@@ -68,8 +72,7 @@ async fn a_family_is_asked_for_by_itself_alone() {
     let fake = Fake::start([]).await;
     let source: Source =
         serde_json::from_value(json!({"echo": {"services": [fake.url], "agree": 1}})).unwrap();
-    let error =
-        finder(limits()).find(&source, Family::Ipv6, &Rules::default()).await.unwrap_err();
+    let error = finder(limits()).find(&source, Family::Ipv6, &Rules::default()).await.unwrap_err();
     assert!(matches!(error, AddressError::None(_)), "{error}");
     assert!(fake.asked().is_empty());
 }
@@ -154,4 +157,76 @@ async fn a_gateway_tells_its_address_by_upnp() {
     assert_eq!(gateway.lines(), ["GET /root.xml", "POST /ctl/IPConn"]);
     assert!(gateway.asked()[1].body.contains("GetExternalIPAddress"));
     assert!(neighbour.asked().is_empty());
+}
+
+#[tokio::test]
+async fn name_servers_that_tell_an_address_must_agree_too() {
+    let bind = Bind::start().await;
+    bind.nsupdate(
+        "update add v6.dyn.home.test. 60 AAAA 2001:db8::7\nupdate add text.dyn.home.test. 60 TXT 192.0.2.1",
+    )
+    .await;
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = |name, text, chaos| Service { server: bind.server, name, text, chaos };
+    let cloud = || at("cloud.home.test.", false, false);
+    let text = || at("text.dyn.home.test.", true, false);
+    let version = || at("version.bind.", true, true);
+    let nobody = || Service { server: silent.local_addr().unwrap(), ..cloud() };
+    let ask = async |services: &[Service], family| {
+        let told = whoami::ask(services, family, Duration::from_secs(5)).await;
+        quorum(&told, 2).map(|address| address.to_string()).map_err(|error| error.to_string())
+    };
+    let v4 = Family::Ipv4;
+    // Two of three: one says something that is no address, one is dead.
+    assert_eq!(ask(&[cloud(), text(), version()], v4).await, Ok("192.0.2.1".to_owned()));
+    assert_eq!(ask(&[cloud(), nobody(), text()], v4).await, Ok("192.0.2.1".to_owned()));
+    let error = ask(&[cloud(), nobody(), version()], v4).await.unwrap_err();
+    assert!(error.contains("fewer than 2 of 3") && error.contains("no answer within"), "{error}");
+    // One way out is a VPN's.
+    let error = ask(&[cloud(), at("ns1.home.test.", false, false)], v4).await.unwrap_err();
+    assert!(error.contains("192.0.2.1") && error.contains("127.0.0.1"), "{error}");
+    let v6 = at("v6.dyn.home.test.", false, false);
+    assert_eq!(ask(&[v6.clone(), v6], Family::Ipv6).await, Ok("2001:db8::7".to_owned()));
+    assert!(ask(&[text(), text()], Family::Ipv6).await.unwrap_err().contains("no address of IPv6"));
+    assert!(ask(&[at("other.test.", false, false)], v4).await.is_err());
+}
+
+#[tokio::test]
+async fn a_router_without_an_address_of_the_internet_is_told_as_such() {
+    for (address, why) in [
+        (Some("100.64.3.4"), "shared by a provider's customers"),
+        (Some("192.168.1.2"), "private"),
+        (Some("0.0.0.0"), "this network"),
+        (Some("203.0.113.9"), "for documentation"),
+        (Some(""), "does not tell its address"),
+        (None, "does not tell its address"),
+    ] {
+        let description = "<?xml version=\"1.0\"?><root><device><serviceList><service>\
+            <serviceType>urn:schemas-upnp-org:service:WANPPPConnection:1</serviceType><controlURL>/c</controlURL>\
+            </service></serviceList></device></root>";
+        let answer = address.map_or_else(
+            || says(500, "<s:Envelope xmlns:s=\"x\"><s:Fault>501</s:Fault></s:Envelope>"),
+            |address| says(200, format!("<E><NewExternalIPAddress>{address}</NewExternalIPAddress></E>")),
+        );
+        let gateway = Fake::start([says(200, description), answer]).await;
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let search = socket.local_addr().unwrap();
+        let answering = async {
+            let (_, from) = socket.recv_from(&mut [0; 2048]).await.unwrap();
+            let found = format!(
+                "HTTP/1.1 200 OK\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:2\r\nLocation: {}/d.xml\r\n\r\n",
+                gateway.url
+            );
+            socket.send_to(found.as_bytes(), from).await.unwrap();
+        };
+        let finder = finder(limits());
+        let (found, ()) = tokio::join!(finder.upnp(search), answering);
+        let error = match found {
+            Ok(address) => Rules::default().check(address).unwrap_err(),
+            Err(error) => error,
+        };
+        let told = error.to_string();
+        assert!(told.contains(why) || told.contains("500"), "{address:?}: {told}");
+        gateway.asked();
+    }
 }

@@ -27,16 +27,35 @@ pub struct Bind {
 
 impl Bind {
     pub async fn start() -> Self {
+        Self::with(&primary()).await
+    }
+
+    /// A secondary server of the same zone, which has got it.
+    pub async fn secondary_of(primary: &Self) -> Self {
+        let primary = primary.server.port();
+        let zone = format!(
+            "zone \"home.test\" {{ type secondary; file \"secondary.zone\"; primaries {{ 127.0.0.1 port {primary}; }}; }};\n"
+        );
+        let bind = Self::with(&(keys() + &zone)).await;
+        let end = tokio::time::Instant::now() + Duration::from_mins(1);
+        while bind.dig("cloud.home.test", "A").await.is_empty() {
+            assert!(tokio::time::Instant::now() < end, "no transfer in a minute: {}", bind.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bind
+    }
+
+    async fn with(zones: &str) -> Self {
         // Between finding a free port and taking it somebody else may come: then another one.
         for _ in 0..10 {
-            if let Some(bind) = Self::try_start().await {
+            if let Some(bind) = Self::try_start(zones).await {
                 return bind;
             }
         }
         panic!("named does not start on ten ports; is bind9 installed (scripts/setup.sh bind)?");
     }
 
-    async fn try_start() -> Option<Self> {
+    async fn try_start(zones: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let port = free_port().await;
@@ -46,12 +65,7 @@ impl Bind {
              listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; notify no;\n\
              dnssec-validation no; empty-zones-enable no; }};\n\
              controls {{ }};\n\
-             key \"ddns-key\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n\
-             key \"long-key\" {{ algorithm hmac-sha512; secret \"{OTHER_SECRET}\"; }};\n\
-             zone \"home.test\" {{ type primary; file \"home.test.zone\"; update-policy {{\n\
-             grant ddns-key. name cloud.home.test. A AAAA; grant ddns-key. name *.home.test. A AAAA;\n\
-             grant long-key. name cloud.home.test. A AAAA;\n\
-             grant ddns-key. subdomain dyn.home.test. A AAAA TXT; }}; }};\n"
+             {zones}"
         );
         let zone = "$TTL 300\n@ SOA ns1 hostmaster 1 3600 600 86400 60\n@ NS ns1\nns1 A 127.0.0.1\n\
                     cloud A 192.0.2.1\nlocked A 192.0.2.1\nalias CNAME cloud\n";
@@ -127,6 +141,22 @@ impl Bind {
         drop(input);
         assert!(nsupdate.wait().await.unwrap().success(), "{script}");
     }
+}
+
+fn keys() -> String {
+    format!(
+        "key \"ddns-key\" {{ algorithm hmac-sha256; secret \"{SECRET}\"; }};\n\
+         key \"mid-key\" {{ algorithm hmac-sha384; secret \"{SECRET}\"; }};\n\
+         key \"long-key\" {{ algorithm hmac-sha512; secret \"{OTHER_SECRET}\"; }};\n"
+    )
+}
+
+fn primary() -> String {
+    keys()
+        + "zone \"home.test\" { type primary; file \"home.test.zone\"; update-policy {\n\
+           grant ddns-key. name cloud.home.test. A AAAA; grant ddns-key. name *.home.test. A AAAA;\n\
+           grant mid-key. name cloud.home.test. A AAAA; grant long-key. name cloud.home.test. A AAAA;\n\
+           grant ddns-key. subdomain dyn.home.test. A AAAA TXT; }; };\n"
 }
 
 /// A port that is free for TCP and UDP.

@@ -16,7 +16,7 @@ const PORTAL: &str =
     "<!DOCTYPE html>\n<html><head><title>Sign in to the network: good, OK, success</title></head></html>";
 
 /// Settings of each, called at a URL, with the name that it takes.
-fn all(url: &str) -> Vec<(Value, &'static str)> {
+pub fn all(url: &str) -> Vec<(Value, &'static str)> {
     vec![
         (json!({"provider": "dyndns2", "url": url, "user": "u"}), "home.example.org"),
         (json!({"provider": "key-systems", "url": url}), "home.example.org"),
@@ -33,7 +33,7 @@ fn all(url: &str) -> Vec<(Value, &'static str)> {
             "home.example.org",
         ),
         (
-            json!({"provider": "template", "url": url, "good": {"status": [200]}, "parameters": [
+            json!({"provider": "template", "url": url, "good": {"first_word": ["ok"]}, "parameters": [
                 {"name": "h", "is": "host"}, {"name": "a", "is": "address"}, {"name": "p", "is": "secret"}]}),
             "home.example.org",
         ),
@@ -106,6 +106,75 @@ async fn nothing_nonsense_and_too_much_are_tried_again() {
     .await;
     each(limits(), || says(401, ""), Outcome::Park(Park::BadAuth), "401").await;
     each(limits(), || says(403, ""), Outcome::Park(Park::NotPermitted), "403").await;
+}
+
+#[tokio::test]
+async fn each_status_has_its_outcome_where_nothing_else_is_said() {
+    for (status, outcome) in [
+        (404, Outcome::Park(Park::NoHost)),
+        (410, Outcome::Park(Park::NoHost)),
+        (408, Outcome::Retry),
+        (409, Outcome::Retry),
+        (423, Outcome::Retry),
+        (400, Outcome::Refused),
+        (422, Outcome::Refused),
+        (429, Outcome::Wait(Duration::from_mins(5))),
+        (504, Outcome::Retry),
+    ] {
+        each(limits(), || says(status, ""), outcome, &status.to_string()).await;
+    }
+    // A date, nothing, and for ever.
+    for (after, wait) in [
+        ("Fri, 20 Nov 2026 12:00:00 GMT", Duration::from_mins(5)),
+        ("0", Duration::from_secs(1)),
+        ("99999999", Duration::from_hours(24)),
+    ] {
+        let slow = || Says::With(429, "retry-after", after.to_owned(), String::new());
+        each(limits(), slow, Outcome::Wait(wait), "429").await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_empty_or_broken_off_is_tried_again() {
+    each(limits(), || says(200, ""), Outcome::Retry, "").await;
+    each(limits(), || says(200, " \r\n\t"), Outcome::Retry, "").await;
+    for beginning in
+        ["good 192.0.2.7", "OK", "{\"success\": true, \"result\": [", "[RESPONSE]\ncode = 200\n", "ok"]
+    {
+        each(limits(), || Says::BrokenOff(beginning), Outcome::Retry, "no answer").await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_text_is_no_success() {
+    for bytes in [b"\xff\xfe\x00good".as_slice(), b"\xc3\x28 OK", b"\x1f\x8b\x08\x00ok"] {
+        for at in 0..all("http://127.0.0.1:1/").len() {
+            let fake = Fake::start([Says::Bytes(200, bytes.to_vec())]).await;
+            let (settings, host) = all(&fake.url).swap_remove(at);
+            let answers = send(limits(), &settings, &wanted(host, Some("192.0.2.7"), None)).await;
+            let outcome = answers.a.unwrap().outcome;
+            assert!([Outcome::Retry, Outcome::Refused].contains(&outcome), "{settings}: {outcome:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_a_refusal_of_the_account_no_other_address_is_sent() {
+    for (status, outcome) in
+        [(401, Outcome::Park(Park::BadAuth)), (429, Outcome::Wait(Duration::from_mins(5)))]
+    {
+        let mut some = all("http://127.0.0.1:1/");
+        some.push((json!({"provider": "dyndns2", "user": "u", "dual": "separate"}), "home.example.org"));
+        for (mut settings, host) in some {
+            let fake = Fake::start([says(status, "")]).await;
+            settings["url"] = json!(fake.url);
+            let answers =
+                send(limits(), &settings, &wanted(host, Some("192.0.2.7"), Some("2001:db8::7"))).await;
+            let found = (answers.a.unwrap().outcome, answers.aaaa.unwrap().outcome);
+            assert_eq!(found, (outcome, outcome), "{settings}");
+            assert_eq!(fake.asked().len(), 1, "{settings}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn dyndns2(fake: &Fake, dual: &str) -> Value {
 }
 
 #[tokio::test]
-async fn each_code_of_dyndns2_has_its_outcome() {
+async fn each_code_of_dyndns2_has_its_outcome_at_all_who_speak_it() {
     for (status, body, outcome) in [
         (200, "good 192.0.2.7", Outcome::Good),
         (200, "nochg 192.0.2.7", Outcome::NoChange),
@@ -31,6 +31,7 @@ async fn each_code_of_dyndns2_has_its_outcome() {
         (200, "good 127.0.0.1", Outcome::Park(Park::BadAgent)),
         (200, "!donator", Outcome::Park(Park::NotPermitted)),
         (200, "badsys", Outcome::Park(Park::BadSetting)),
+        (200, "badparam", Outcome::Park(Park::BadSetting)),
         (200, "notfqdn", Outcome::Park(Park::NotFqdn)),
         (200, "nohost", Outcome::Park(Park::NoHost)),
         (200, "!yours", Outcome::Park(Park::NoHost)),
@@ -43,7 +44,18 @@ async fn each_code_of_dyndns2_has_its_outcome() {
         (200, "dnserr", Outcome::Retry),
         (200, "goodness me", Outcome::Refused),
         (200, "good 198.51.100.1", Outcome::Refused),
+        (200, "nochg 198.51.100.1", Outcome::Refused),
+        (500, "good 192.0.2.7", Outcome::Retry),
+        (200, "{\"status\": \"good\"}", Outcome::Refused),
     ] {
+        for settings in [json!({"provider": "inwx", "user": "u"}), json!({"provider": "desec", "user": "u"})]
+        {
+            let fake = Fake::start([says(status, body)]).await;
+            let mut settings = settings;
+            settings["url"] = json!(fake.url);
+            let answers = update(settings, SECRET, &wanted("home.example.org", V4, None)).await;
+            assert_eq!(a(&answers).0, outcome, "{status} {body}");
+        }
         let fake = Fake::start([says(status, body)]).await;
         let answers = update(dyndns2(&fake, "combined"), SECRET, &wanted("home.example.org", V4, None)).await;
         assert_eq!(a(&answers).0, outcome, "{status} {body}");
@@ -166,12 +178,59 @@ async fn key_systems_takes_one_address_in_half_an_hour() {
     );
 
     // What was refused is no update: the other address is sent.
-    let refused =
-        "[RESPONSE]\ncode = 531\ndescription = Authorization failed for password s3cret&+#%/=\nEOF\n";
+    let refused = "[RESPONSE]\ncode = 541\ndescription = Invalid attribute value; ip\nEOF\n";
     let fake = Fake::start([says(200, refused), says(200, good)]).await;
     let settings = json!({"provider": "key-systems", "url": format!("{}/update.php", fake.url)});
     let answers = update(settings, SECRET, &wanted("home.example.org", V4, V6)).await;
-    assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::Park(Park::BadAuth), Outcome::Good));
-    assert_eq!(a(&answers).1, "531 Authorization failed for password ***");
+    assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::Refused, Outcome::Good));
     assert_eq!(fake.asked().len(), 2);
+
+    // One that was not answered may have been taken.
+    let fake = Fake::start([Says::BrokenOff("[RESPONSE]")]).await;
+    let settings = json!({"provider": "key-systems", "url": format!("{}/update.php", fake.url)});
+    let answers = update(settings, SECRET, &wanted("home.example.org", V4, V6)).await;
+    assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::Retry, Outcome::Retry));
+    assert_eq!(fake.asked().len(), 1);
+
+    // A password that is wrong is not sent twice.
+    let refused =
+        "[RESPONSE]\ncode = 531\ndescription = Authorization failed for password s3cret&+#%/=\nEOF\n";
+    let fake = Fake::start([says(200, refused)]).await;
+    let settings = json!({"provider": "key-systems", "url": format!("{}/update.php", fake.url)});
+    let answers = update(settings, SECRET, &wanted("home.example.org", V4, V6)).await;
+    assert_eq!(
+        (a(&answers).0, aaaa(&answers).0),
+        (Outcome::Park(Park::BadAuth), Outcome::Park(Park::BadAuth))
+    );
+    assert_eq!(a(&answers).1, "531 Authorization failed for password ***");
+    assert_eq!(fake.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_template_decides_by_its_rules() {
+    for (answer, outcome) in [
+        (says(200, r#"{"result": "updated"}"#), Outcome::Good),
+        (says(200, r#"{"result": "same"}"#), Outcome::NoChange),
+        (says(400, "no such token s3cret&+#%/="), Outcome::Park(Park::BadAuth)),
+        (says(200, r#"{"result": "odd"}"#), Outcome::Refused),
+        (says(500, r#"{"result": "updated"}"#), Outcome::Retry),
+        (says(200, "<html>updated</html>"), Outcome::Retry),
+        (says(200, ""), Outcome::Retry),
+        (says(418, "tea"), Outcome::Refused),
+    ] {
+        let fake = Fake::start([answer]).await;
+        let field = |value: &str| json!({"json": {"pointer": "/result", "is": value}});
+        let settings = json!({"provider": "template", "url": format!("{}/u?v=1", fake.url), "method": "POST",
+            "good": field("updated"), "no_change": field("same"), "bad_auth": {"status": [400]},
+            "parameters": [{"name": "h", "is": "host"}, {"name": "ip", "is": "ipv4"}, {"name": "ip6", "is": "ipv6"},
+                {"name": "token", "is": "secret"}]});
+        let answers = update(settings, SECRET, &wanted("home.example.org", V4, V6)).await;
+        assert_eq!((a(&answers).0, aaaa(&answers).0), (outcome, outcome), "{answers:?}");
+        let asked = &fake.asked()[0];
+        assert_eq!(asked.line(), "POST /u?v=1");
+        assert_eq!(
+            asked.body,
+            "h=home.example.org&ip=192.0.2.7&ip6=2001%3Adb8%3A%3A7&token=s3cret%26%2B%23%25%2F%3D"
+        );
+    }
 }

@@ -20,8 +20,12 @@ pub enum Says {
     Text(u16, String),
     /// Status, one header, and body.
     With(u16, &'static str, String, String),
+    /// Status and bytes that are no text.
+    Bytes(u16, Vec<u8>),
     /// None, ever.
     Nothing,
+    /// The beginning of a body; then the connection ends.
+    BrokenOff(&'static str),
     /// A body without end.
     Endless,
 }
@@ -115,6 +119,11 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
     match next {
         Some(Says::Text(code, body)) => (status(code), body).into_response(),
         Some(Says::With(code, name, value, body)) => (status(code), [(name, value)], body).into_response(),
+        Some(Says::Bytes(code, body)) => (status(code), body).into_response(),
+        Some(Says::BrokenOff(beginning)) => {
+            let parts = [Ok(beginning), Err(std::io::Error::other("broken off"))];
+            Body::from_stream(futures_util::stream::iter(parts)).into_response()
+        }
         Some(Says::Nothing) => std::future::pending().await,
         Some(Says::Endless) => {
             let chunk = || Some((Ok::<_, std::io::Error>(vec![b'x'; 4096]), ()));

@@ -103,6 +103,16 @@ async fn each_end_has_its_outcome() {
             )],
             Outcome::Park(Park::BadTime),
         ),
+        (vec![no_token("invalid_client", "")], Outcome::Park(Park::BadAuth)),
+        (vec![no_token("unauthorized_client", "")], Outcome::Park(Park::BadAuth)),
+        (vec![no_token("access_denied", "")], Outcome::Park(Park::BadAuth)),
+        (vec![no_token("disabled_client", "")], Outcome::Park(Park::BadAuth)),
+        (vec![no_token("deleted_client", "")], Outcome::Park(Park::BadAuth)),
+        (
+            vec![token(), refused(403, "userRateLimitExceeded")],
+            Outcome::Wait(std::time::Duration::from_mins(5)),
+        ),
+        (vec![token(), refused(403, "quotaExceeded")], Outcome::Wait(std::time::Duration::from_mins(5))),
         (vec![no_token("internal_failure", "")], Outcome::Retry),
         (vec![says(200, "<html>sign in</html>")], Outcome::Retry),
         (vec![token(), refused(403, "forbidden")], Outcome::Park(Park::NotPermitted)),
@@ -116,8 +126,7 @@ async fn each_end_has_its_outcome() {
     ] {
         let fake = Fake::start(answers).await;
         let answers =
-            update(settings(&fake), &key(&fake), &wanted("home.example.org", Some("192.0.2.7"), None))
-                .await;
+            update(settings(&fake), &key(&fake), &wanted("home.example.org", Some("192.0.2.7"), None)).await;
         assert_eq!(a(&answers).0, outcome, "{answers:?}");
         fake.asked();
     }

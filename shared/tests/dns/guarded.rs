@@ -97,9 +97,11 @@ async fn a_name_that_leads_inside_is_not_called_and_cannot_change_its_mind() {
 async fn the_endpoint_of_a_key_file_is_googles_or_allowed() {
     let fake = Fake::start([]).await;
     let settings = json!({"provider": "google-cloud", "project": "p-1", "zone": "z-1"});
-    for token_uri in
-        [format!("{}/token", fake.url), "https://tokens.example/".to_owned(), "https://googleapis.com.example/".to_owned()]
-    {
+    for token_uri in [
+        format!("{}/token", fake.url),
+        "https://tokens.example/".to_owned(),
+        "https://googleapis.com.example/".to_owned(),
+    ] {
         let key = crate::google_cloud::key_file(&token_uri);
         let provider = Provider::parse(settings.clone()).unwrap();
         let wanted = wanted("home.example.org", Some("192.0.2.7"), None);

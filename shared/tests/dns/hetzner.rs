@@ -77,6 +77,12 @@ async fn each_end_has_its_outcome() {
         (vec![refused(401, "unauthorized")], Outcome::Park(Park::BadAuth)),
         (vec![refused(403, "forbidden")], Outcome::Park(Park::NotPermitted)),
         (vec![refused(404, "not_found"), refused(404, "not_found")], Outcome::Park(Park::NoHost)),
+        (vec![refused(403, "token_readonly")], Outcome::Park(Park::NotPermitted)),
+        (vec![refused(409, "conflict")], Outcome::Retry),
+        (vec![refused(409, "uniqueness_error")], Outcome::Retry),
+        (vec![refused(500, "service_error")], Outcome::Retry),
+        (vec![refused(504, "timeout")], Outcome::Retry),
+        (vec![refused(429, "rate_limit_exceeded")], Outcome::Wait(std::time::Duration::from_mins(5))),
         (vec![refused(422, "invalid_input")], Outcome::Refused),
         (vec![refused(423, "locked")], Outcome::Retry),
         (vec![refused(503, "maintenance")], Outcome::Retry),
@@ -123,4 +129,36 @@ async fn zone_and_records_are_read_and_nothing_is_written() {
         assert!(asked.iter().all(|asked| asked.method == "GET"));
         assert_eq!(asked[0].path, "/v1/zones/example.org");
     }
+}
+
+#[tokio::test]
+async fn records_of_others_are_left_alone_and_comments_stay() {
+    let commented = |comments: &[&str]| {
+        let records: Vec<_> =
+            comments.iter().map(|comment| json!({"value": "192.0.2.1", "comment": comment})).collect();
+        says(200, json!({"rrset": {"id": "home/A", "ttl": 3600, "records": records}}))
+    };
+    let name = wanted("home.example.org", Some("192.0.2.7"), None);
+    let owned = |fake: &Fake| {
+        let mut settings = settings(fake);
+        settings["owner"] = json!("syncfleet");
+        settings
+    };
+    for comments in [&["the mail team's"][..], &[""], &["syncfleet", ""]] {
+        let fake = Fake::start([commented(comments)]).await;
+        let answers = update(owned(&fake), SECRET, &name).await;
+        assert_eq!(a(&answers).0, Outcome::Park(Park::NotOurs), "{comments:?}");
+        assert_eq!(fake.asked().len(), 1);
+    }
+    let record = |comment: &str| json!([{"value": "192.0.2.7", "comment": comment}]);
+    let fake = Fake::start([commented(&["syncfleet"]), action("success")]).await;
+    assert_eq!(a(&update(owned(&fake), SECRET, &name).await).0, Outcome::Good);
+    assert_eq!(fake.asked()[1].json()["records"], record("syncfleet"));
+    let fake = Fake::start([refused(404, "not_found"), action("success")]).await;
+    assert_eq!(a(&update(owned(&fake), SECRET, &name).await).0, Outcome::Good);
+    assert_eq!(fake.asked()[1].json()["records"], record("syncfleet"));
+    // Without an owner what people have noted is kept.
+    let fake = Fake::start([commented(&["the mail team's"]), action("success")]).await;
+    assert_eq!(a(&update(settings(&fake), SECRET, &name).await).0, Outcome::Good);
+    assert_eq!(fake.asked()[1].json()["records"], record("the mail team's"));
 }

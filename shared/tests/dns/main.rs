@@ -11,6 +11,7 @@ mod fake;
 mod google_cloud;
 mod guarded;
 mod hetzner;
+mod leaks;
 mod rfc2136;
 mod route53;
 mod verify;

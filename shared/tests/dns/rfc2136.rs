@@ -128,13 +128,41 @@ async fn each_refusal_is_told_as_what_it_is_and_changes_nothing() {
     assert_eq!(bind.dig("cloud.home.test", "A").await, ["192.0.2.1"]);
     assert_eq!(bind.dig("locked.home.test", "A").await, ["192.0.2.1"]);
 
-    // A little skew is within what TSIG allows; another algorithm is well if its key is.
+    // A little skew is within what TSIG allows; other algorithms are well if their key is.
     let answers = update(settings(&bind), SECRET, &cloud, TimeDelta::minutes(3)).await;
     assert_eq!(a(&answers).0, Outcome::Good, "{answers:?}");
-    let mut long = with("key", "long-key");
-    long["algorithm"] = json!("hmac-sha512");
-    let answers = update(long, OTHER_SECRET, &cloud, TimeDelta::zero()).await;
-    assert_eq!(a(&answers).0, Outcome::Good, "{answers:?}");
+    for (key, algorithm, secret) in
+        [("mid-key", "hmac-sha384", SECRET), ("long-key", "hmac-sha512", OTHER_SECRET)]
+    {
+        let mut long = with("key", key);
+        long["algorithm"] = json!(algorithm);
+        let answers = update(long, secret, &cloud, TimeDelta::zero()).await;
+        assert_eq!(a(&answers).0, Outcome::Good, "{key}: {answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secondary_server_changes_nothing_and_needs_a_person() {
+    let primary = Bind::start().await;
+    let secondary = Bind::secondary_of(&primary).await;
+    let cloud = wanted("cloud.home.test", Some("192.0.2.7"), None);
+    let answers = at_once(settings(&secondary), &cloud).await;
+    let (outcome, said) = a(&answers);
+    assert!(
+        [Outcome::Park(Park::NotZone), Outcome::Park(Park::NotPermitted)].contains(&outcome),
+        "{answers:?}"
+    );
+    assert!(said.contains("primary"), "{said}");
+    for bind in [&primary, &secondary] {
+        assert_eq!(bind.dig("cloud.home.test", "A").await, ["192.0.2.1"]);
+    }
+    let found = probe(settings(&secondary), SECRET, &cloud).await;
+    assert!(!found.last().unwrap().is_good(), "{found:?}");
+    // It holds what the primary held.
+    let provider = Provider::parse(settings(&secondary)).unwrap();
+    let now = DateTime::<Utc>::from(SystemTime::now());
+    let held = provider.observe(&http(limits()), &SECRET.into(), &cloud, now).await.unwrap().unwrap();
+    assert!(held.just("192.0.2.1".parse().unwrap()));
 }
 
 #[tokio::test]

@@ -115,3 +115,17 @@ async fn servers_are_asked_only_where_they_may_be() {
     let error = resolvers(&bind).named(&name, &["nobody.home.test".to_owned()]).await.unwrap_err();
     assert!(error.contains("has an address"), "{error}");
 }
+
+#[tokio::test]
+async fn an_answer_that_does_not_fit_into_a_packet_comes_by_tcp() {
+    let bind = Bind::start().await;
+    // BIND keeps up to 100 records in a set; a packet holds fewer.
+    let lines: Vec<_> =
+        (1..=95).map(|last| format!("update add many.dyn.home.test. 60 A 192.0.2.{last}")).collect();
+    bind.nsupdate(&lines.join("\n")).await;
+    let zone = resolvers(&bind).zone(&host("home.test")).await.unwrap();
+    let once = (LIMIT, PAUSE, Duration::ZERO);
+    let seen = verify(&zone, &host("many.dyn.home.test"), "192.0.2.1".parse().unwrap(), once).await;
+    let Seen::NotYet { others, right: 0 } = seen else { panic!("{seen:?}") };
+    assert_eq!(others[0].1.split(", ").count(), 95, "{others:?}");
+}

@@ -35,11 +35,7 @@ const SERVICES: [&str; 3] = [
 ];
 
 /// Asks the first gateway that answers a search.
-pub(super) async fn address(
-    caller: &Caller,
-    limit: Duration,
-    search: SocketAddr,
-) -> Result<IpAddr, String> {
+pub(super) async fn address(caller: &Caller, limit: Duration, search: SocketAddr) -> Result<IpAddr, String> {
     let told = |why: String| format!("UPnP: {why}");
     let location = find(limit, search).await.map_err(told)?;
     let description = fetch(caller, caller.request(Method::GET, location.clone())).await.map_err(told)?;

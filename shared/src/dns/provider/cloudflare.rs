@@ -130,8 +130,11 @@ impl Cloudflare {
         };
         let mut answers = Answers::default();
         for address in wanted.addresses() {
-            let answer = self.one(http, secret, wanted, &zone, address).await;
-            answers.set(address, answer.unwrap_or_else(|answer| answer));
+            let answer = match answers.end() {
+                Some(answer) => answer,
+                None => self.one(http, secret, wanted, &zone, address).await.unwrap_or_else(|answer| answer),
+            };
+            answers.set(address, answer);
         }
         answers
     }

@@ -5,7 +5,7 @@
 //! their first word alone: `good` also stands in words that mean the contrary.
 //!
 //! Dialects differ in how two addresses are sent ([`Dual`]). Some answer them by two lines in whatever order; each such line names its
-//! address. Statuses other than 200 may carry a code, which then decides.
+//! address. Statuses other than 200 may carry a code, which then decides, but for those of a success.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -101,7 +101,7 @@ impl Dyndns2 {
     }
 }
 
-/// Sends a request and notes what its answer means for each of the addresses.
+/// Sends a request and notes what its answer means for each of the addresses. Sends nothing after an answer that ends it.
 pub(super) async fn send(
     http: &Http,
     secret: &SecretString,
@@ -109,17 +109,16 @@ pub(super) async fn send(
     addresses: &[IpAddr],
     answers: &mut Answers,
 ) {
-    match http.send(request, secret).await {
-        Ok(reply) => {
-            for address in addresses {
-                answers.set(*address, answer(&reply, *address, secret.expose_secret()));
-            }
-        }
-        Err(answer) => {
-            for address in addresses {
-                answers.set(*address, answer.clone());
-            }
-        }
+    let reply = match answers.end() {
+        Some(answer) => Err(answer),
+        None => http.send(request, secret).await,
+    };
+    for address in addresses {
+        let answer = match &reply {
+            Ok(reply) => answer(reply, *address, secret.expose_secret()),
+            Err(answer) => answer.clone(),
+        };
+        answers.set(*address, answer);
     }
 }
 
@@ -139,8 +138,11 @@ fn answer(reply: &Reply, address: IpAddr, secret: &str) -> Answer {
         .find(|(_, ips)| of_family(ips))
         .or_else(|| lines.iter().find(|(_, ips)| ips.is_empty()))
         .or(lines.first());
-    let Some((word, ips)) = line.filter(|(word, _)| reply.status.is_success() || outcome(word).is_some())
-    else {
+    let decides = |word: &str| match outcome(word) {
+        Some(Outcome::Good | Outcome::NoChange) | None => reply.status.is_success(),
+        Some(_) => true,
+    };
+    let Some((word, ips)) = line.filter(|(word, _)| decides(word)) else {
         return if reply.status.is_success() {
             reply.malformed("no word of dyndns2 came", secret)
         } else {
@@ -157,16 +159,17 @@ fn answer(reply: &Reply, address: IpAddr, secret: &str) -> Answer {
     let Some(outcome) = outcome(word) else {
         return Answer::new(Outcome::Refused, told);
     };
-    if matches!(outcome, Outcome::Good | Outcome::NoChange)
-        && let Some(set) = ips.iter().find(|ip| ip.is_ipv4() == address.is_ipv4())
-        && *set != address
-    {
-        return if set.is_loopback() {
-            // Dyn says so to programs that it ignores.
-            Answer::park(Park::BadAgent, format!("{told}: the request was ignored"))
-        } else {
-            Answer::new(Outcome::Refused, format!("{told}: another address than {address}, which was sent"))
-        };
+    if matches!(outcome, Outcome::Good | Outcome::NoChange) {
+        // Dyn says so to programs that it ignores.
+        if !address.is_loopback() && ips.iter().any(IpAddr::is_loopback) {
+            return Answer::park(Park::BadAgent, format!("{told}: the request was ignored"));
+        }
+        if let Some(set) = ips.iter().find(|ip| ip.is_ipv4() == address.is_ipv4())
+            && *set != address
+        {
+            let what = format!("{told}: another address than {address}, which was sent");
+            return Answer::new(Outcome::Refused, what);
+        }
     }
     Answer::new(outcome, told)
 }
@@ -211,9 +214,14 @@ mod tests {
             ("good 2001:db8::7\nnochg 192.0.2.7", NoChange, Good),
             ("nochg 192.0.2.7,2001:db8::7", NoChange, NoChange),
             ("good 2001:0db8:0::7 192.0.2.7", Good, Good),
+            ("good 127.0.0.1", P(Park::BadAgent), P(Park::BadAgent)),
             // Of the AAAA record the line says nothing but its word.
-            ("good 127.0.0.1", P(Park::BadAgent), Good),
             ("good 198.51.100.1", Refused, Good),
+            ("good 192.0.2.7\r\nnochg 2001:db8::7\r\n", Good, NoChange),
+            ("nochg 2001:db8::7\ndnserr 192.0.2.7", Retry, NoChange),
+            ("good\tx\t192.0.2.7", Good, Good),
+            ("\u{fffd}good", Refused, Refused),
+            ("GOOD 192.0.2.7", Refused, Refused),
             ("badauth", P(Park::BadAuth), P(Park::BadAuth)),
             ("goodbye", Refused, Refused),
             ("OK", Refused, Refused),
@@ -233,6 +241,10 @@ mod tests {
         assert_eq!(both(403, "abuse")[0], Outcome::Park(Park::Abuse));
         assert_eq!(both(503, "911")[0], Outcome::Wait(OUT_OF_ORDER));
         assert_eq!(both(401, "<html>who are you")[0], Outcome::Park(Park::BadAuth));
+        // But no success with a status that is none.
+        assert_eq!(both(500, "good 192.0.2.7")[0], Outcome::Retry);
+        assert_eq!(both(302, "good 192.0.2.7")[0], Outcome::Retry);
+        assert_eq!(both(404, "nochg")[0], Outcome::Park(Park::NoHost));
         assert_eq!(both(500, "oops")[0], Outcome::Retry);
         assert_eq!(both(500, "")[0], Outcome::Retry);
     }

@@ -2,6 +2,8 @@
 //!
 //! A set of records is read, and set by the action `set_records`, which keeps its TTL; a set that has just the address is not written,
 //! one that is missing is made. Both writes are actions, which Hetzner does in its own time: they are asked for until they end.
+//!
+//! With an owner, a set that has a record whose comment is not that owner's mark is left alone. Without one a record keeps its comment.
 
 use std::net::IpAddr;
 
@@ -24,6 +26,9 @@ use crate::dns::{
 pub struct Hetzner {
     /// The zone's name.
     pub zone: Host,
+    /// The comment that marks a record as this fleet's; none: every record may be changed.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// Where it is called.
     #[serde(default = "url")]
     pub url: Endpoint,
@@ -33,8 +38,24 @@ fn url() -> Endpoint {
     fixed("https://api.hetzner.cloud/v1")
 }
 
+#[derive(Debug, Deserialize)]
+struct Record {
+    value: String,
+    #[serde(default)]
+    comment: String,
+}
+
+impl Record {
+    fn address(&self) -> Option<IpAddr> {
+        self.value.parse().ok()
+    }
+}
+
 impl Hetzner {
     pub(super) fn check(&self, wanted: &Wanted) -> Result<(), FieldError> {
+        if self.owner.as_ref().is_some_and(|owner| owner.is_empty() || owner.chars().count() > 100) {
+            return Err(FieldError::new("owner", "it is 1 to 100 characters"));
+        }
         match wanted.host.below(&self.zone) {
             Some(_) => Ok(()),
             None => Err(FieldError::new("zone", format!("{} is not in the zone {}", wanted.host, self.zone))),
@@ -54,15 +75,25 @@ impl Hetzner {
         Request::get(self.url.with(&["zones", self.zone.as_str()]), Auth::Bearer)
     }
 
-    fn set(&self, wanted: &Wanted, address: IpAddr) -> Request {
+    /// The records of a set. `comment` is what the record has already.
+    fn one_record(&self, address: IpAddr, comment: &str) -> Value {
+        let mut record = json!({ "value": address.to_string() });
+        let comment = self.owner.as_deref().unwrap_or(comment);
+        if !comment.is_empty() {
+            record["comment"] = json!(comment);
+        }
+        json!([record])
+    }
+
+    fn set(&self, wanted: &Wanted, address: IpAddr, comment: &str) -> Request {
         let path = [&self.path(wanted, address)[..], &["actions", "set_records"]].concat();
-        let body = json!({ "records": [{ "value": address.to_string() }] });
+        let body = json!({ "records": self.one_record(address, comment) });
         Request::json(Method::POST, self.url.with(&path), Auth::Bearer, &body)
     }
 
     fn create(&self, wanted: &Wanted, address: IpAddr) -> Request {
         let [zones, zone, rrsets, name, kind] = self.path(wanted, address);
-        let mut body = json!({ "name": name, "type": kind, "records": [{ "value": address.to_string() }] });
+        let mut body = json!({ "name": name, "type": kind, "records": self.one_record(address, "") });
         if let Some(ttl) = wanted.ttl {
             body["ttl"] = json!(ttl);
         }
@@ -77,7 +108,8 @@ impl Hetzner {
         let of = |address| {
             [
                 self.get(wanted, address),
-                self.set(wanted, address).noted("if the records are others"),
+                self.set(wanted, address, "")
+                    .noted("if the records are others; with the comment that is there"),
                 self.create(wanted, address).noted("if there are none"),
                 self.action("ACTION").noted("until the action has ended"),
             ]
@@ -88,30 +120,31 @@ impl Hetzner {
     pub(super) async fn update(&self, http: &Http, secret: &SecretString, wanted: &Wanted) -> Answers {
         let mut answers = Answers::default();
         for address in wanted.addresses() {
-            let answer = self.one(http, secret, wanted, address).await;
-            answers.set(address, answer.unwrap_or_else(|answer| answer));
+            let answer = match answers.end() {
+                Some(answer) => answer,
+                None => self.one(http, secret, wanted, address).await.unwrap_or_else(|answer| answer),
+            };
+            answers.set(address, answer);
         }
         answers
     }
 
-    /// The addresses of a set, those that are none as such; none: there is no such set, or no such zone.
+    /// The records of a set; none: there is no such set, or no such zone.
     async fn read(
         &self,
         http: &Http,
         secret: &SecretString,
         wanted: &Wanted,
         address: IpAddr,
-    ) -> Result<Option<Vec<Option<IpAddr>>>, Answer> {
+    ) -> Result<Option<Vec<Record>>, Answer> {
         let reply = http.send(self.get(wanted, address), secret).await?;
         if reply.status == StatusCode::NOT_FOUND && reply.json().is_some() {
             return Ok(None);
         }
-        let body = success(&reply, secret)?;
-        let records = body["rrset"]["records"]
-            .as_array()
-            .ok_or_else(|| reply.malformed("no records came", secret.expose_secret()))?;
-        let value = |record: &Value| record["value"].as_str().and_then(|value| value.parse().ok());
-        Ok(Some(records.iter().map(value).collect()))
+        let mut body = success(&reply, secret)?;
+        serde_json::from_value(body["rrset"]["records"].take())
+            .map(Some)
+            .map_err(|_| reply.malformed("no records came", secret.expose_secret()))
     }
 
     pub(super) async fn observe(
@@ -123,7 +156,7 @@ impl Hetzner {
         let mut held = Held::default();
         for address in wanted.addresses() {
             let records = self.read(http, secret, wanted, address).await?;
-            held.addresses.extend(records.into_iter().flatten().flatten());
+            held.addresses.extend(records.iter().flatten().filter_map(Record::address));
         }
         Ok(held)
     }
@@ -162,10 +195,22 @@ impl Hetzner {
     ) -> Result<Answer, Answer> {
         let request = match self.read(http, secret, wanted, address).await? {
             None => self.create(wanted, address),
-            Some(records) if records == [Some(address)] => {
-                return Ok(Answer::new(Outcome::NoChange, "the record has the address; nothing was sent"));
+            Some(records)
+                if self.owner.as_ref().is_some_and(|owner| records.iter().any(|r| r.comment != *owner)) =>
+            {
+                let what = "a record's comment is not the owner's: if it is to be changed, set that comment";
+                return Err(Answer::park(Park::NotOurs, what));
             }
-            Some(_) => self.set(wanted, address),
+            Some(records) => match records.as_slice() {
+                [record] if record.address() == Some(address) => {
+                    return Ok(Answer::new(
+                        Outcome::NoChange,
+                        "the record has the address; nothing was sent",
+                    ));
+                }
+                [record] => self.set(wanted, address, &record.comment),
+                _ => self.set(wanted, address, ""),
+            },
         };
         let mut reply = http.send(request, secret).await?;
         let mut polls = 0;

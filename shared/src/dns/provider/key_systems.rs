@@ -2,7 +2,7 @@
 //! (<https://support.domaindiscount24.com/hc/en-gb/articles/4409759444625-Dynamic-DNS>).
 //!
 //! The answer is an envelope of lines: `[RESPONSE]`, `code = 200`, `description = …`, at last `EOF`. Its `code` decides, whatever the
-//! HTTP status. The codes are of the RRP family: 2xx success, 4xx the server's trouble, 5xx refusals; which of them the updates use is not
+//! HTTP status; a success needs both. The codes are of the RRP family: 2xx success, 4xx the server's trouble, 5xx refusals; which of them the updates use is not
 //! published, so a refusal that is not known goes with its own words. For 30 minutes after an update further ones are
 //! denied, so of two addresses one goes at a time. The password stands in the URL, so that URL is never logged.
 
@@ -57,18 +57,25 @@ impl KeySystems {
 
     pub(super) async fn update(&self, http: &Http, secret: &SecretString, wanted: &Wanted) -> Answers {
         let mut answers = Answers::default();
-        let mut taken = false;
         for address in wanted.addresses() {
-            if taken {
-                answers.set(address, Answer::new(Outcome::Wait(PAUSE), "not sent: one update in 30 minutes"));
-                continue;
-            }
-            let request = self.request(wanted, address, secret.expose_secret());
-            let answer = match http.send(request, secret).await {
-                Ok(reply) => answer(&reply, secret.expose_secret()),
-                Err(answer) => answer,
+            let before = answers.a.as_ref().map(|answer| answer.outcome);
+            let answer = match (before, answers.end()) {
+                (Some(Outcome::Good), _) => {
+                    Answer::new(Outcome::Wait(PAUSE), "not sent: one update in 30 minutes")
+                }
+                // It may have been taken all the same.
+                (Some(Outcome::Retry), _) => {
+                    Answer::retry("not sent: the other address has no clear answer yet")
+                }
+                (_, Some(answer)) => answer,
+                _ => {
+                    let request = self.request(wanted, address, secret.expose_secret());
+                    match http.send(request, secret).await {
+                        Ok(reply) => answer(&reply, secret.expose_secret()),
+                        Err(answer) => answer,
+                    }
+                }
             };
-            taken = matches!(answer.outcome, Outcome::Good | Outcome::NoChange | Outcome::Wait(_));
             answers.set(address, answer);
         }
         answers
@@ -97,7 +104,8 @@ fn answer(reply: &Reply, secret: &str) -> Answer {
     };
     let description = field(&reply.body, "description").unwrap_or_default();
     let outcome = match code {
-        200..=299 => Outcome::Good,
+        200..=299 if reply.status.is_success() => Outcome::Good,
+        200..=299 => return reply.by_status(secret),
         400..=499 => Outcome::Retry,
         530 | 531 => Outcome::Park(Park::BadAuth),
         _ if says(description, &["authorization failed", "authentication failed"]) => {
@@ -135,7 +143,12 @@ mod tests {
             (200, envelope("545", "Entity reference not found"), Outcome::Park(Park::NoHost)),
             (200, envelope("549", "Please wait 30 minutes"), Outcome::Wait(PAUSE)),
             (200, envelope("541", "Invalid attribute value"), Outcome::Refused),
-            (500, envelope("200", "Command completed successfully"), Outcome::Good),
+            (500, envelope("200", "Command completed successfully"), Outcome::Retry),
+            (302, envelope("200", "Command completed successfully"), Outcome::Retry),
+            (200, envelope("420", "Command failed due to server error"), Outcome::Retry),
+            (200, envelope("530", "Authentication failed"), Outcome::Park(Park::BadAuth)),
+            (200, envelope("549", "Too many updates"), Outcome::Wait(PAUSE)),
+            (200, envelope("0200", "no code"), Outcome::Retry),
             (403, envelope("531", "Authorization failed"), Outcome::Park(Park::BadAuth)),
             (200, "code = 200\n".to_owned(), Outcome::Retry),
             (200, "[RESPONSE]\ncode = 20".to_owned(), Outcome::Retry),

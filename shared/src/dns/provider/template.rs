@@ -3,12 +3,15 @@
 //! There is no text with placeholders: each value is one parameter, percent-encoded, so that no name is misspelt unseen and no
 //! password cuts a URL short. What is no success by the rule is none, whatever the status; a web page never is one.
 
+mod rule;
+
 use std::net::IpAddr;
 
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+pub use self::rule::Rule;
 use super::{FieldError, Step};
 use crate::dns::{
     Answer, Answers, Endpoint, Http, Outcome, Park, Wanted,
@@ -108,67 +111,6 @@ pub enum Value {
     Text(String),
 }
 
-/// A rule for answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Rule {
-    /// A status of 200 to 299, and the first word of the text is one of these.
-    FirstWord(Vec<String>),
-    /// A status of 200 to 299, and one line of the text is just this.
-    Line(String),
-    /// A status of 200 to 299, and a field of the JSON has this value.
-    Json {
-        /// Where: RFC 6901, as `/result/0/ok`.
-        pointer: String,
-        /// What stands there.
-        is: serde_json::Value,
-    },
-    /// One of these statuses, and no web page.
-    Status(Vec<u16>),
-}
-
-impl Rule {
-    fn check(&self, field: &str) -> Result<(), FieldError> {
-        let fits = match self {
-            Self::FirstWord(words) => {
-                !words.is_empty()
-                    && words.iter().all(|word| !word.is_empty() && !word.contains(char::is_whitespace))
-            }
-            Self::Line(line) => !line.trim().is_empty() && !line.contains('\n'),
-            Self::Json { pointer, .. } => pointer.starts_with('/'),
-            Self::Status(statuses) => {
-                !statuses.is_empty()
-                    && statuses
-                        .iter()
-                        .all(|status| (200..600).contains(status) && !(300..400).contains(status))
-            }
-        };
-        if fits {
-            return Ok(());
-        }
-        Err(FieldError::new(
-            field,
-            "allowed are words without blanks, a line that is not empty, a pointer that begins with /, statuses from 200, none of 300 to 399",
-        ))
-    }
-
-    fn holds(&self, reply: &Reply) -> bool {
-        let good = reply.status.is_success();
-        !reply.is_page()
-            && match self {
-                Self::FirstWord(words) => {
-                    let first = reply.body.split_whitespace().next();
-                    good && first.is_some_and(|first| words.iter().any(|word| word == first))
-                }
-                Self::Line(line) => good && reply.body.lines().any(|found| found.trim() == line.trim()),
-                Self::Json { pointer, is } => {
-                    good && reply.json().is_some_and(|body| body.pointer(pointer) == Some(is))
-                }
-                Self::Status(statuses) => statuses.contains(&reply.status.as_u16()),
-            }
-    }
-}
-
 impl Template {
     pub(super) fn check(&self, wanted: &Wanted) -> Result<(), FieldError> {
         let has = |value: &Value| self.parameters.iter().any(|parameter| parameter.is == *value);
@@ -218,6 +160,17 @@ impl Template {
         self.good.check("good")?;
         self.no_change.as_ref().map_or(Ok(()), |rule| rule.check("no_change"))?;
         self.bad_auth.as_ref().map_or(Ok(()), |rule| rule.check("bad_auth"))
+    }
+
+    /// Its fixed texts, each with its field.
+    pub(super) fn texts(&self) -> Vec<(String, &str)> {
+        let mut texts = Vec::new();
+        for (at, parameter) in self.parameters.iter().enumerate() {
+            if let Value::Text(text) = &parameter.is {
+                texts.push((format!("parameters[{at}].is.text"), text.as_str()));
+            }
+        }
+        texts
     }
 
     /// The requests, with the addresses that each is for.
@@ -274,7 +227,11 @@ impl Template {
     pub(super) async fn update(&self, http: &Http, secret: &SecretString, wanted: &Wanted) -> Answers {
         let mut answers = Answers::default();
         for (addresses, request) in self.requests(wanted, secret.expose_secret()) {
-            let answer = match http.send(request, secret).await {
+            let reply = match answers.end() {
+                Some(answer) => Err(answer),
+                None => http.send(request, secret).await,
+            };
+            let answer = match reply {
                 Ok(reply) => self.answer(&reply, secret.expose_secret()),
                 Err(answer) => answer,
             };
