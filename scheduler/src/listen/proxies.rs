@@ -18,7 +18,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use shared::webhook::Network;
+use shared::guard::Network;
 
 use super::Peer;
 

@@ -9,7 +9,7 @@ mod oauth2;
 use std::sync::Arc;
 
 use axum::{Router, middleware, routing::get};
-use shared::{bell::Bell, google::Google, job::Policy, shutdown::Tasks, store::PgPool, webhook::Network};
+use shared::{bell::Bell, google::Google, guard::Network, job::Policy, shutdown::Tasks, store::PgPool};
 use tokio::net::TcpListener;
 use url::Url;
 

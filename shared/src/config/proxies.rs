@@ -1,5 +1,5 @@
 use super::network;
-use crate::webhook::Network;
+use crate::guard::Network;
 
 /// Who may say, in front of the public listener, who calls.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -163,7 +163,7 @@ impl Resolvers {
 
     /// All addresses of a name.
     pub(super) async fn ips(&self, name: &Name) -> Vec<IpAddr> {
-        self.addresses(name).await.into_iter().map(|(_, server)| server.ip()).collect()
+        self.addresses(name).await
     }
 
     /// The first resolver that answers.

@@ -13,8 +13,8 @@ pub use self::families::{Told, failed, put_family, remove_family, tell};
 use super::{parsed, whole_seconds};
 use crate::{
     dns::address::{Family, Source},
+    guard::Network,
     job::{JobId, TenantId},
-    webhook::Network,
 };
 
 /// The kind of an address's job.

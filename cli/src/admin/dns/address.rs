@@ -14,7 +14,7 @@ use shared::{
         words,
     },
     dns::address::Family,
-    webhook::Network,
+    guard::Network,
 };
 
 use crate::{

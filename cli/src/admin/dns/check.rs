@@ -20,7 +20,7 @@ pub async fn run(
     let db = access.open().await?;
     let suspect =
         check::suspect(&mut *db.acquire().await?, &keys, &which.record, which.tenant.as_deref()).await?;
-    let checked = check::look(&suspect, dns.resolvers()).await?;
+    let checked = check::look(&suspect, dns).await?;
     if out.is_table() {
         out.list(&checked.findings, "nothing to look at", &["", "WHAT", "FOUND"], |finding| {
             let mark = match finding.verdict {

@@ -22,6 +22,7 @@ use crate::{
         FieldError,
         address::{Family, Rules, Source},
     },
+    guard::Network,
     job::{Lane, Policy, TenantId},
     store::{
         audit,
@@ -29,7 +30,6 @@ use crate::{
         job_state::{self, Wanted},
         jobs::{self, NewJob},
     },
-    webhook::Network,
 };
 
 /// How often sources are asked, unless it is said otherwise.

@@ -9,12 +9,14 @@ use sqlx::PgConnection;
 use super::{RecordRef, record::get, secret};
 use crate::{
     admin::AdminError,
+    config::Dns,
     dns::{
         Http, Limits,
         address::Family,
         check::{Finding, Kept, Target, Verdict, check},
         verify::Resolvers,
     },
+    guard,
     secrets::KeyRing,
     store::dns_records::{Record, RecordId},
 };
@@ -54,18 +56,21 @@ pub async fn suspect(
     Ok(Suspect { record, secret })
 }
 
-/// Looks: at the credentials as far as that goes by reading, and at what the zone's servers answer. `resolvers` find these; none: the
-/// system's do.
-pub async fn look(suspect: &Suspect, resolvers: Option<Resolvers>) -> anyhow::Result<Checked> {
+/// Looks: at the credentials as far as that goes by reading, and at what the zone's servers answer. `dns` says who finds these.
+/// Whoever asks calls from their own machine, so private networks are allowed unless something else is said.
+pub async fn look(suspect: &Suspect, dns: &Dns) -> anyhow::Result<Checked> {
     let Suspect { record, secret } = suspect;
-    let http = Http::new(Limits::default())?;
+    let dns = dns.clone().at_home();
+    let http = Http::with(Limits::default(), &dns.allow(), &guard::system())?;
     let servers: Option<&[SocketAddr]> = record.verify_servers.as_deref();
-    let resolvers = match resolvers {
+    let resolvers = match dns.resolvers() {
         Some(resolvers) => resolvers,
         None => match Resolvers::of_system(PATIENCE).await {
-            Ok(resolvers) => resolvers,
+            Ok(resolvers) => resolvers.allowing(dns.allow()),
             // Who names all servers needs no resolver.
-            Err(_) if servers.is_some() => Resolvers { servers: Vec::new(), port: 53, limit: PATIENCE },
+            Err(_) if servers.is_some() => {
+                Resolvers { servers: Vec::new(), port: 53, limit: PATIENCE, allow: dns.allow() }
+            }
             Err(error) => return Err(error),
         },
     };

@@ -11,12 +11,12 @@ use crate::{
         remove::retried,
     },
     dns::address::Family,
+    guard::Network,
     job::Policy,
     store::{
         audit,
         dns_addresses::{self, Address},
     },
-    webhook::Network,
 };
 
 /// What is to change of an address; what is none stays.
