@@ -13,6 +13,9 @@ use crate::{
     rig::{New, Rig},
 };
 
+const V4: (Family, Option<&str>) = (Family::Ipv4, None);
+const V6: (Family, Option<&str>) = (Family::Ipv6, None);
+
 /// All that was told: of which resource, whose, what, and the detail.
 async fn told(rig: &Rig) -> Vec<String> {
     sqlx::query_scalar(
@@ -63,6 +66,59 @@ async fn a_name_that_fails_is_told_once_and_once_when_it_follows_again(
     rig.tell(home, "192.0.2.2").await;
     rig.pass(Duration::from_hours(1)).await;
     assert_eq!(told(&rig).await[3..], ["dns_record cloud.home.test updated 192.0.2.2"]);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_name_fails_while_one_of_its_families_does(_: PgPoolOptions, db: PgConnectOptions) {
+    let rig = Rig::start(db).await;
+    let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    let home = rig.address("home", &[(Family::Ipv4, None), (Family::Ipv6, None)]).await;
+    rig.tell(home, "192.0.2.1").await;
+    rig.tell(home, "2001:db8::1").await;
+    provider.acts(Acts::Says("badauth"));
+    let new = New { provider: provider.settings(), families: &[V4, V6], ..New::default() };
+    let (record, job) = rig.record(home, new).await;
+    rig.pass(Duration::from_mins(1)).await;
+    let first = told(&rig).await;
+    assert!(
+        first.len() == 1 && first[0].contains("IPv4: badauth") && first[0].contains("; IPv6: badauth"),
+        "{first:?}"
+    );
+    // One of them is served again: that is news of its address, and not yet of the name.
+    provider.acts(Acts::Says("good 192.0.2.1\nnohost 2001:db8::1"));
+    rig.force(record, job).await;
+    rig.pass(Duration::from_hours(1)).await;
+    assert_eq!(told(&rig).await[1..], ["dns_record cloud.home.test updated 192.0.2.1"]);
+    provider.acts(Acts::Right);
+    rig.force(record, job).await;
+    rig.pass(Duration::from_hours(1)).await;
+    let last = told(&rig).await.split_off(2);
+    assert!(
+        last.last().is_some_and(|last| last == "dns_record cloud.home.test recovered 192.0.2.1; 2001:db8::1"),
+        "{last:?}"
+    );
+    assert_eq!(last.iter().filter(|told| told.contains("failing") || told.contains("recovered")).count(), 1);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_is_not_committed_is_not_told(_: PgPoolOptions, db: PgConnectOptions) {
+    let rig = Rig::start(db).await;
+    let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    let home = rig.address("home", &[(Family::Ipv4, None)]).await;
+    // Another one than BIND has: the open outcome is not to be seen there.
+    rig.tell(home, "192.0.2.9").await;
+    provider.acts(Acts::Says("badauth"));
+    let (_, job) = rig.record(home, New { provider: provider.settings(), ..New::default() }).await;
+    let run = rig.claim(job).await;
+    let step = rig.act(&run).await;
+    drop(step);
+    assert_eq!((provider.calls().len(), told(&rig).await.len()), (1, 0));
+    rig.reap().await;
+    rig.pass(Duration::from_hours(1)).await;
+    let told = told(&rig).await;
+    assert!(matches!(&told[..], [one] if one.contains("failing IPv4: badauth")), "{told:?}");
     rig.end().await;
 }
 
