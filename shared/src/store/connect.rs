@@ -6,7 +6,7 @@ use anyhow::Context;
 use metrics::{Unit, describe_histogram, histogram};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    Connection, PgConnection, PgPool,
+    Connection, Executor as _, PgConnection, PgPool, Row as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio_util::sync::CancellationToken;
@@ -66,7 +66,7 @@ pub fn connect(url: &SecretString, session: &Session) -> anyhow::Result<PgPool> 
             let is_fresh = of.idle_for < FRESH;
             Box::pin(async move { if is_fresh { Ok(true) } else { is_alive(connection).await } })
         })
-        .after_release(|connection, _| Box::pin(is_alive(connection)))
+        .after_release(|connection, _| Box::pin(is_clean(connection)))
         .connect_lazy_with(options(url, &session.name)?))
 }
 
@@ -93,6 +93,16 @@ pub async fn watch_wait(db: PgPool, role: &'static str, end: CancellationToken) 
         }
     };
     let _: Option<std::convert::Infallible> = end.run_until_cancelled(look).await;
+}
+
+/// Whether a connection that comes back is alive, and in no transaction. A call for a transaction that is given up before it is answered
+/// leaves one open, of which sqlx knows nothing: whatever came after would be a part of it, and no commit would be one. Such a
+/// connection is closed, and the server rolls back.
+async fn is_clean(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // By the simple protocol: there a statement that stands alone begins at the very moment that its transaction does.
+    let alone = sqlx::raw_sql("select now() = statement_timestamp()").fetch_one(connection);
+    let answer = limited(Duration::from_secs(5), async { alone.await?.try_get(0) }).await;
+    Ok(answer.unwrap_or(false))
 }
 
 /// The pool asks a connection that comes back for a sign of life, and waits for it without a limit: a connection that nobody
