@@ -6,7 +6,7 @@ use anyhow::Context;
 use metrics::{Unit, describe_histogram, histogram};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    Connection, Executor as _, PgConnection, PgPool, Row as _,
+    Connection, PgConnection, PgPool, Row as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio_util::sync::CancellationToken;
