@@ -77,6 +77,8 @@ create table dns_record_families (
     sending_since timestamptz,
     -- What the provider accepted last, and when it was sent.
     sent          inet,
+    -- It is to be sent again, although the provider has it: a person demands it, or it is at another provider now.
+    resend        boolean        not null default false,
     sent_at       timestamptz,
     -- When the zone's servers answered with it, and how long that took; null: not yet, or not asked.
     verified_at   timestamptz,

@@ -22,6 +22,9 @@ use shared::guard::Network;
 
 use super::Peer;
 
+/// Where proxies say whom they speak for.
+const NAMES: [&str; 2] = ["x-forwarded-for", "forwarded"];
+
 /// The networks of trusted proxies.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Proxies(Arc<[Network]>);
@@ -96,7 +99,12 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     address(value.trim().trim_matches('"'))
 }
 
-/// Puts the caller in the place of the connection's other end.
+/// Whether a request says that it was handed on, and nobody trusted has said so: then [`look_behind`] has taken the headers away.
+pub(super) fn speaks_for_another(headers: &HeaderMap) -> bool {
+    NAMES.iter().any(|name| headers.contains_key(*name))
+}
+
+/// Puts the caller in the place of the connection's other end. Headers that were believed are taken away.
 pub(super) async fn look_behind(
     State(proxies): State<Proxies>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
@@ -104,6 +112,11 @@ pub(super) async fn look_behind(
     next: Next,
 ) -> Response {
     let caller = proxies.caller(peer.ip(), request.headers());
+    if proxies.trusts(peer.ip().to_canonical()) {
+        for name in NAMES {
+            request.headers_mut().remove(name);
+        }
+    }
     request.extensions_mut().insert(ConnectInfo(Peer(SocketAddr::new(caller, peer.port()))));
     next.run(request).await
 }

@@ -77,14 +77,30 @@ impl Sources {
         self.ask(source, charge, now, false)
     }
 
+    /// Gives back what a request was charged.
+    pub(super) fn give_back(&self, source: IpAddr, charge: Charge) {
+        let Allowance { burst, bad, .. } = self.allowance;
+        let cost = match charge {
+            Charge::Good => 1.0,
+            Charge::Bad => bad,
+        };
+        if let Some((units, _)) = &mut *self.slot(source).lock().unwrap_or_else(PoisonError::into_inner) {
+            *units = (*units + cost).min(burst);
+        }
+    }
+
+    fn slot(&self, source: IpAddr) -> &Mutex<Option<Left>> {
+        let place = usize::try_from(self.hasher.hash_one(network(source)) % SLOTS).unwrap_or_default();
+        &self.slots[place]
+    }
+
     fn ask(&self, source: IpAddr, charge: Charge, now: Instant, take: bool) -> bool {
         let Allowance { rate, burst, bad } = self.allowance;
         let (cost, least) = match charge {
             Charge::Good => (1.0, 0.0),
             Charge::Bad => (bad, burst / 2.0),
         };
-        let place = usize::try_from(self.hasher.hash_one(network(source)) % SLOTS).unwrap_or_default();
-        let mut slot = self.slots[place].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.slot(source).lock().unwrap_or_else(PoisonError::into_inner);
         let (units, since) = slot.unwrap_or((burst, now));
         let units = (units + now.saturating_duration_since(since).as_secs_f64() * rate).min(burst);
         let enough = units - cost >= least;

@@ -67,3 +67,15 @@ async fn a_flood_from_many_sources_is_bounded_and_the_known_pass_it(db: PgPool) 
     assert!(known.iter().all(|answer| answer == "nochg 8.8.8.8\n"), "{known:?}");
     rig.end().await;
 }
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn many_guesses_at_once_are_no_way_around_the_limit(db: PgPool) {
+    let rig = Rig::start(db).await;
+    let guesses =
+        join_all((0..100).map(|_| async { rig.call_as("router", "wrong", CALL, "").await.status })).await;
+    let looked_at = guesses.iter().filter(|status| **status == 401).count();
+    assert!(guesses.iter().all(|status| matches!(status, 401 | 503)), "{guesses:?}");
+    // Twenty, and one for each second that it took.
+    assert!((1..=60).contains(&looked_at), "{looked_at} were looked at");
+    rig.end().await;
+}

@@ -199,12 +199,7 @@ pub async fn release(conn: &mut PgConnection, id: RecordId, force: bool) -> Resu
     sqlx::query!(
         "-- dns_records::release (2)
         update dns_record_families set
-            parked = null, parked_why = null, refusals = 0,
-            sent = case when $2 then null else sent end,
-            sent_at = case when $2 then null else sent_at end,
-            verified_at = case when $2 then null else verified_at end,
-            verify_ms = case when $2 then null else verify_ms end,
-            unverified_at = case when $2 then null else unverified_at end
+            parked = null, parked_why = null, refusals = 0, resend = resend or $2
         where record_id = $1",
         id,
         force,

@@ -245,3 +245,54 @@ async fn history_is_kept_for_a_time_and_up_to_a_number(_: PgPoolOptions, db: PgC
     drop(conn);
     rig.end().await;
 }
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_forced_update_without_an_answer_is_not_taken_for_done(_: PgPoolOptions, db: PgConnectOptions) {
+    let rig = Rig::start(db).await;
+    let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    let home = rig.address("home", &ROUTER).await;
+    rig.tell(home, "192.0.2.1").await;
+    let forced_interval = Some(Duration::from_hours(25 * 24));
+    let (record, job) =
+        rig.record(home, New { provider: provider.settings(), forced_interval, ..New::default() }).await;
+    rig.pass(Duration::from_hours(24 * 24)).await;
+    assert_eq!(rig.words(record).await, ["good", "verified"]);
+    provider.acts(Acts::Silent);
+    rig.pass(Duration::from_hours(26)).await;
+    let silent = provider.calls().len();
+    assert!(silent > 1, "it was not time");
+    // The zone has had the address all along, which says nothing.
+    assert!(!rig.words(record).await.contains(&"observed".to_owned()));
+    provider.acts(Acts::Right);
+    rig.pass(Duration::from_hours(2)).await;
+    assert!(rig.words(record).await.contains(&"nochg".to_owned()), "{:?}", rig.words(record).await);
+    // A person's demand is the same.
+    provider.acts(Acts::Silent);
+    rig.force(record, job).await;
+    rig.pass(Duration::from_mins(10)).await;
+    provider.acts(Acts::Right);
+    let before = provider.calls().len();
+    rig.pass(Duration::from_hours(2)).await;
+    assert_eq!(provider.calls().len(), before + 1);
+    assert!(!rig.words(record).await.contains(&"observed".to_owned()));
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_name_whose_address_comes_back_fails_no_more(_: PgPoolOptions, db: PgConnectOptions) {
+    let rig = Rig::start(db).await;
+    let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    let home = rig.address("home", &ROUTER).await;
+    rig.tell(home, "192.0.2.1").await;
+    let (record, _) = rig.record(home, New { provider: provider.settings(), ..New::default() }).await;
+    rig.pass(Duration::from_mins(10)).await;
+    provider.acts(Acts::Says("911"));
+    rig.tell(home, "192.0.2.2").await;
+    rig.pass(Duration::from_hours(3)).await;
+    assert!(rig.of(record).await.families[0].failing_since.is_some());
+    rig.tell(home, "192.0.2.1").await;
+    rig.pass(Duration::from_hours(1)).await;
+    let family = &rig.of(record).await.families[0];
+    assert_eq!((family.failing_since, family.sent), (None, family.wanted()));
+    rig.end().await;
+}

@@ -73,7 +73,7 @@ pub async fn run(access: &Access, args: &Update, out: Output) -> anyhow::Result<
     if let Some(at) = updating.not_before {
         let why = updating.not_before_why.as_deref().unwrap_or("the least time between two updates");
         say(&format!(
-            "note: nothing is sent before {} ({why}); nothing shortens that",
+            "note: what is to be sent is sent {} at the earliest ({why}); nothing shortens that",
             words::when(at, updating.now)
         ))?;
     }
@@ -87,7 +87,12 @@ pub async fn run(access: &Access, args: &Update, out: Output) -> anyhow::Result<
         awaited.extend(&updated.updating.bell);
         exit = wait::jobs(&db, &mut awaited, args.timeout).await?;
         let record = show::show(&mut *db.acquire().await?, &RecordRef::Id(updated.updating.id), None).await?;
-        if exit == Exit::Done && record.families.iter().any(|family| family.row.parked.is_some()) {
+        let unknown = record.families.iter().all(|family| family.row.address.is_none());
+        if unknown {
+            say("note: nobody has told the address yet: `syncfleet dns address ls` says why")?;
+        }
+        if exit == Exit::Done && (unknown || record.families.iter().any(|family| family.row.parked.is_some()))
+        {
             exit = Exit::Other;
         }
         updated.record = Some(record);

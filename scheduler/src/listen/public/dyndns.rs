@@ -65,7 +65,7 @@ use super::Ingress;
 use crate::listen::{
     Peer,
     gather::{Gather, Refused},
-    proxies::Proxies,
+    proxies::{self, Proxies},
     sources::{Allowance, Charge, Sources},
 };
 
@@ -152,7 +152,9 @@ impl DynDns {
     async fn answer(&self, call: Result<Call, Answer>, from: SocketAddr, headers: &HeaderMap) -> Answer {
         let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         let caller = Caller {
-            address: Some(from.ip().to_canonical()).filter(|address| !self.proxies.trusts(*address)),
+            // Whoever says that they speak for another and is not trusted may be a proxy: its address is nobody's home.
+            address: Some(from.ip().to_canonical())
+                .filter(|address| !self.proxies.trusts(*address) && !proxies::speaks_for_another(headers)),
             source: from.ip(),
             agent: agent.map(|agent| agent.chars().take(AGENT).collect()),
         };
@@ -164,14 +166,26 @@ impl DynDns {
     async fn take(&self, call: Call, caller: &Caller) -> Result<Answer, Answer> {
         let verifier =
             self.verifier.as_ref().ok_or_else(|| Answer::new(Word::OutOfOrder, "no random bytes"))?;
-        if !self.failures.has(caller.source, Charge::Bad, Instant::now())
-            && !verifier.knows(&call.username, &call.password)
-        {
+        // Charged before it is looked at, so that many at once are no way around it; given back to who is right.
+        let is_charged = !verifier.knows(&call.username, &call.password);
+        if is_charged && !self.failures.charge(caller.source, Charge::Bad, Instant::now()) {
             return Err(too_many());
         }
         let look = Look { username: call.username.clone(), hosts: call.hosts() };
-        let Found { login, hosts } = self.looks.bring(look).await?;
-        let login = self.admit(verifier, &call, login, caller).await?;
+        let found = match self.looks.bring(look).await {
+            Ok(Found { login, hosts }) => {
+                self.admit(verifier, &call, login, caller).await.map(|login| (login, hosts))
+            }
+            Err(refused) => Err(refused.into()),
+        };
+        let is_wrong = found.as_ref().is_err_and(|answer: &Answer| answer.has(Word::BadAuth));
+        if is_charged && !is_wrong {
+            self.failures.give_back(caller.source, Charge::Bad);
+        } else if !is_charged && is_wrong {
+            // The password was changed since it was learnt.
+            self.failures.charge(caller.source, Charge::Bad, Instant::now());
+        }
+        let (login, hosts) = found?;
         if login.blocked {
             return Err(Answer::new(Word::Abuse, "this login is blocked: ask the operator"));
         }
@@ -201,9 +215,6 @@ impl DynDns {
         })?;
         if let Some(login) = login.as_ref().filter(|_| is_right) {
             return Ok(login.clone());
-        }
-        if !self.failures.charge(caller.source, Charge::Bad, Instant::now()) {
-            return Err(too_many());
         }
         // What is no user name here may be a password in the wrong place.
         let user = login.as_ref().map_or("(unknown)", |login| &login.username);
@@ -265,7 +276,9 @@ impl Caller {
     /// The caller's address, for a call that names none.
     fn for_names(&self, v6: bool) -> Result<Vec<IpAddr>, String> {
         match self.address {
-            None => Err("the proxy does not tell who calls: name the address".to_owned()),
+            None => Err("a proxy stands in front, and is not trusted or does not tell who calls: set \
+                SYNCFLEET_TRUSTED_PROXIES, or name the address"
+                .to_owned()),
             Some(address) if address.is_ipv6() && !v6 => {
                 Err("an address of IPv6 is never taken from the caller: name it with ipv6=".to_owned())
             }

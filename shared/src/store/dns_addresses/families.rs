@@ -7,7 +7,8 @@ use sqlx::PgConnection;
 use super::AddressId;
 use crate::dns::address::{Family, Source};
 
-/// Adds a family to an address, or gives it another source (none: only routers tell it). What is known of it stays.
+/// Adds a family to an address, or gives it another source (none: only routers tell it). What is known of it stays; that it fails, until
+/// the other source tells.
 pub async fn put_family(
     conn: &mut PgConnection,
     address: AddressId,
@@ -19,7 +20,10 @@ pub async fn put_family(
     sqlx::query!(
         "-- dns_addresses::put_family
         insert into dns_address_families as f (address_id, family, source) values ($1, $2, $3)
-        on conflict (address_id, family) do update set source = excluded.source, failing_since = null, failing_why = null",
+        on conflict (address_id, family) do update set
+            source = excluded.source,
+            failing_since = case when excluded.source is not null then f.failing_since end,
+            failing_why = case when excluded.source is not null then f.failing_why end",
         address,
         family as Family,
         source,
@@ -95,7 +99,7 @@ pub async fn tell(
     .await
 }
 
-/// Notes that the source of a family tells nothing, and why. Says whether that is news.
+/// Notes that the source of a family tells nothing, and why. Says whether that is news; it is none if the source was taken away.
 pub async fn failed(
     conn: &mut PgConnection,
     id: AddressId,
@@ -105,7 +109,10 @@ pub async fn failed(
     sqlx::query_scalar!(
         r#"-- dns_addresses::failed
         with before as (
-            select failing_since from dns_address_families where address_id = $1 and family = $2 for no key update
+            select failing_since
+            from dns_address_families
+            where address_id = $1 and family = $2 and source is not null
+            for no key update
         )
         update dns_address_families f set
             failing_since = coalesce(f.failing_since, clock()), failing_why = $3

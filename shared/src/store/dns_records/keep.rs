@@ -106,7 +106,7 @@ async fn write_family(
         update dns_record_families set
             sending = $3::text::inet, sending_since = $4, sent = $5::text::inet, sent_at = $6, verified_at = $7, verify_ms = $8,
             unverified_at = $9, no_changes = $10, refusals = $11, parked = $12, parked_why = $13, failing_since = $14,
-            failing_why = $15
+            failing_why = $15, resend = $16
         where record_id = $1 and family = $2",
         record,
         family.family as Family,
@@ -123,6 +123,7 @@ async fn write_family(
         family.parked_why.as_deref(),
         family.failing_since,
         family.failing_why.as_deref(),
+        family.resend,
     )
     .execute(conn)
     .await

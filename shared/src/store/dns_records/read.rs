@@ -67,8 +67,10 @@ pub struct RecordFamily {
     pub sending: Option<IpAddr>,
     /// Since when.
     pub sending_since: Option<DateTime<Utc>>,
-    /// What the provider accepted last; none: nothing yet, or it is to be sent again.
+    /// What the provider accepted last; none: nothing yet.
     pub sent: Option<IpAddr>,
+    /// It is to be sent again all the same.
+    pub resend: bool,
     /// When that was sent.
     pub sent_at: Option<DateTime<Utc>>,
     /// When the zone's servers answered with it; none: not yet, or they were not asked.
@@ -114,7 +116,7 @@ pub async fn of(conn: &mut PgConnection, ids: &[RecordId]) -> Result<Vec<Record>
         select r.id, r.tenant_id, r.address_id, r.host, r.provider, r.ttl, r.min_interval_seconds, r.forced_interval_seconds,
             r.verify, r.verify_servers, nullif(r.not_before, '-infinity') as not_before, r.not_before_why, r.step,
             clock() as "now!", f.family as "family?: Family", f.host_id as "host_id?", host(f.sending) as "sending?",
-            f.sending_since as "sending_since?", host(f.sent) as "sent?", f.sent_at as "sent_at?",
+            f.sending_since as "sending_since?", host(f.sent) as "sent?", f.resend as "resend?", f.sent_at as "sent_at?",
             f.verified_at as "verified_at?", f.verify_ms as "verify_ms?", f.unverified_at as "unverified_at?",
             f.no_changes as "no_changes?", f.refusals as "refusals?", f.parked as "parked?", f.parked_why as "parked_why?",
             f.failing_since as "failing_since?", f.failing_why as "failing_why?",
@@ -163,6 +165,7 @@ pub async fn of(conn: &mut PgConnection, ids: &[RecordId]) -> Result<Vec<Record>
             sending: row.sending.as_deref().map(parsed).transpose()?,
             sending_since: row.sending_since,
             sent: row.sent.as_deref().map(parsed).transpose()?,
+            resend: row.resend.unwrap_or_default(),
             sent_at: row.sent_at,
             verified_at: row.verified_at,
             verify_ms: row.verify_ms,

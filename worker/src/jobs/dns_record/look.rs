@@ -29,9 +29,12 @@ const ANSWER: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(30);
 
 /// Looks whether what was being sent when a step ended without a record of it has arrived. None: nothing of the kind is open, or it is
-/// not to be seen.
+/// not to be seen. What was sent again although the name had it cannot be seen: the zone has had it all along.
 pub(super) async fn for_open_outcomes(context: &Context, record: &Record) -> Result<Option<Step>, Failure> {
-    let open = record.families.iter().filter_map(|family| Some((family, family.sending?)));
+    let open = record.families.iter().filter_map(|family| {
+        let sending = family.sending.filter(|sending| family.sent != Some(*sending))?;
+        Some((family, sending))
+    });
     let found = join_all(open.map(|(family, address)| async move {
         (family, address, look(context, record, address, Of::Open).await)
     }))

@@ -1,16 +1,16 @@
 //! What is left when nothing is to be sent now: to see what was sent, to wait, or nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use shared::{
     job::{Run, Step, StepResult, Verdict},
-    store::dns_records::Record,
+    store::dns_records::{Record, RecordFamily},
 };
 
 use super::{
-    look,
-    standing::{self, LOOK_AGAIN},
+    Change, look,
+    standing::{self, LATE, LOOK_AGAIN},
 };
 use crate::jobs::{Context, rng};
 
@@ -18,8 +18,9 @@ use crate::jobs::{Context, rng};
 const SPREAD: Duration = Duration::from_hours(1);
 
 pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepResult {
-    let looked = look::for_what_was_sent(context, record).await;
-    let held = standing::held(record);
+    let began = Instant::now();
+    let mut looked = look::for_what_was_sent(context, record).await;
+    let held = standing::held(record).map(|left| left.saturating_sub(began.elapsed()));
     let to_send = standing::to_send(record);
     let sends = held.filter(|_| !to_send.is_empty());
     let (verdict, floor) = match (looked.again, sends) {
@@ -33,6 +34,7 @@ pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepR
         }
         _ => (Verdict::Complete, held),
     };
+    turns(record, sends, &mut looked.change);
     let step = if looked.change.families.is_empty() {
         Step::quiet(verdict)
     } else {
@@ -43,6 +45,32 @@ pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepR
         Some(next) => step.next_in(next),
         None => step,
     })
+}
+
+/// Families that have their address again, and those that will be without it for long: `sends` is when it is sent.
+fn turns(record: &Record, sends: Option<Duration>, change: &mut Change<'_>) {
+    for family in &record.families {
+        if change.families.iter().any(|changed| changed.family == family.family) {
+            continue;
+        }
+        let (now, wanted) = (record.now, family.wanted());
+        if standing::follows_again(record, family) {
+            change.families.push(RecordFamily { failing_since: None, failing_why: None, ..family.clone() });
+        } else if let Some(after) = sends
+            && family.parked.is_none()
+            && family.failing_since.is_none()
+            && wanted.is_some()
+            && wanted != family.sent
+            && (after >= LATE || standing::is_late(family, now))
+        {
+            let why = record.not_before_why.clone().unwrap_or_default();
+            change.families.push(RecordFamily {
+                failing_since: Some(now),
+                failing_why: Some(why),
+                ..family.clone()
+            });
+        }
+    }
 }
 
 /// The time to the next pass that nobody wants: what was sent is sent again, or looked for again.

@@ -187,6 +187,7 @@ fn after(record: &Record, family: &RecordFamily, sent: IpAddr, answer: &Answer) 
     let what = match answer.outcome {
         Outcome::Good | Outcome::NoChange => {
             next.sent = Some(sent);
+            next.resend = false;
             next.sent_at = family.sending_since;
             (next.verified_at, next.verify_ms, next.unverified_at) = (None, None, None);
             next.refusals = 0;
@@ -220,6 +221,8 @@ fn after(record: &Record, family: &RecordFamily, sent: IpAddr, answer: &Answer) 
             What::Retry
         }
         Outcome::Refused => {
+            // It may have done something else than it was asked to.
+            (next.sending, next.sending_since) = (family.sending, family.sending_since);
             next.refusals += 1;
             if next.refusals >= REFUSALS {
                 park(&mut next, REFUSED);

@@ -16,7 +16,7 @@ const LOOKS: [u64; 5] = [1, 3, 8, 18, 48];
 const EVERY: u64 = 30;
 
 /// A name that does not follow although its provider did nothing but ask for time, or did not answer, is failing after this time.
-const LATE: Duration = Duration::from_hours(1);
+pub(super) const LATE: Duration = Duration::from_hours(1);
 
 /// Whether nothing is left to be served.
 pub(super) fn all_parked(families: &[RecordFamily]) -> bool {
@@ -31,7 +31,7 @@ pub(super) fn to_send(record: &Record) -> Vec<IpAddr> {
 fn to_send_of(record: &Record, family: &RecordFamily) -> Option<IpAddr> {
     let wanted = family.wanted().filter(|_| family.parked.is_none())?;
     let is_forced = forced_in(record, family).is_some_and(|left| left.is_zero());
-    (family.sending.is_some() || family.sent != Some(wanted) || is_forced).then_some(wanted)
+    (family.sending.is_some() || family.resend || family.sent != Some(wanted) || is_forced).then_some(wanted)
 }
 
 /// How long until what was sent is sent again; none: it is not, or nothing was sent.
@@ -63,6 +63,16 @@ pub(super) fn next_look(elapsed: Duration) -> Duration {
 /// Whether the name has been without its address for long. What is sent again only because it is time to is not late.
 pub(super) fn is_late(family: &RecordFamily, now: DateTime<Utc>) -> bool {
     family.sent != family.wanted() && family.since.is_some_and(|at| since(at, now) >= LATE)
+}
+
+/// Whether nothing keeps a name from having its address any more that was failing.
+pub(super) fn follows_again(record: &Record, family: &RecordFamily) -> bool {
+    family.failing_since.is_some()
+        && family.parked.is_none()
+        && family.sending.is_none()
+        && family.sent.is_some()
+        && family.sent == family.wanted()
+        && (family.verified_at.is_some() || !record.verify)
 }
 
 /// The time between two moments; none if they are the other way round.
