@@ -150,12 +150,14 @@ fn masked(text: &str, secret: &str) -> String {
         return text.to_owned();
     }
     let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let spaced = form.replace('+', "%20");
     let json = Value::from(secret).to_string();
     let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let forms = [
         secret.to_owned(),
-        form.replace('+', "%20"),
-        form.to_lowercase(),
+        lowered(&spaced),
+        lowered(&form),
+        spaced,
         json.trim_matches('"').to_owned(),
         html.replace('"', "&quot;").replace('\'', "&#39;"),
         html,
@@ -173,6 +175,17 @@ fn masked(text: &str, secret: &str) -> String {
         }
     }
     text
+}
+
+/// Percent-encoded text with the hexadecimal digits in lower case, which mean the same (RFC 3986 section 2.1). What is not encoded stays.
+fn lowered(form: &str) -> String {
+    let mut digits = 0;
+    let lower = |c: char| {
+        let hex = digits > 0;
+        digits = if c == '%' { 2_u8 } else { digits.saturating_sub(1) };
+        if hex { c.to_ascii_lowercase() } else { c }
+    };
+    form.chars().map(lower).collect()
 }
 
 #[cfg(test)]
@@ -201,6 +214,15 @@ mod tests {
         ] {
             assert_eq!(said(text, "s3 &\"'"), told, "{text}");
         }
+    }
+
+    #[test]
+    fn a_secret_with_capitals_is_masked_with_hexadecimal_digits_of_either_case() {
+        for text in ["Ab+C /D", "Ab%2BC+%2FD", "Ab%2bC+%2fD", "Ab%2BC%20%2FD", "Ab%2bC%20%2fD"] {
+            assert_eq!(said(&format!("?t={text}&x=1"), "Ab+C /D"), "?t=***&x=1", "{text}");
+        }
+        // Not the secret: letters that are not encoded keep their case.
+        assert_eq!(said("ab%2bc+%2fd", "Ab+C /D"), "ab%2bc+%2fd");
     }
 
     #[test]
