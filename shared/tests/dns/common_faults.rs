@@ -146,6 +146,35 @@ async fn what_is_empty_or_broken_off_is_tried_again() {
 }
 
 #[tokio::test]
+async fn json_of_another_shape_is_no_success() {
+    for body in [
+        "[]",
+        "[[]]",
+        "\"x\"",
+        "7",
+        "true",
+        "null",
+        "{}",
+        "{\"rrset\": []}",
+        "{\"rrset\": \"x\"}",
+        "{\"rrset\": {\"records\": 7}}",
+        "{\"result\": \"x\", \"success\": []}",
+    ] {
+        for status in [200, 404, 500] {
+            for at in 0..all("http://127.0.0.1:1/").len() {
+                let json = Says::With(status, "content-type", "application/json".to_owned(), body.to_owned());
+                let fake = Fake::start([json]).await;
+                let (settings, host) = all(&fake.url).swap_remove(at);
+                let answers = send(limits(), &settings, &wanted(host, Some("192.0.2.7"), None)).await;
+                let found = answers.a.unwrap();
+                let success = [Outcome::Good, Outcome::NoChange].contains(&found.outcome);
+                assert!(!success, "{settings} {status} {body}: {found:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_text_is_no_success() {
     for bytes in [b"\xff\xfe\x00good".as_slice(), b"\xc3\x28 OK", b"\x1f\x8b\x08\x00ok"] {
         for at in 0..all("http://127.0.0.1:1/").len() {

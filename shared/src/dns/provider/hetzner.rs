@@ -142,7 +142,9 @@ impl Hetzner {
             return Ok(None);
         }
         let mut body = success(&reply, secret)?;
-        serde_json::from_value(body["rrset"]["records"].take())
+        let records =
+            body.get_mut("rrset").and_then(|set| set.get_mut("records")).map(Value::take).unwrap_or_default();
+        serde_json::from_value(records)
             .map(Some)
             .map_err(|_| reply.malformed("no records came", secret.expose_secret()))
     }
