@@ -44,7 +44,10 @@ pub enum Dual {
     Combined,
     /// A request each with `myip`. For those who take a list for abuse, as selfhost.de.
     Separate,
-    /// One request with `myip=A` and `myipv6=AAAA`, as No-IP has it.
+    /// One request with `myip=A` and `myipv6=AAAA`, as No-IP has it. If the AAAA record alone has changed, `myipv6` goes alone, and a
+    /// server that takes the caller's address for a missing `myip`, as No-IP does (<https://www.noip.com/integrate/request>), may set the A
+    /// record to the address of whoever calls. That is harmless where it calls from the address that the record follows; else
+    /// [`Dual::Separate`] is to be used, if the server takes an IPv6 address by `myip`.
     Myipv6,
 }
 
