@@ -12,6 +12,7 @@ use hickory_proto::{
     op::{Edns, Message, Query},
     rr::{DNSClass, Name, RecordType},
 };
+use rustix::io::Errno;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
@@ -87,24 +88,42 @@ impl Question<'_> {
     }
 }
 
+/// Why there is no answer, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// This machine has no way to the address, so nothing was sent: as to IPv6 without a route.
+    NoWay(String),
+    /// It was asked, and nothing came that makes sense.
+    Silent(String),
+}
+
+impl From<Unanswered> for String {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NoWay(why) | Unanswered::Silent(why) => why,
+        }
+    }
+}
+
 /// Asks a server.
 pub(super) async fn ask(
     server: SocketAddr,
     question: &Question<'_>,
     limit: Duration,
-) -> Result<Message, String> {
+) -> Result<Message, Unanswered> {
     let message = question.message();
-    let bytes =
-        message.to_vec().map_err(|error| format!("{} cannot be asked for: {error}", question.name))?;
+    let bytes = message
+        .to_vec()
+        .map_err(|error| Unanswered::Silent(format!("{} cannot be asked for: {error}", question.name)))?;
     let answer = udp(server, &message, &bytes, limit).await?;
     if !answer.metadata.truncation {
         return Ok(answer);
     }
-    let answer = tcp(server, &bytes, limit).await?;
+    let answer = tcp(server, &bytes, limit).await.map_err(Unanswered::Silent)?;
     Message::from_vec(&answer)
         .ok()
         .filter(|answer| fits(answer, &message))
-        .ok_or_else(|| format!("{server}: the answer makes no sense"))
+        .ok_or_else(|| Unanswered::Silent(format!("{server}: the answer makes no sense")))
 }
 
 async fn udp(
@@ -112,13 +131,18 @@ async fn udp(
     message: &Message,
     bytes: &[u8],
     limit: Duration,
-) -> Result<Message, String> {
-    let told = |error: std::io::Error| format!("{server}: {error}");
+) -> Result<Message, Unanswered> {
+    let told = |error: std::io::Error| Unanswered::Silent(format!("{server}: {error}"));
+    let no_way = |error: std::io::Error| Unanswered::NoWay(format!("{server}: {error}"));
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     // Connected: what comes from elsewhere is left out by the system.
-    let socket = UdpSocket::bind((any, 0)).await.map_err(told)?;
-    socket.connect(server).await.map_err(told)?;
+    let socket = UdpSocket::bind((any, 0)).await.map_err(|error| {
+        let family = error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error());
+        if family { no_way(error) } else { told(error) }
+    })?;
+    // By UDP this sends nothing: it fails by this machine's routes alone.
+    socket.connect(server).await.map_err(no_way)?;
     let mut buffer = vec![0; usize::from(u16::MAX)];
     for _ in 0..TRIES {
         socket.send(bytes).await.map_err(told)?;
@@ -134,7 +158,7 @@ async fn udp(
             }
         }
     }
-    Err(format!("{server}: no answer within {} s", limit.as_secs_f32()))
+    Err(Unanswered::Silent(format!("{server}: no answer within {} s", limit.as_secs_f32())))
 }
 
 fn fits(answer: &Message, asked: &Message) -> bool {

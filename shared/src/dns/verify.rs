@@ -1,13 +1,17 @@
 //! Whether a zone's own servers answer with an address, asked of each of them and not of a cache.
 //!
 //! The servers are those that the zone names (NS), found through the system's resolvers. All of them must answer with just
-//! the address; what does not yet is told with its answer. A change is seen at the primary at once and at the others after a transfer, so
-//! they are asked again until the time is over.
+//! the address, each by at least one of its own addresses and with nothing else by any; what does not yet is told with its answer.
+//! Addresses that this machine has no way to are left out as long as somebody answers. A change is seen at the primary at once
+//! and at the others after a transfer, so they are asked again until the time is over.
 //!
 //! Whoever keeps a zone chooses what its servers' names lead to. So only addresses that may be called are asked ([`crate::guard`]), and
 //! they are asked for one thing alone, in one packet or one short connection.
 
+mod count;
+
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -19,9 +23,10 @@ use hickory_proto::{
 };
 use tokio::time::Instant;
 
+pub(super) use self::count::{Heard, counted};
 use super::{
     Host,
-    exchange::{Question, ask, server},
+    exchange::{Question, Unanswered, ask, server},
     http::guard,
 };
 use crate::guard::Allow;
@@ -51,25 +56,25 @@ pub struct Resolvers {
 pub struct Zone {
     /// Its name.
     pub name: String,
-    /// Names and addresses of its servers.
+    /// Names and addresses of its servers; one with several addresses stands here with each.
     pub servers: Vec<(String, SocketAddr)>,
 }
 
 /// How a look ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// All servers answer with the address.
+    /// All servers that can be reached answer with the address.
     Everywhere {
         /// How long it took until they did.
         took: Duration,
-        /// How many they are.
+        /// How many servers they are, by their names.
         servers: usize,
     },
     /// The time is over.
     NotYet {
         /// Servers that do not answer with the address, each with what it says instead.
         others: Vec<(String, String)>,
-        /// How many answer with it.
+        /// How many servers answer with it.
         right: usize,
     },
 }
@@ -179,7 +184,7 @@ impl Resolvers {
                     return Ok(answer);
                 }
                 Ok(answer) => why = format!("{server}: {}", answer.metadata.response_code),
-                Err(error) => why = error,
+                Err(error) => why = error.into(),
             }
         }
         Err(why)
@@ -195,31 +200,49 @@ pub async fn verify(
 ) -> Seen {
     let started = Instant::now();
     loop {
-        let answers = join_all(zone.servers.iter().map(|(name, server)| async move {
-            (format!("{name} {}", server.ip()), answer(*server, host, address, limit).await)
+        let heard = join_all(zone.servers.iter().map(|(name, server)| async move {
+            Heard { name, server: *server, answer: answer(*server, host, address, limit).await }
         }));
-        let (right, others): (Vec<_>, Vec<_>) =
-            answers.await.into_iter().partition(|(_, found)| found.is_ok());
+        let (right, others) = tally(&heard.await);
         let took = started.elapsed();
         if others.is_empty() {
-            return Seen::Everywhere { took, servers: right.len() };
+            return Seen::Everywhere { took, servers: right };
         }
         if took + pause > within {
-            let others = others.into_iter().map(|(server, found)| (server, found.err().unwrap_or_default()));
-            return Seen::NotYet { others: others.collect(), right: right.len() };
+            return Seen::NotYet { others, right };
         }
         tokio::time::sleep(pause).await;
     }
 }
 
+/// How many servers are right, and what the others say.
+fn tally(heard: &[Heard<'_, Result<(), String>>]) -> (usize, Vec<(String, String)>) {
+    let (right, wrong): (Vec<_>, Vec<_>) =
+        counted(heard).into_iter().partition(|one| matches!(one.answer, Ok(Ok(()))));
+    let wrong_servers: BTreeSet<_> = wrong.iter().map(|one| one.who()).collect();
+    let right: BTreeSet<_> =
+        right.iter().map(|one| one.who()).filter(|who| !wrong_servers.contains(who)).collect();
+    let says = |one: &Heard<'_, Result<(), String>>| match &one.answer {
+        Ok(answer) => answer.clone().err().unwrap_or_default(),
+        Err(unanswered) => unanswered.clone().into(),
+    };
+    let others = wrong.iter().map(|one| (format!("{} {}", one.name, one.server.ip()), says(one))).collect();
+    (right.len(), others)
+}
+
 /// Whether a server answers with just the address; else what it says.
-async fn answer(server: SocketAddr, host: &Host, address: IpAddr, limit: Duration) -> Result<(), String> {
-    let mut name = Name::from_ascii(host.as_str()).map_err(|error| error.to_string())?;
+async fn answer(
+    server: SocketAddr,
+    host: &Host,
+    address: IpAddr,
+    limit: Duration,
+) -> Result<Result<(), String>, Unanswered> {
+    let mut name = Name::from_ascii(host.as_str()).map_err(|error| Unanswered::Silent(error.to_string()))?;
     name.set_fqdn(true);
     let kind = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
     let question = Question { name: &name, kind, class: DNSClass::IN, recurse: false };
     let answer = ask(server, &question, limit).await?;
-    judge(&answer, address)
+    Ok(judge(&answer, address))
 }
 
 fn judge(answer: &Message, address: IpAddr) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! The look at a zone's own servers, against a BIND 9.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use shared::{
     dns::{
@@ -67,6 +67,83 @@ async fn all_servers_are_asked_until_they_answer_with_the_address() {
         others[0].0.starts_with("ns2.home.test.") && others[0].1.contains("no answer within"),
         "{others:?}"
     );
+}
+
+#[tokio::test]
+async fn a_server_need_not_answer_by_each_of_its_addresses() {
+    let bind = Bind::start().await;
+    let name = host("cloud.home.test");
+    let zone = resolvers(&bind).zone(&name).await.unwrap();
+    let port = bind.server.port();
+    let (right, wrong) = ("192.0.2.1".parse().unwrap(), "192.0.2.7".parse().unwrap());
+    let once = (Duration::from_secs(5), PAUSE, Duration::ZERO);
+    // No machine has a way to a link-local address without the name of a link; most have none to the other.
+    let no_way = SocketAddr::new("fe80::1".parse().unwrap(), port);
+    let perhaps = SocketAddr::new("2001:db8::1".parse().unwrap(), port);
+    // An address of which nothing comes.
+    let silence = tokio::net::UdpSocket::bind(("127.0.0.2", port)).await.unwrap();
+    let dead = silence.local_addr().unwrap();
+    let with = |more: &[(&str, SocketAddr)]| {
+        let mut zone = zone.clone();
+        zone.servers.extend(more.iter().map(|(name, server)| ((*name).to_owned(), *server)));
+        zone
+    };
+
+    // One more address of the same server, and a server that this machine has no way to.
+    for more in [
+        &[("ns1.home.test.", no_way)][..],
+        &[("ns1.home.test.", perhaps)],
+        &[("ns1.home.test.", dead)],
+        &[("ns1.home.test.", no_way), ("ns2.home.test.", no_way)],
+    ] {
+        let zone = with(more);
+        let (seen, other) =
+            tokio::join!(verify(&zone, &name, right, once), verify(&zone, &name, wrong, once));
+        assert!(matches!(seen, Seen::Everywhere { servers: 1, .. }), "{more:?}: {seen:?}");
+        let Seen::NotYet { others, right: 0 } = other else { panic!("{more:?}: {other:?}") };
+        let told = [(format!("ns1.home.test. {}", bind.server.ip()), "192.0.2.1".to_owned())];
+        assert_eq!(others, told, "{more:?}");
+    }
+
+    // A server that answers by none of its addresses.
+    let silent = with(&[("ns2.home.test.", dead), ("ns2.home.test.", no_way)]);
+    let Seen::NotYet { others, right: 1 } = verify(&silent, &name, right, once).await else { panic!() };
+    assert!(others.len() == 1 && others[0].0 == "ns2.home.test. 127.0.0.2", "{others:?}");
+
+    // Nobody answers: then all of it is told.
+    let mut nobody = with(&[("ns1.home.test.", no_way)]);
+    nobody.servers.remove(0);
+    let Seen::NotYet { others, right: 0 } = verify(&nobody, &name, right, once).await else { panic!() };
+    assert!(others.len() == 1 && others[0].0 == "ns1.home.test. fe80::1", "{others:?}");
+}
+
+#[tokio::test]
+async fn two_answers_of_one_server_must_agree() {
+    let bind = Bind::start().await;
+    let other = Bind::start().await;
+    other.nsupdate("update delete cloud.home.test. A\nupdate add cloud.home.test. 60 A 192.0.2.7").await;
+    let name = host("cloud.home.test");
+    // The second address of the same server leads to the other BIND, through a relay on the same port.
+    let relay = tokio::net::UdpSocket::bind(("127.0.0.3", bind.server.port())).await.unwrap();
+    let mut zone = resolvers(&bind).zone(&name).await.unwrap();
+    zone.servers.push(("ns1.home.test.".to_owned(), relay.local_addr().unwrap()));
+    let relaying = async {
+        let mut buffer = [0; 4096];
+        loop {
+            let (length, asker) = relay.recv_from(&mut buffer).await.unwrap();
+            let out = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            out.send_to(&buffer[..length], other.server).await.unwrap();
+            let length = out.recv(&mut buffer).await.unwrap();
+            relay.send_to(&buffer[..length], asker).await.unwrap();
+        }
+    };
+    let once = (LIMIT, PAUSE, Duration::ZERO);
+    let seen = tokio::select! {
+        seen = verify(&zone, &name, "192.0.2.1".parse().unwrap(), once) => seen,
+        () = relaying => unreachable!(),
+    };
+    let Seen::NotYet { others, right: 0 } = seen else { panic!("{seen:?}") };
+    assert_eq!(others, [("ns1.home.test. 127.0.0.3".to_owned(), "192.0.2.7".to_owned())]);
 }
 
 #[tokio::test]

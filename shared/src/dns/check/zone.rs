@@ -17,17 +17,13 @@ use super::{Finding, Kept, Target};
 use crate::dns::{
     Provider,
     address::Family,
-    exchange::{Question, ask},
+    exchange::{Question, Unanswered, ask},
     provider::Rfc2136,
-    verify::Resolvers,
+    verify::{Heard, Resolvers, counted},
 };
 
-/// A server's answers.
-struct Heard {
-    server: String,
-    /// Of A and of AAAA: addresses, or what came instead.
-    answers: [Result<Told, String>; 2],
-}
+/// What servers answer: addresses, or what came instead.
+type Answers<'a> = Vec<Heard<'a, Result<Told, String>>>;
 
 struct Told {
     addresses: Vec<IpAddr>,
@@ -53,38 +49,46 @@ pub(super) async fn check(resolvers: &Resolvers, target: &Target<'_>, proxied: b
             }
         },
     };
-    let heard = join_all(servers.iter().map(|(name, server)| hear(resolvers, target, name, *server))).await;
-    if let Some(alias) = heard.iter().find_map(Heard::alias) {
+    let (a, aaaa) = tokio::join!(
+        hear(resolvers, target, &servers, RecordType::A),
+        hear(resolvers, target, &servers, RecordType::AAAA)
+    );
+    let told = || a.iter().chain(&aaaa).filter_map(|one| one.answer.as_ref().ok()?.as_ref().ok());
+    if let Some(alias) = told().find_map(|told| told.alias.as_deref()) {
         findings.push(Finding::bad(
             "alias",
             format!("the name is an alias of {alias} (CNAME): no address can stand beside it; remove the alias, or follow {alias} itself"),
         ));
         return findings;
     }
-    for (place, family, kept) in [(0, Family::Ipv4, target.v4), (1, Family::Ipv6, target.v6)] {
-        findings.extend(answers(&heard, place, family, kept, proxied));
+    for (heard, family, kept) in [(&a, Family::Ipv4, target.v4), (&aaaa, Family::Ipv6, target.v6)] {
+        findings.extend(answers(heard, family, kept, proxied));
     }
-    if let (Provider::Rfc2136(provider), Some((_, server))) = (target.provider, servers.first()) {
-        findings.push(primary(resolvers, provider, *server).await);
+    let answering = a.iter().find(|one| one.answer.is_ok()).or(a.first());
+    if let (Provider::Rfc2136(provider), Some(one)) = (target.provider, answering) {
+        findings.push(primary(resolvers, provider, one.server).await);
     }
     findings
 }
 
-impl Heard {
-    fn alias(&self) -> Option<&str> {
-        self.answers.iter().flatten().find_map(|told| told.alias.as_deref())
-    }
-}
-
-async fn hear(resolvers: &Resolvers, target: &Target<'_>, name: &str, server: SocketAddr) -> Heard {
-    let one = async |kind| {
-        let mut host = Name::from_ascii(target.host.as_str()).map_err(|error| error.to_string())?;
+async fn hear<'a>(
+    resolvers: &Resolvers,
+    target: &Target<'_>,
+    servers: &'a [(String, SocketAddr)],
+    kind: RecordType,
+) -> Answers<'a> {
+    let one = async |server| {
+        let mut host =
+            Name::from_ascii(target.host.as_str()).map_err(|error| Unanswered::Silent(error.to_string()))?;
         host.set_fqdn(true);
         let question = Question { name: &host, kind, class: DNSClass::IN, recurse: false };
-        read(&ask(server, &question, resolvers.limit).await?)
+        Ok(read(&ask(server, &question, resolvers.limit).await?))
     };
-    let (a, aaaa) = tokio::join!(one(RecordType::A), one(RecordType::AAAA));
-    Heard { server: name.trim_end_matches('.').to_owned(), answers: [a, aaaa] }
+    let one = &one;
+    join_all(servers.iter().map(|(name, server)| async move {
+        Heard { name: name.trim_end_matches('.'), server: *server, answer: one(*server).await }
+    }))
+    .await
 }
 
 fn read(answer: &Message) -> Result<Told, String> {
@@ -106,16 +110,29 @@ fn read(answer: &Message) -> Result<Told, String> {
 }
 
 /// What the servers say of one family, as one sentence if they agree.
-fn answers(heard: &[Heard], place: usize, family: Family, kept: Kept, proxied: bool) -> Option<Finding> {
+fn answers(heard: &Answers<'_>, family: Family, kept: Kept, proxied: bool) -> Option<Finding> {
     let what = if family == Family::Ipv4 { "A" } else { "AAAA" };
+    let answers: Vec<(&str, Result<&Told, String>)> = counted(heard)
+        .into_iter()
+        .map(|one| {
+            let answer = match &one.answer {
+                Ok(answer) => answer.as_ref().map_err(Clone::clone),
+                Err(unanswered) => Err(unanswered.clone().into()),
+            };
+            (one.name, answer)
+        })
+        .collect();
     let mut said: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for one in heard {
-        let words = match &one.answers[place] {
+    for (server, answer) in &answers {
+        let words = match answer {
             Ok(told) if told.addresses.is_empty() => "no address".to_owned(),
             Ok(told) => told.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
             Err(why) => why.clone(),
         };
-        said.entry(words).or_default().push(&one.server);
+        let servers = said.entry(words).or_default();
+        if !servers.contains(server) {
+            servers.push(server);
+        }
     }
     let words = if said.len() == 1 {
         said.keys().next().cloned().unwrap_or_default()
@@ -125,12 +142,10 @@ fn answers(heard: &[Heard], place: usize, family: Family, kept: Kept, proxied: b
             .collect::<Vec<_>>()
             .join("; ")
     };
-    let any =
-        heard.iter().any(|one| one.answers[place].as_ref().is_ok_and(|told| !told.addresses.is_empty()));
-    let failed = heard.iter().any(|one| one.answers[place].is_err());
-    let right = |address: IpAddr| {
-        heard.iter().all(|one| one.answers[place].as_ref().is_ok_and(|told| told.addresses == [address]))
-    };
+    let mut told = answers.iter().map(|(_, answer)| answer.as_ref());
+    let any = told.clone().any(|told| told.is_ok_and(|told| !told.addresses.is_empty()));
+    let failed = told.clone().any(|told| told.is_err());
+    let mut right = |address: IpAddr| told.all(|told| told.is_ok_and(|told| told.addresses == [address]));
     Some(match kept {
         Kept::No if any => Finding::note(
             what,
@@ -157,7 +172,7 @@ async fn primary(resolvers: &Resolvers, provider: &Rfc2136, server: SocketAddr) 
         let mut zone = Name::from_ascii(provider.zone.as_str()).map_err(|error| error.to_string())?;
         zone.set_fqdn(true);
         let question = Question { name: &zone, kind: RecordType::SOA, class: DNSClass::IN, recurse: false };
-        let answer = ask(server, &question, resolvers.limit).await?;
+        let answer = ask(server, &question, resolvers.limit).await.map_err(String::from)?;
         let primary = answer.answers.iter().find_map(|record| match &record.data {
             RData::SOA(soa) => Some(soa.mname.clone()),
             _ => None,
@@ -212,5 +227,48 @@ async fn addresses(server: &str, limit: Duration) -> Result<Vec<IpAddr>, String>
         Ok(Ok(found)) => Ok(found.map(|address| address.ip()).collect()),
         Ok(Err(error)) => Err(format!("{server} is not found: {error}")),
         Err(_) => Err(format!("{server} is not found in time")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Verdict, *};
+
+    #[test]
+    fn a_server_need_not_answer_by_each_of_its_addresses() {
+        let right: IpAddr = "192.0.2.7".parse().unwrap();
+        let found = |all: &[(&'static str, &str)]| {
+            let heard: Answers<'_> = all
+                .iter()
+                .map(|(name, says)| {
+                    let answer = match *says {
+                        "no way" => Err(Unanswered::NoWay("no way".to_owned())),
+                        "silent" => Err(Unanswered::Silent("silent".to_owned())),
+                        "lame" => Ok(Err("lame".to_owned())),
+                        address => Ok(Ok(Told { addresses: vec![address.parse().unwrap()], alias: None })),
+                    };
+                    Heard { name, server: SocketAddr::from(([192, 0, 2, 53], 53)), answer }
+                })
+                .collect();
+            let finding = answers(&heard, Family::Ipv4, Kept::Sent(right), false).unwrap();
+            (finding.verdict == Verdict::Good, finding.found)
+        };
+        let good = (true, "192.0.2.7".to_owned());
+        assert_eq!(found(&[("a", "192.0.2.7"), ("a", "no way"), ("b", "192.0.2.7"), ("b", "silent")]), good);
+        assert_eq!(found(&[("a", "192.0.2.7"), ("b", "no way")]), good);
+        for (all, told) in [
+            (
+                &[("a", "192.0.2.7"), ("a", "192.0.2.6"), ("a", "silent")][..],
+                "192.0.2.6 (a); 192.0.2.7 (a); 192.0.2.7 was sent",
+            ),
+            (
+                &[("a", "192.0.2.7"), ("b", "silent"), ("b", "silent")],
+                "192.0.2.7 (a); silent (b); 192.0.2.7 was sent",
+            ),
+            (&[("a", "192.0.2.7"), ("b", "lame")], "192.0.2.7 (a); lame (b); 192.0.2.7 was sent"),
+            (&[("a", "no way"), ("b", "no way")], "no way; 192.0.2.7 was sent"),
+        ] {
+            assert_eq!(found(all), (false, told.to_owned()));
+        }
     }
 }
