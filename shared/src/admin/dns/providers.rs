@@ -59,7 +59,7 @@ pub const PROVIDERS: [Described; 11] = [
     described(
         "hetzner",
         "Hetzner Cloud DNS",
-        (&["zone"], &["url"]),
+        (&["zone"], &["owner", "url"]),
         "an API token of the zone's project",
         (60, true),
     ),
