@@ -1,4 +1,4 @@
-//! Addresses that move: table `dns_addresses`; how each family of them stands is in [`families`]. An address that has a source has
+//! Addresses that move: table `dns_addresses`; how each family of them stands is in `families`. An address that has a source has
 //! one job of the kind `dns_address`, whose key is its number.
 
 mod families;

@@ -1,5 +1,5 @@
 //! Names at providers that point at addresses: tables `dns_records` and `dns_record_families`. Each record has one job of the kind
-//! `dns_record`, whose key is its number. What a step writes is in [`keep`].
+//! `dns_record`, whose key is its number. What a step writes is in `keep`.
 
 mod keep;
 mod read;
