@@ -190,7 +190,7 @@ async fn a_records_life(db: PgPool) {
     let update = program.run(&["dns", "update", "1"]);
     assert_eq!(update.code, 0, "{update:?}");
     assert!(
-        update.stderr.contains("nothing is sent before in") && update.stderr.contains("badauth: 401 no"),
+        update.stderr.contains("at the earliest") && update.stderr.contains("badauth: 401 no"),
         "{update:?}"
     );
     assert_eq!(
@@ -202,13 +202,13 @@ async fn a_records_life(db: PgPool) {
     assert!(forced.code == 0 && forced.stderr.contains("nothing shortens that"), "{forced:?}");
     let shown = program.json(&["dns", "show", "1"]);
     assert_eq!(
-        (&shown["families"][0]["parked"], &shown["families"][0]["sent"]),
-        (&json!(null), &json!(null))
+        (&shown["families"][0]["parked"], &shown["families"][0]["resend"]),
+        (&json!(null), &json!(true))
     );
     assert_eq!(shown["not_before_why"], "least time");
 
     // A changed secret leaves alone what was sent; changed settings do not.
-    sqlx::query("update dns_record_families set parked = 'badauth', parked_why = 'no', sent = '2a00:1450::1234', sent_at = clock() where record_id = 1")
+    sqlx::query("update dns_record_families set parked = 'badauth', parked_why = 'no', sent = '2a00:1450::1234', sent_at = clock(), resend = false where record_id = 1")
         .execute(&db)
         .await
         .unwrap();
@@ -216,14 +216,14 @@ async fn a_records_life(db: PgPool) {
     assert_eq!(done.code, 0, "{done:?}");
     let shown = program.json(&["dns", "show", "1"]);
     assert_eq!(
-        (&shown["families"][0]["parked"], &shown["families"][0]["sent"]),
-        (&json!(null), &json!("2a00:1450::1234"))
+        (&shown["families"][0]["parked"], &shown["families"][0]["resend"]),
+        (&json!(null), &json!(false))
     );
     program.ok(&["dns", "set", "1", "--set", "proxied=false", "--no-ttl", "--no-host-id", "--ipv4"]);
     let shown = program.json(&["dns", "show", "1"]);
     assert_eq!(
-        (&shown["families"][1]["sent"], &shown["families"][1]["wanted"]),
-        (&json!(null), &json!("2a00:1450::1"))
+        (&shown["families"][1]["resend"], &shown["families"][1]["wanted"]),
+        (&json!(true), &json!("2a00:1450::1"))
     );
     assert_eq!(
         (&shown["ttl"], &shown["settings"]["proxied"], &shown["families"][0]["wanted"]),

@@ -126,7 +126,9 @@ fn planned(record: &Record, family: &RecordFamily, force: bool) -> Planned {
                 "whether {open} has arrived is not known: the zone's servers are asked first, and it is sent only if it has not"
             ),
         ),
-        (Some(address), ..) if family.sent == Some(address) && !force && !is_over(record, family) => {
+        (Some(address), ..)
+            if family.sent == Some(address) && !family.resend && !force && !is_over(record, family) =>
+        {
             let ago = family.sent_at.map(|at| words::when(at, record.now)).unwrap_or_default();
             (false, format!("was sent {ago}: nothing is sent"))
         }

@@ -193,10 +193,10 @@ fn state(record: &dns_records::Record, family: &RecordFamily) -> String {
     if wanted.is_none() {
         return "no address yet".to_owned();
     }
-    if family.sending.is_some() {
+    if family.sending.is_some() && family.failing_since.is_none() {
         return "being sent".to_owned();
     }
-    if family.sent != wanted {
+    if family.sent != wanted || family.resend {
         return match record.not_before.filter(|at| *at > record.now) {
             Some(at) => format!("to be sent {}", words::when(at, record.now)),
             None if family.failing_since.is_some() => "failing".to_owned(),
