@@ -48,7 +48,10 @@ async fn from_nothing_to_a_name_that_follows(db: PgPool) {
     let (secret, wrong) = (secret.to_str().unwrap(), wrong.to_str().unwrap());
     let server = bind.server.to_string();
 
-    let program = Program::with(&db).env("SYNCFLEET_KEYS", generate_key("k").unwrap().expose_secret());
+    // BIND and the service that tells the address are on this machine.
+    let program = Program::with(&db)
+        .env("SYNCFLEET_KEYS", generate_key("k").unwrap().expose_secret())
+        .env("SYNCFLEET_DNS_ALLOW", "127.0.0.1");
     program.ok(&["migrate"]).await;
     let mut scheduler = program.start(&["scheduler"]).await;
     let mut worker = program.start(&["worker"]).await;
