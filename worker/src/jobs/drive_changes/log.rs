@@ -18,6 +18,7 @@ use super::{Homes, KIND, list, refused};
 use crate::jobs::{Context, drive_contents, want};
 
 /// A folder that changed last so soon after it was made has nothing in it that the log does not tell.
+/// One that was filled elsewhere and comes within this time is taken for empty all the same: what is in it is found by the next sweep.
 const JUST_MADE: TimeDelta = TimeDelta::minutes(1);
 
 /// A folder that was shared during a sweep may have been listed with its new permissions, and what is in it, before that, with the
