@@ -57,7 +57,7 @@ impl From<provider::Finding> for Finding {
     fn from(finding: provider::Finding) -> Self {
         let verdict = match finding.answer.outcome {
             Outcome::Good | Outcome::NoChange => Verdict::Good,
-            Outcome::Wait(_) | Outcome::Retry => Verdict::Note,
+            Outcome::Wait(_) | Outcome::Unknown(_) | Outcome::Retry => Verdict::Note,
             Outcome::Park(_) | Outcome::Refused => Verdict::Bad,
         };
         Self::new(finding.what, verdict, finding.answer.said)

@@ -17,6 +17,8 @@ pub enum Outcome {
     NoChange,
     /// Nothing was changed, and nothing may be sent before this time is over.
     Wait(Duration),
+    /// Whether anything was changed is not known, and nothing may be sent before this time is over.
+    Unknown(Duration),
     /// Nothing will change until a person acts.
     Park(Park),
     /// Nothing is known to have changed, and it may go better later.
@@ -121,7 +123,9 @@ impl Answers {
         let ends = |answer: &&Answer| {
             matches!(
                 answer.outcome,
-                Outcome::Wait(_) | Outcome::Park(Park::BadAuth | Park::BadAgent | Park::Abuse)
+                Outcome::Wait(_)
+                    | Outcome::Unknown(_)
+                    | Outcome::Park(Park::BadAuth | Park::BadAgent | Park::Abuse)
             )
         };
         let answer = [&self.a, &self.aaaa].into_iter().flatten().find(ends)?;

@@ -19,7 +19,7 @@
 //! |---|---|
 //! | every family is parked, and yet the job runs | a person has released it: the families are served again |
 //! | `sending` is set: an outcome is open | looks whether it has arrived ([`look`]); if so it is recorded as `observed` |
-//! | an address is to be sent, `not_before` is over | writes the intent, calls, records the outcome ([`send`]) |
+//! | an address is to be sent, `not_before` is over | writes the intent, calls, asks the zone's servers once, records the outcome ([`send`]) |
 //! | `sent` is not verified | asks the zone's servers ([`look`]), soon and then ever later, for ten minutes |
 //! | an address is to be sent, `not_before` is not over | waits; `not_before` is the job's floor |
 //! | nothing | the pass is complete; the next one is that of the forced interval |
@@ -53,7 +53,7 @@ mod tell_state;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use chrono::TimeDelta;
 use futures_util::{FutureExt, future::BoxFuture};
 use metrics::{Unit, counter, describe_counter, describe_histogram};
 use secrecy::SecretString;
@@ -64,7 +64,7 @@ use shared::{
     store::{
         dns_history::{self, What},
         dns_records::{self, Record, RecordFamily},
-        secrets,
+        secrets::{self, SecretError},
     },
 };
 
@@ -134,7 +134,7 @@ async fn keep(context: &Context, run: &Run) -> StepResult {
     if !standing::to_send(&record).is_empty() && standing::held(&record).is_none() {
         return send::step(context, run, &record).await;
     }
-    rest::step(context, run, &record).await
+    rest::step(context, run, &record, Change::default()).await
 }
 
 /// A person has made the job due, and nobody else does that to a parked one: it is tried again.
@@ -149,12 +149,16 @@ async fn released(context: &Context, record: &Record) -> StepResult {
     commit(context, record, Change { families, ..Change::default() }, Verdict::Continue { lane: None }).await
 }
 
-async fn secret(context: &Context, record: &Record) -> Result<SecretString, Failure> {
+/// The secret for the provider; else why there is none, which only a person can change.
+async fn secret(context: &Context, record: &Record) -> Result<Result<SecretString, String>, Failure> {
     let owner = Owner::dns_record(record.id, dns_records::SECRET);
     let mut conn = context.db.acquire().await?;
-    let stored = secrets::get(&mut conn, &context.dns()?.keys, owner).await.map_err(anyhow::Error::from)?;
-    let stored = stored.with_context(|| format!("DNS record {} has no secret", record.id));
-    stored.map(|stored| stored.value).map_err(|error| Failure::park(error, Parked::Failed))
+    match secrets::get(&mut conn, &context.dns()?.keys, owner).await {
+        Ok(Some(stored)) => Ok(Ok(stored.value)),
+        Ok(None) => Ok(Err(format!("DNS record {} has no secret: give it one with dns set", record.id))),
+        Err(SecretError::Open(error)) => Ok(Err(error.to_string())),
+        Err(SecretError::Database(error)) => Err(error.into()),
+    }
 }
 
 /// What a step writes of its record.
@@ -166,6 +170,31 @@ struct Change<'a> {
     history: Vec<dns_history::New>,
     /// Nothing is sent before this time is over, and why.
     hold: Option<(Duration, &'a str)>,
+}
+
+impl Change<'_> {
+    /// With what came of it afterwards.
+    fn then(mut self, later: Change<'_>) -> Self {
+        let is_last = |family: &RecordFamily| later.families.iter().all(|f| f.family != family.family);
+        self.families.retain(is_last);
+        self.families.extend(later.families);
+        self.history.extend(later.history);
+        self
+    }
+
+    /// The record as it will stand.
+    fn applied(&self, record: &Record) -> Record {
+        let families = record.families.iter().map(|family| {
+            self.families.iter().find(|changed| changed.family == family.family).unwrap_or(family).clone()
+        });
+        let mut record = Record { families: families.collect(), ..record.clone() };
+        if let Some((hold, why)) = self.hold {
+            let hold = TimeDelta::from_std(hold).unwrap_or(TimeDelta::MAX);
+            record.not_before = Some(record.now + hold);
+            record.not_before_why = Some(why.to_owned());
+        }
+        record
+    }
 }
 
 /// Writes a change, to be committed with the verdict.

@@ -44,6 +44,8 @@ pub enum Acts {
     TakesAndHangs,
     /// Nothing is changed, and no answer comes.
     Hangs,
+    /// It is changed, and who stands before it is out of order for twenty minutes: 503 with `Retry-After`.
+    TakesBehind503,
 }
 
 /// A call that came, and what it was answered with.
@@ -140,6 +142,10 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
             let body = state.take(&host, &addresses, at).await;
             ("none".to_owned(), (acts == Acts::TakesAndHangs).then_some(body))
         }
+        Acts::TakesBehind503 => {
+            state.take(&host, &addresses, at).await;
+            ("503".to_owned(), Some(String::new()))
+        }
     };
     state.calls.send_modify(|calls| calls.push(Call { at, addresses, answer }));
     match acts {
@@ -151,7 +157,11 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
     }
     if let Some(body) = body {
         let length = body.len();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        let status = match acts {
+            Acts::TakesBehind503 => "503 Service Unavailable\r\nretry-after: 1200",
+            _ => "200 OK",
+        };
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
         // The other side may have hung up.
         let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
     }

@@ -123,7 +123,7 @@ async fn an_outage_that_is_told_waits_without_an_attempt(_: PgPoolOptions, db: P
             .fetch_all(&rig.db)
             .await
             .unwrap();
-    assert_eq!(outcomes, ["complete", "continue", "wait"], "no retry");
+    assert_eq!(outcomes, ["complete", "wait"], "no retry");
     rig.end().await;
 }
 
@@ -144,5 +144,56 @@ async fn refusals_without_a_known_reason_are_tried_five_times(_: PgPoolOptions, 
     for pair in provider.calls().windows(2) {
         assert!(pair[1].at - pair[0].at >= chrono::TimeDelta::minutes(30), "{pair:?}");
     }
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn an_error_that_names_a_time_does_not_tell_that_nothing_was_changed(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let rig = Rig::start(db).await;
+    let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    provider.acts(Acts::TakesBehind503);
+    let home = rig.address("home", &[(Family::Ipv4, None)]).await;
+    rig.tell(home, "192.0.2.1").await;
+    let (record, job) = rig.record(home, New { provider: provider.settings(), ..New::default() }).await;
+    let run = rig.claim(job).await;
+    let step = rig.act(&run).await;
+    rig.commit(&run, step).await;
+    let family = rig.of(record).await.families.remove(0);
+    assert!(family.sending.is_some() && family.sent.is_none(), "the outcome is open: {family:?}");
+    assert!(rig.of(record).await.not_before.unwrap() - rig.clock.now() > chrono::TimeDelta::minutes(19));
+    provider.acts(Acts::Right);
+    rig.pass(Duration::from_hours(1)).await;
+    assert_eq!(provider.calls().len(), 1);
+    assert_eq!(rig.words(record).await, ["wait", "observed"]);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_record_without_its_secret_is_failing_until_it_has_one(_: PgPoolOptions, db: PgConnectOptions) {
+    let rig = Rig::start(db).await;
+    let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    let home = rig.address("home", &[(Family::Ipv4, None)]).await;
+    rig.tell(home, "192.0.2.1").await;
+    let (record, job) = rig.record(home, New { provider: provider.settings(), ..New::default() }).await;
+    let hidden = "update secrets set name = $1 where owner_kind = 'dns_record'";
+    sqlx::query(hidden).bind("lost").execute(&rig.db).await.unwrap();
+    rig.pass(Duration::from_hours(1)).await;
+    assert_eq!(phase(&rig, job).await, "parked");
+    let family = rig.of(record).await.families.remove(0);
+    assert_eq!(family.parked.as_deref(), Some("badsetting"));
+    assert!(family.failing_since.is_some() && family.sending.is_none(), "{family:?}");
+    assert!(family.failing_why.unwrap().contains("has no secret"));
+    assert_eq!(provider.calls().len(), 0);
+    assert_eq!(rig.words(record).await, ["parked"]);
+    sqlx::query(hidden).bind("secret").execute(&rig.db).await.unwrap();
+    rig.retry(job).await;
+    rig.pass(Duration::from_hours(1)).await;
+    let family = rig.of(record).await.families.remove(0);
+    assert!(family.failing_since.is_none() && family.verified_at.is_some(), "{family:?}");
+    assert_eq!(provider.calls().len(), 1);
+    assert_eq!(rig.words(record).await, ["parked", "good", "verified"]);
     rig.end().await;
 }

@@ -45,7 +45,7 @@ impl Reply {
             StatusCode::NOT_FOUND | StatusCode::GONE => Outcome::Park(Park::NoHost),
             StatusCode::TOO_MANY_REQUESTS => Outcome::Wait(self.retry_after.unwrap_or(RATE_LIMITED)),
             StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT | StatusCode::LOCKED => Outcome::Retry,
-            _ if status.is_server_error() => self.retry_after.map_or(Outcome::Retry, Outcome::Wait),
+            _ if status.is_server_error() => self.retry_after.map_or(Outcome::Retry, Outcome::Unknown),
             _ if status.is_redirection() || status.is_informational() || self.is_page() => Outcome::Retry,
             _ => Outcome::Refused,
         };
@@ -125,7 +125,7 @@ pub(in crate::dns) mod tests {
             (400, None, Outcome::Refused),
             (422, None, Outcome::Refused),
             (500, None, Outcome::Retry),
-            (503, Some(60), Outcome::Wait(Duration::from_mins(1))),
+            (503, Some(60), Outcome::Unknown(Duration::from_mins(1))),
             (511, None, Outcome::Retry),
         ] {
             let mut reply = reply(StatusCode::from_u16(status).unwrap(), "it says s3cret");

@@ -25,7 +25,8 @@ pub async fn claim(
     let rows = sqlx::query!(
         r#"-- job_state::claim
         with offered as (
-            select * from unnest($1::bigint[], $2::uuid[]) as o (job_id, lease)
+            -- The select hides the array's length from the planner: it makes one plan for all lengths, and keeps it.
+            select * from unnest((select $1::bigint[]), $2::uuid[]) as o (job_id, lease)
         ), locked as (
             -- One look-up by key per id, whatever the planner thinks of the number of due jobs: `offset 0` sees to it.
             select d.*, o.lease as new_lease

@@ -87,8 +87,9 @@ pub async fn complete(
         r#"-- job_state::complete
         with locked as (
             select o.*
+            -- The select hides the array's length from the planner: it makes one plan for all lengths, and keeps it.
             from unnest(
-                $1::uuid[], $2::bigint[], $3::uuid[], $4::lane[], $5::int[], $6::timestamptz[], $7::int[],
+                (select $1::uuid[]), $2::bigint[], $3::uuid[], $4::lane[], $5::int[], $6::timestamptz[], $7::int[],
                 $8::float8[], $9::float8[], $10::lane[]
             ) as o (run_id, job_id, worker_id, ran_in, attempt, started_at, changed, next, floor, own_lane)
             join job_state s on s.job_id = o.job_id and s.lease = o.run_id

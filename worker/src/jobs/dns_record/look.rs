@@ -1,7 +1,11 @@
 //! Looks at who speaks for the zone: whether an open outcome has arrived, and whether what was sent is there.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use metrics::histogram;
 use shared::{
@@ -26,7 +30,10 @@ use crate::jobs::Context;
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long a look may take, with the way to the zone's servers.
-const LOOK: Duration = Duration::from_secs(30);
+pub(super) const LOOK: Duration = Duration::from_secs(30);
+
+/// How long the one right after an update may take.
+pub(super) const FIRST: Duration = Duration::from_secs(2);
 
 /// Looks whether what was being sent when a step ended without a record of it has arrived. None: nothing of the kind is open, or it is
 /// not to be seen. What was sent again although the name had it cannot be seen: the zone has had it all along.
@@ -36,7 +43,7 @@ pub(super) async fn for_open_outcomes(context: &Context, record: &Record) -> Res
         Some((family, sending))
     });
     let found = join_all(open.map(|(family, address)| async move {
-        (family, address, look(context, record, address, Of::Open).await)
+        (family, address, look(context, record, address, Of::Open, LOOK).await)
     }))
     .await;
     let mut change = Change::default();
@@ -47,7 +54,7 @@ pub(super) async fn for_open_outcomes(context: &Context, record: &Record) -> Res
         }
         super::count(record, What::Observed);
         let (family, took) = seen(
-            record,
+            record.now,
             &RecordFamily {
                 sent: Some(address),
                 sent_at: family.sending_since,
@@ -85,19 +92,25 @@ pub(super) struct Looked<'a> {
 }
 
 /// Looks for what was sent and not seen yet.
-pub(super) async fn for_what_was_sent(context: &Context, record: &Record) -> Looked<'static> {
+pub(super) async fn for_what_was_sent(
+    context: &Context,
+    record: &Record,
+    limit: Duration,
+) -> Looked<'static> {
+    let began = Instant::now();
     let unseen =
         record.families.iter().filter_map(|family| Some((family, standing::unseen(record, family)?)));
     let found = join_all(unseen.map(|(family, address)| async move {
-        (family, address, look(context, record, address, Of::Sent).await)
+        (family, address, look(context, record, address, Of::Sent, limit).await)
     }))
     .await;
     let mut looked = Looked::default();
+    let now = record.now + began.elapsed();
     for (family, address, found) in found {
-        let elapsed = family.sent_at.map(|at| standing::since(at, record.now)).unwrap_or_default();
+        let elapsed = family.sent_at.map(|at| standing::since(at, now)).unwrap_or_default();
         let (next, what, said, took) = match found {
             Ok(servers) => {
-                let (next, took) = seen(record, family);
+                let (next, took) = seen(now, family);
                 histogram!("syncfleet_dns_verify_seconds").record(took.as_secs_f64());
                 (next, What::Verified, servers, took)
             }
@@ -117,8 +130,8 @@ pub(super) async fn for_what_was_sent(context: &Context, record: &Record) -> Loo
                 let why = format!("not seen within {} minutes: {why}", LOOKED_FOR.as_secs() / 60);
                 tracing::warn!(host = %record.host, %address, "{why}");
                 let next = RecordFamily {
-                    unverified_at: Some(record.now),
-                    failing_since: family.failing_since.or(Some(record.now)),
+                    unverified_at: Some(now),
+                    failing_since: family.failing_since.or(Some(now)),
                     failing_why: Some(why.clone()),
                     ..family.clone()
                 };
@@ -133,10 +146,10 @@ pub(super) async fn for_what_was_sent(context: &Context, record: &Record) -> Loo
 }
 
 /// A family whose address is seen, and how long after it was sent.
-fn seen(record: &Record, family: &RecordFamily) -> (RecordFamily, Duration) {
-    let took = family.sent_at.map(|at| standing::since(at, record.now)).unwrap_or_default();
+fn seen(now: DateTime<Utc>, family: &RecordFamily) -> (RecordFamily, Duration) {
+    let took = family.sent_at.map(|at| standing::since(at, now)).unwrap_or_default();
     let family = RecordFamily {
-        verified_at: Some(record.now),
+        verified_at: Some(now),
         verify_ms: Some(i64::try_from(took.as_millis()).unwrap_or(i64::MAX)),
         unverified_at: None,
         failing_since: None,
@@ -156,14 +169,20 @@ enum Of {
 }
 
 /// Whether the address is there, in words; else what is there.
-async fn look(context: &Context, record: &Record, address: IpAddr, of: Of) -> Result<String, String> {
-    let late = |_| Err(format!("no answer within {} s", LOOK.as_secs()));
-    let zone = tokio::time::timeout(LOOK, at_zone(context, record, address)).await.unwrap_or_else(late);
+async fn look(
+    context: &Context,
+    record: &Record,
+    address: IpAddr,
+    of: Of,
+    limit: Duration,
+) -> Result<String, String> {
+    let late = |_| Err(format!("no answer within {} s", limit.as_secs()));
+    let zone = tokio::time::timeout(limit, at_zone(context, record, address)).await.unwrap_or_else(late);
     let may_be_proxied = matches!(record.provider, Provider::Cloudflare(_));
     if zone.is_ok() || of == Of::Sent && !may_be_proxied {
         return zone;
     }
-    let held = tokio::time::timeout(LOOK, at_provider(context, record, address)).await;
+    let held = tokio::time::timeout(limit, at_provider(context, record, address)).await;
     match held.ok().flatten() {
         Some(held) if held.just(address) && held.proxied => {
             Ok("the provider holds it, and stands before it".to_owned())
@@ -178,7 +197,7 @@ async fn at_provider(context: &Context, record: &Record, address: IpAddr) -> Opt
     if !record.provider.can_be_read() {
         return None;
     }
-    let secret = super::secret(context, record).await.ok()?;
+    let secret = super::secret(context, record).await.ok()?.ok()?;
     let wanted = send::wanted(record, &[address]);
     record.provider.observe(http, &secret, &wanted, send::wall_clock()).await?.ok()
 }

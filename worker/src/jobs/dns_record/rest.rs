@@ -17,9 +17,13 @@ use crate::jobs::{Context, rng};
 /// What is sent again because it is time to is sent within this time.
 const SPREAD: Duration = Duration::from_hours(1);
 
-pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepResult {
+/// `change` is what has become of the record that was read, and is yet to be written.
+pub(super) async fn step(context: &Context, run: &Run, read: &Record, change: Change<'_>) -> StepResult {
     let began = Instant::now();
-    let mut looked = look::for_what_was_sent(context, record).await;
+    let record = &change.applied(read);
+    // What has just been accepted is to be recorded soon.
+    let limit = if change.families.is_empty() { look::LOOK } else { look::FIRST };
+    let mut looked = look::for_what_was_sent(context, record, limit).await;
     let held = standing::held(record).map(|left| left.saturating_sub(began.elapsed()));
     let to_send = standing::to_send(record);
     let sends = held.filter(|_| !to_send.is_empty());
@@ -35,10 +39,11 @@ pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepR
         _ => (Verdict::Complete, held),
     };
     turns(record, sends, &mut looked.change);
-    let step = if looked.change.families.is_empty() {
+    let change = change.then(looked.change);
+    let step = if change.families.is_empty() {
         Step::quiet(verdict)
     } else {
-        super::commit(context, record, looked.change, verdict).await?
+        super::commit(context, read, change, verdict).await?
     };
     let step = step.not_before(floor);
     Ok(match next(record, looked.given_up, run) {

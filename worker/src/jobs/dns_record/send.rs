@@ -8,7 +8,7 @@ use std::{
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use shared::{
-    dns::{Answer, Answers, Outcome, Wanted, address::Family},
+    dns::{Answer, Answers, Outcome, Park, Wanted, address::Family},
     job::{Failure, Parked, Run, Step, StepResult, Verdict},
     store::{
         dns_history::{New, What},
@@ -17,7 +17,7 @@ use shared::{
     },
 };
 
-use super::{Change, KIND, standing};
+use super::{Change, KIND, rest, standing};
 use crate::jobs::{Context, rng};
 
 /// How long a call may take with all that belongs to it: some providers are asked for a minute and a half whether they are done.
@@ -37,18 +37,21 @@ const MIN_INTERVAL: &str = "the provider's minimum interval";
 
 pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepResult {
     let dns = context.dns()?;
-    let secret = &super::secret(context, record).await?;
     let sending = standing::to_send(record);
     let wanted = wanted(record, &sending);
-    if let Err(error) = record.provider.check(&wanted, secret) {
+    let secret = match super::secret(context, record).await? {
+        Ok(secret) => secret,
+        Err(why) => return unusable(context, record, &sending, &why).await,
+    };
+    if let Err(error) = record.provider.check(&wanted, &secret) {
         // Looked at when it was added; a program of another version may see it otherwise.
-        return Err(Failure::park(anyhow!("{error}"), Parked::Failed));
+        return unusable(context, record, &sending, &error.to_string()).await;
     }
     let (record, began) = begin(context, run, record, &sending).await?;
     if began.elapsed() > FRESH {
         return Err(anyhow!("the worker was stopped before the call; nothing was sent").into());
     }
-    let call = record.provider.update(&dns.http, secret, &wanted, wall_clock());
+    let call = record.provider.update(&dns.http, &secret, &wanted, wall_clock());
     let answers = match tokio::time::timeout(CALL.saturating_sub(began.elapsed()), call).await {
         Ok(answers) => answers,
         Err(_) => unanswered(&sending, &format!("no end within {} s", CALL.as_secs())),
@@ -72,6 +75,27 @@ pub(super) fn wanted(record: &Record, sending: &[IpAddr]) -> Wanted {
     wanted
 }
 
+/// Nothing can be sent until a person acts: it cannot be told how. An outcome that is open stays so.
+async fn unusable(context: &Context, record: &Record, sending: &[IpAddr], why: &str) -> StepResult {
+    let mut change = Change::default();
+    for family in &record.families {
+        let Some(address) = sending.iter().find(|address| family.family.has(**address)) else { continue };
+        let mut next = family.clone();
+        park(&mut next, record.now, Park::BadSetting.word(), why);
+        change.families.push(next);
+        super::count(record, What::Parked);
+        change.history.push(New {
+            family: family.family,
+            address: Some(*address),
+            what: What::Parked,
+            said: why.to_owned(),
+            took: None,
+        });
+    }
+    let why = format!("not sent: {why}");
+    super::commit(context, record, change, Verdict::Park { parked: Parked::Failed, why }).await
+}
+
 /// Writes the intent. The record as it stands with it, and when it was last known that the lease stands.
 async fn begin(
     context: &Context,
@@ -85,7 +109,7 @@ async fn begin(
     job_state::checkpoint(&mut tx, run).await?;
     tx.commit().await?;
     let mut record = record.clone();
-    record.step += 1;
+    (record.step, record.now) = (record.step + 1, since);
     for family in &mut record.families {
         if let Some(address) = sending.iter().find(|address| family.family.has(**address)) {
             family.sending = Some(*address);
@@ -107,7 +131,7 @@ fn unanswered(sending: &[IpAddr], why: &str) -> Answers {
     answers
 }
 
-/// Records what came of a call.
+/// Records what came of a call. If all was accepted, it is looked at at once whether it is there.
 async fn conclude(
     context: &Context,
     run: &Run,
@@ -119,7 +143,7 @@ async fn conclude(
     let mut change = Change::default();
     let mut hold = (record.min_interval, MIN_INTERVAL);
     let mut whys = Vec::new();
-    let (mut is_served, mut fails) = (false, false);
+    let (mut served, mut fails) = (0, false);
     let silent = Answer { outcome: Outcome::Retry, said: "the answer does not tell of it".to_owned() };
     for family in &record.families {
         let Some(address) = sending.iter().find(|address| family.family.has(**address)) else { continue };
@@ -131,8 +155,8 @@ async fn conclude(
         let (family, what) = after(record, family, *address, answer);
         super::count(record, what);
         match (answer.outcome, &family.parked) {
-            (Outcome::Good | Outcome::NoChange, _) => is_served = true,
-            (Outcome::Wait(time), _) => {
+            (Outcome::Good | Outcome::NoChange, _) => served += 1,
+            (Outcome::Wait(time) | Outcome::Unknown(time), _) => {
                 whys.push(answer.said.clone());
                 if time > hold.0 {
                     hold = (time, &answer.said);
@@ -154,12 +178,16 @@ async fn conclude(
     let now_parked = change.families.iter().chain(others).all(|family| family.parked.is_some());
     whys.dedup();
     let why = whys.join("; ");
-    if !is_served {
+    if served == sending.len() {
+        let record = &Record { now: record.now + took, ..record.clone() };
+        return rest::step(context, run, record, change).await;
+    }
+    if served == 0 {
         tracing::info!(host = %record.host, provider = record.provider.name(), "not updated: {why}");
     }
     let verdict = if now_parked {
         Verdict::Park { parked: Parked::Failed, why }
-    } else if is_served {
+    } else if served > 0 {
         Verdict::Continue { lane: None }
     } else if fails {
         let backoff = KIND.policy.retry.delay(run.attempt + 1, &mut rng(run));
@@ -175,15 +203,6 @@ async fn conclude(
 /// How a family stands after an answer.
 fn after(record: &Record, family: &RecordFamily, sent: IpAddr, answer: &Answer) -> (RecordFamily, What) {
     let mut next = RecordFamily { sending: None, sending_since: None, ..family.clone() };
-    let fail = |next: &mut RecordFamily, why: String| {
-        next.failing_since = next.failing_since.or(Some(record.now));
-        next.failing_why = Some(why);
-    };
-    let park = |next: &mut RecordFamily, word: &str| {
-        next.parked = Some(word.to_owned());
-        next.parked_why = Some(answer.said.clone());
-        fail(next, format!("{word}: {}", answer.said));
-    };
     let what = match answer.outcome {
         Outcome::Good | Outcome::NoChange => {
             next.sent = Some(sent);
@@ -204,35 +223,47 @@ fn after(record: &Record, family: &RecordFamily, sent: IpAddr, answer: &Answer) 
         }
         Outcome::Wait(_) => {
             if standing::is_late(family, record.now) {
-                fail(&mut next, answer.said.clone());
+                fail(&mut next, record.now, answer.said.clone());
             }
             What::Wait
         }
         Outcome::Park(reason) => {
-            park(&mut next, reason.word());
+            park(&mut next, record.now, reason.word(), &answer.said);
             What::Parked
         }
-        Outcome::Retry => {
+        Outcome::Retry | Outcome::Unknown(_) => {
             // Whether it has arrived is not known.
             (next.sending, next.sending_since) = (family.sending, family.sending_since);
             if standing::is_late(family, record.now) {
-                fail(&mut next, answer.said.clone());
+                fail(&mut next, record.now, answer.said.clone());
             }
-            What::Retry
+            if answer.outcome == Outcome::Retry { What::Retry } else { What::Wait }
         }
         Outcome::Refused => {
             // It may have done something else than it was asked to.
             (next.sending, next.sending_since) = (family.sending, family.sending_since);
             next.refusals += 1;
             if next.refusals >= REFUSALS {
-                park(&mut next, REFUSED);
+                park(&mut next, record.now, REFUSED, &answer.said);
                 return (next, What::Parked);
             }
             if next.refusals > 1 {
-                fail(&mut next, answer.said.clone());
+                fail(&mut next, record.now, answer.said.clone());
             }
             What::Refused
         }
     };
     (next, what)
+}
+
+fn fail(family: &mut RecordFamily, now: DateTime<Utc>, why: String) {
+    family.failing_since = family.failing_since.or(Some(now));
+    family.failing_why = Some(why);
+}
+
+/// Nothing is sent until a person acts.
+fn park(family: &mut RecordFamily, now: DateTime<Utc>, word: &str, why: &str) {
+    family.parked = Some(word.to_owned());
+    family.parked_why = Some(why.to_owned());
+    fail(family, now, format!("{word}: {why}"));
 }
