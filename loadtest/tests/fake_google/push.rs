@@ -1,58 +1,16 @@
 //! `watch`, `channels.stop`, and what is sent.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+mod drive;
+mod hook;
 
-use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post};
-use loadtest::fake_google::{Consent, FileDraft, Options, PushCounts, PushFaults};
+use std::time::{Duration, SystemTime};
+
+use loadtest::fake_google::{Options, PushCounts, PushFaults};
 use serde_json::{Value, json};
-use tokio::{
-    io::AsyncReadExt,
-    net::TcpListener,
-    sync::{Mutex, mpsc},
-    task::JoinSet,
-};
+use tokio::{io::AsyncReadExt, net::TcpListener};
 
+use self::hook::{Hook, hook, text};
 use crate::client::{ME, Setup, reason, setup};
-
-/// A webhook that answers with these statuses, then with 200.
-struct Hook {
-    address: String,
-    heard: Mutex<mpsc::UnboundedReceiver<HeaderMap>>,
-    /// Dropping the set ends it.
-    _server: JoinSet<std::io::Result<()>>,
-}
-
-type Answers = (mpsc::UnboundedSender<HeaderMap>, Arc<std::sync::Mutex<Vec<u16>>>);
-
-async fn hook(answers: &[u16]) -> Hook {
-    async fn receive(State((say, answers)): State<Answers>, headers: HeaderMap) -> StatusCode {
-        say.send(headers).unwrap();
-        let mut answers = answers.lock().unwrap();
-        if answers.is_empty() { StatusCode::OK } else { StatusCode::from_u16(answers.remove(0)).unwrap() }
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}/hook", listener.local_addr().unwrap());
-    let (say, heard) = mpsc::unbounded_channel();
-    let state: Answers = (say, Arc::new(std::sync::Mutex::new(answers.to_vec())));
-    let app = Router::new().route("/hook", post(receive)).with_state(state);
-    let mut server = JoinSet::new();
-    server.spawn(async move { axum::serve(listener, app).await });
-    Hook { address, heard: Mutex::new(heard), _server: server }
-}
-
-impl Hook {
-    async fn next(&self) -> HeaderMap {
-        let mut heard = self.heard.lock().await;
-        tokio::time::timeout(Duration::from_secs(30), heard.recv()).await.unwrap().unwrap()
-    }
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(format!("x-goog-{name}")).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
-}
 
 async fn fake() -> Setup {
     setup(Options { http_callbacks: true, ..Options::default() }).await
@@ -60,7 +18,10 @@ async fn fake() -> Setup {
 
 impl Setup {
     async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let url = format!("{}{path}", self.google.calendar_url());
+        self.post_to(&format!("{}{path}", self.google.calendar_url()), body).await
+    }
+
+    async fn post_to(&self, url: &str, body: &Value) -> (u16, Value) {
         let response = self.http.post(url).bearer_auth(&self.token).json(body).send().await.unwrap();
         let status = response.status().as_u16();
         let body = response.bytes().await.unwrap();
@@ -95,6 +56,13 @@ fn channel(id: &str, address: &str) -> Value {
     json!({"id": id, "type": "web_hook", "address": address, "token": "t"})
 }
 
+/// The seconds until a channel ends.
+fn life(made: &Value) -> i64 {
+    let millis: i64 = made["expiration"].as_str().unwrap().parse().unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    (millis - i64::try_from(now.as_millis()).unwrap()) / 1000
+}
+
 #[tokio::test]
 async fn case_53_a_channel_says_first_that_it_delivers_and_then_tells_of_each_change() {
     let (fake, hook) = (fake().await, hook(&[]).await);
@@ -120,11 +88,6 @@ async fn case_53_a_channel_says_first_that_it_delivers_and_then_tells_of_each_ch
 #[tokio::test]
 async fn case_59_the_time_of_a_channel_is_a_string_of_milliseconds_and_may_be_shorter() {
     let (fake, hook) = (fake().await, hook(&[]).await);
-    let life = |made: &Value| {
-        let millis: i64 = made["expiration"].as_str().unwrap().parse().unwrap();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        (millis - i64::try_from(now.as_millis()).unwrap()) / 1000
-    };
     let (_, made) = fake.watch(&channel("usual", &hook.address)).await;
     assert!((604_700..=604_800).contains(&life(&made)), "{made}");
     let mut asked = channel("long", &hook.address);
@@ -290,82 +253,4 @@ async fn push_is_controlled_over_http() {
     assert_eq!(set(json!({"colour": 1})).await, 422);
     assert_eq!(fake.http.delete(&url).send().await.unwrap().status(), 200);
     assert_eq!(fake.google.push().channels, []);
-}
-
-/// Opens all of Drive.
-const DRIVE: &str = "https://www.googleapis.com/auth/drive.readonly";
-
-impl Setup {
-    async fn post_to_drive(&self, path: &str, body: &Value) -> (u16, Value) {
-        let url = format!("{}{path}", self.google.drive_url());
-        let response = self.http.post(url).bearer_auth(&self.token).json(body).send().await.unwrap();
-        let status = response.status().as_u16();
-        let body = response.bytes().await.unwrap();
-        (status, if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() })
-    }
-
-    /// Watches a log from its place of now on.
-    async fn watch_log(&self, drive: Option<&str>, body: &Value) -> (u16, Value) {
-        let all = "supportsAllDrives=true&includeItemsFromAllDrives=true";
-        let of = drive.map_or_else(String::new, |drive| format!("&driveId={drive}"));
-        let url = format!("{}changes/startPageToken?supportsAllDrives=true{of}", self.google.drive_url());
-        let place: Value =
-            self.http.get(url).bearer_auth(&self.token).send().await.unwrap().json().await.unwrap();
-        let place = place["startPageToken"].as_str().unwrap().to_owned();
-        self.post_to_drive(&format!("changes/watch?pageToken={place}&{all}{of}"), body).await
-    }
-}
-
-#[tokio::test]
-async fn case_53_a_channel_of_a_drives_log_tells_of_that_log_alone() {
-    let (fake, hook) = (fake().await, hook(&[]).await);
-    fake.google.world().set_consent(ME, Consent::to(&[DRIVE])).unwrap();
-    fake.google.world().add_drive(ME, Some("team"), "Team").unwrap();
-    assert_eq!(fake.watch_log(Some("team"), &channel("team", &hook.address)).await.0, 200);
-    let first = hook.next().await;
-    assert_eq!((text(&first, "resource-state"), text(&first, "message-number")), ("sync", "1"));
-    let (status, made) = fake.watch_log(None, &channel("mine", &hook.address)).await;
-    assert_eq!(status, 200, "{made}");
-    assert_eq!(text(&hook.next().await, "channel-id"), "mine");
-    for (parent, id) in [(None, "mine"), (Some("team"), "team"), (None, "mine")] {
-        let draft = FileDraft::text("news", "1");
-        let draft = if let Some(parent) = parent { draft.within(parent) } else { draft };
-        fake.google.world().put_file(ME, draft).unwrap();
-        let headers = hook.next().await;
-        assert_eq!((text(&headers, "channel-id"), text(&headers, "resource-state")), (id, "change"));
-        assert_eq!(headers.get("content-type").unwrap(), "application/json; utf-8");
-    }
-    // Calendar does not know it, and ends nothing of Drive's.
-    let stop = json!({"id": "mine", "resourceId": made["resourceId"]});
-    assert_eq!(fake.post("channels/stop", &stop).await.0, 404);
-    assert_eq!(fake.post_to_drive("channels/stop", &stop).await, (204, Value::Null));
-    for (path, status, why) in [
-        ("changes/watch", 400, "required"),
-        ("changes/watch?pageToken=nonsense", 400, "invalid"),
-        (
-            "changes/watch?pageToken=1&driveId=nowhere&supportsAllDrives=true&includeItemsFromAllDrives=true",
-            404,
-            "notFound",
-        ),
-    ] {
-        let (answered, answer) = fake.post_to_drive(path, &channel("odd", &hook.address)).await;
-        assert_eq!((answered, reason(&answer)), (status, why), "{path}");
-    }
-}
-
-#[tokio::test]
-async fn case_59_a_channel_of_drive_lasts_an_hour_unless_more_is_asked_for_and_a_week_at_the_most() {
-    let fake = fake().await;
-    fake.google.world().set_consent(ME, Consent::to(&[DRIVE])).unwrap();
-    let life = |made: &Value| {
-        let millis: i64 = made["expiration"].as_str().unwrap().parse().unwrap();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        (millis - i64::try_from(now.as_millis()).unwrap()) / 1000
-    };
-    let (_, made) = fake.watch_log(None, &channel("usual", "https://a.example/hook")).await;
-    assert!((3_500..=3_600).contains(&life(&made)), "{made}");
-    let mut asked = channel("long", "https://a.example/hook");
-    asked["params"] = json!({"ttl": "99999999"});
-    let (_, made) = fake.watch_log(None, &asked).await;
-    assert!((604_700..=604_800).contains(&life(&made)), "{made}");
 }
