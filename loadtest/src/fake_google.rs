@@ -4,6 +4,7 @@
 //! same over HTTP, under `/control/`. Point google-calendar3 at [`FakeGoogle::calendar_url`].
 
 mod answer;
+mod api;
 mod assertion;
 mod calendar;
 mod calendar_list;
@@ -45,12 +46,13 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
+    api::Api,
     calendar::Role,
     churn::Churned,
     control::Operation,
     drive::{Content, FOLDER, FileDraft, PermissionRole, SHORTCUT, TruthFile},
     event::{EventDraft, When},
-    faults::{Api, FaultBody, FaultKind, FaultRule},
+    faults::{FaultBody, FaultKind, FaultRule},
     id_token::Wrong,
     push::{PushChannel, PushCounts, PushFaults, PushState},
     quota::{QuotaCounts, QuotaLimits},

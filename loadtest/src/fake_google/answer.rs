@@ -12,10 +12,12 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    Shared, assertion, calendar_list,
+    Shared,
+    api::Api,
+    assertion, calendar_list,
     connection::Connection,
     events,
-    faults::{self, Api, FaultBody, FaultKind},
+    faults::{self, FaultBody, FaultKind},
     id_token, lock, oauth,
     query::Params,
     refusal::Refusal,

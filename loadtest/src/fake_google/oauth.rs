@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{faults::Api, id_token, query::Params, refusal::Refusal, sign_in, world::World};
+use super::{api::Api, id_token, query::Params, refusal::Refusal, sign_in, world::World};
 
 /// Answers a request to the token endpoint: the account's index and the response.
 pub(super) fn token(world: &mut World, form: &Params, lifetime: Duration) -> Result<(usize, Value), Refusal> {

@@ -11,7 +11,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, response::Response, r
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{FakeGoogle, Shared, answer::control, faults::Api, lock, refusal::Refusal, stats::Call};
+use super::{FakeGoogle, Shared, answer::control, api::Api, lock, refusal::Refusal, stats::Call};
 
 const MINUTE: Duration = Duration::from_mins(1);
 

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{faults::Api, lock};
+use super::{api::Api, lock};
 
 /// One call, as far as it is known before it is answered.
 #[derive(Debug, Clone)]

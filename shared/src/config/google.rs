@@ -1,10 +1,19 @@
 //! How Google is reached, and as which OAuth client.
 
+mod address;
+mod limits;
+
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{Invalid, given, local};
+pub(crate) use self::address::keeps_secrets;
+pub use self::limits::Limits;
+use self::{
+    address::{address, root},
+    limits::{drive_limit, kept, limit},
+};
+use super::{Invalid, given};
 use crate::google::scopes;
 
 const CLIENT_ID: &str = "SYNCFLEET_GOOGLE_CLIENT_ID";
@@ -163,59 +172,6 @@ pub struct Google {
     pub kept_for_push: u32,
 }
 
-/// What Google allows of an API, in its units (a call of Calendar is one):
-/// <https://developers.google.com/workspace/calendar/api/guides/quota>,
-/// <https://developers.google.com/workspace/drive/api/guides/limits>.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// For the project, in any minute.
-    pub per_minute: u32,
-    /// For one user of the project, in any minute.
-    pub user_per_minute: u32,
-    /// For the project, on a day.
-    pub per_day: u32,
-    /// Percent of each of them that only push-driven work may use.
-    pub kept: u32,
-}
-
-impl Limits {
-    /// What Google gives a new project.
-    pub const CALENDAR: Self =
-        Self { per_minute: 10_000, user_per_minute: 600, per_day: 1_000_000, kept: 20 };
-
-    /// The same of Drive.
-    pub const DRIVE: Self =
-        Self { per_minute: 1_000_000, user_per_minute: 325_000, per_day: 400_000_000, kept: 20 };
-}
-
-/// A clap parser for a limit of Drive. No call may cost more than the twentieth part of a limit, which is the burst that the
-/// budget allows: a download costs 200 units.
-fn drive_limit(text: &str) -> Result<u32, String> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|limit| (4_000..=2_000_000_000).contains(limit))
-        .ok_or_else(|| "not a number of units from 4000 to 2000000000".to_owned())
-}
-
-/// A clap parser for a limit.
-fn limit(text: &str) -> Result<u32, String> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|limit| (10..=100_000_000).contains(limit))
-        .ok_or_else(|| "not a number of calls from 10 to 100000000".to_owned())
-}
-
-/// A clap parser for the share that is kept. Not all of it: polls find what pushes lose.
-fn kept(text: &str) -> Result<u32, String> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|percent| (0..=90).contains(percent))
-        .ok_or_else(|| "not a whole number of percent from 0 to 90".to_owned())
-}
-
 /// Checked configuration.
 #[derive(Debug, Clone)]
 pub struct GoogleConfig {
@@ -314,11 +270,6 @@ impl Google {
     }
 }
 
-/// Whether what is sent there travels encrypted, or does not leave the machine.
-pub(crate) fn keeps_secrets(url: &Url) -> bool {
-    url.scheme() == "https" || url.scheme() == "http" && local(url)
-}
-
 /// A project's id: <https://cloud.google.com/resource-manager/docs/creating-managing-projects>. Those of organisations' own
 /// domains begin with the domain.
 fn given_project(text: Option<&str>) -> Result<Option<String>, Invalid> {
@@ -328,29 +279,6 @@ fn given_project(text: Option<&str>) -> Result<Option<String>, Invalid> {
         return Ok(Some(id.to_owned()));
     }
     Err(Invalid::new(PROJECT, "not a project's id: letters a to z, digits and hyphens, as in my-project-123"))
-}
-
-/// Tokens go to these addresses, so they travel encrypted or do not leave the machine.
-fn address(name: &'static str, text: &str) -> Result<Url, Invalid> {
-    let url: Url =
-        text.parse().map_err(|error| Invalid::new(name, format_args!("{text:?} is not a URL: {error}")))?;
-    if !keeps_secrets(&url) {
-        let why = "is not allowed: https, or http to a loopback address";
-        return Err(Invalid::new(name, format_args!("{text:?} {why}")));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(Invalid::new(name, format_args!("{text:?} has a query or a fragment")));
-    }
-    Ok(url)
-}
-
-/// The root of an API: an address that ends with a slash.
-fn root(name: &'static str, text: &str) -> Result<Url, Invalid> {
-    let mut url = address(name, text)?;
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    Ok(url)
 }
 
 #[cfg(test)]
@@ -389,22 +317,6 @@ mod tests {
         let config = program.google.config().unwrap().unwrap();
         assert_eq!((config.client_id.as_str(), config.client_secret.expose_secret()), ("i", "s"));
         assert_eq!(config.token_url.as_str(), "https://oauth2.googleapis.com/token");
-    }
-
-    #[test]
-    fn limits_are_numbers_that_make_sense() {
-        assert_eq!(limit(" 600\n"), Ok(600));
-        for bad in ["", "9", "-1", "0", "600.5", "600/min", "100000001", "99999999999"] {
-            assert!(limit(bad).unwrap_err().contains("from 10 to 100000000"), "{bad:?}");
-        }
-        assert_eq!(drive_limit("325000"), Ok(325_000));
-        for bad in ["", "3999", "2000000001"] {
-            assert!(drive_limit(bad).unwrap_err().contains("from 4000 to 2000000000"), "{bad:?}");
-        }
-        assert_eq!((kept("0"), kept(" 90\n")), (Ok(0), Ok(90)));
-        for bad in ["", "-1", "91", "20%", "0.2"] {
-            assert!(kept(bad).unwrap_err().contains("from 0 to 90"), "{bad:?}");
-        }
     }
 
     #[test]

@@ -23,14 +23,13 @@ mod delegation;
 mod error;
 pub(super) mod exchange;
 mod id_token;
+mod keep;
 mod refresh;
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use futures_util::{FutureExt, future::BoxFuture};
 use metrics::counter;
-use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{PgPool, types::Uuid};
 
@@ -40,12 +39,12 @@ pub use self::{
     check::{CheckError, Checked},
     error::AuthError,
 };
-use super::{Api, Google};
+use super::Google;
 use crate::{
     job::AccountId,
     secrets::Owner,
     store::{
-        accounts::{self, AccountRow, Learned},
+        accounts::{self, AccountRow},
         oauth_refreshes::{self, Claim, Refused},
         secrets::{self, Stored},
     },
@@ -68,18 +67,12 @@ pub(super) const REFRESH_FAILURES: [&str; 8] = [
     "unreadable",
 ];
 
-/// How long the lease of a refresh stands: three requests, what comes between them, and [`STORING`].
+/// How long the lease of a refresh stands: three requests, what comes between them, and [`keep::STORING`].
 const LEASE: Duration = Duration::from_secs(30);
-/// How long it is tried to store what came of a refresh. Within a step's time, a call after it included.
-const STORING: Duration = Duration::from_secs(8);
-/// How long is waited between two of these attempts, at the most.
-const STORE_AGAIN: Duration = Duration::from_millis(500);
 /// How long a caller waits for another's refresh.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How often it looks meanwhile.
 const LOOK: Duration = Duration::from_millis(40);
-/// A token is used up to this long before it expires, or three quarters of its life.
-const MARGIN: Duration = Duration::from_mins(5);
 /// How long a refusal is taken for granted.
 const REFUSAL_STANDS: Duration = Duration::from_mins(1);
 
@@ -112,16 +105,6 @@ impl AccessToken {
     fn is(&self, other: &SecretString) -> bool {
         self.secret.expose_secret() == other.expose_secret()
     }
-}
-
-/// Whose a grant is.
-enum Owned {
-    /// The account's, as far as it can be told.
-    Ours,
-    /// Nobody could say, and why. The access token is not used, and the question is asked again with the next one.
-    Unknown(AuthError),
-    /// Somebody else's, in words.
-    Foreign(String),
 }
 
 /// A refresh under the lease.
@@ -238,6 +221,11 @@ impl Refresh<'_> {
         Ok(())
     }
 
+    async fn account(&self) -> Result<Option<AccountRow>, AuthError> {
+        let mut connection = self.db.acquire().await?;
+        Ok(accounts::get(&mut connection, self.account).await?)
+    }
+
     fn sign_in_again(&self, token: DateTime<Utc>, why: String) -> AuthError {
         counter!("syncfleet_oauth_refresh_failures_total", "reason" => "invalid_grant").increment(1);
         AuthError::SignInAgain { account: self.account, token, why }
@@ -250,113 +238,6 @@ impl Refresh<'_> {
             .await?
             .ok_or(AuthError::NoGrant { account: self.account })
     }
-
-    /// Keeps what came for the refresh token of `used`. Where nobody can say whose the access token is, it is not used, but a new
-    /// refresh token is kept all the same.
-    async fn keep(&self, used: DateTime<Utc>, grant: Grant) -> Result<AccessToken, AuthError> {
-        let until = Instant::now() + STORING;
-        let unknown = match self.owner(&grant, until).await? {
-            Owned::Ours => None,
-            Owned::Unknown(why) => Some(why),
-            Owned::Foreign(whose) => return Err(self.other_subject(used, whose)),
-        };
-        patiently(until, || self.store(used, &grant, unknown.is_none()).boxed()).await?;
-        unknown.map_or(Ok(AccessToken { secret: grant.access_token, delegated_by: None, project: None }), Err)
-    }
-
-    /// Stores what came for the refresh token of `used`, if that still stands, whoever has the lease by now: a new refresh token
-    /// must not be lost. Secrets are locked in the order of their names, as everybody does.
-    async fn store(&self, used: DateTime<Utc>, grant: &Grant, ours: bool) -> Result<(), AuthError> {
-        let mut tx = self.db.begin().await?;
-        oauth_refreshes::release(&mut tx, self.account, self.holder, None).await?;
-        if ours {
-            let owner = Owner::account(self.account, ACCESS_TOKEN);
-            let life = usable(grant.lifetime);
-            secrets::put(&mut tx, self.google.keys(), owner, &grant.access_token, Some(life)).await?;
-        }
-        let owner = Owner::account(self.account, REFRESH_TOKEN);
-        if !secrets::stands(&mut tx, owner, used).await? {
-            return Err(AuthError::Replaced { account: self.account });
-        }
-        match (&grant.refresh_token, grant.refresh_token_lifetime) {
-            (Some(token), lifetime) => {
-                secrets::put(&mut tx, self.google.keys(), owner, token, lifetime).await?;
-            }
-            (None, Some(lifetime)) => secrets::set_lifetime(&mut tx, owner, lifetime).await?,
-            (None, None) => {}
-        }
-        if ours {
-            let subject = grant.claims.as_ref().map(|claims| claims.sub.as_str());
-            let learned = accounts::learn(&mut tx, self.account, subject, grant.scopes.as_deref()).await?;
-            if let Learned::OtherSubject(whose) = learned {
-                return Err(self.other_subject(used, whose));
-            }
-        }
-        tx.commit().await?;
-        Ok(())
-    }
-
-    fn other_subject(&self, token: DateTime<Utc>, whose: String) -> AuthError {
-        refresh::failed("other_subject");
-        AuthError::OtherSubject { account: self.account, token, whose }
-    }
-
-    /// Whose a grant is while the account's subject cannot tell it: by its address. Without an ID token only the first grant of a
-    /// refresh token that was stored unchecked is looked at: the account's scopes are not known until then.
-    async fn owner(&self, grant: &Grant, until: Instant) -> Result<Owned, AuthError> {
-        let account = patiently(until, || self.account().boxed()).await?;
-        let is_open = |account: &AccountRow| match grant.claims {
-            // Else the subject tells.
-            Some(_) => account.subject.is_none(),
-            None => account.scopes.is_none(),
-        };
-        let Some(account) = account.filter(is_open) else {
-            return Ok(Owned::Ours);
-        };
-        let claimed = grant.claims.as_ref().and_then(|claims| claims.email.clone());
-        let address = match claimed {
-            Some(email) => Ok(Some(email)),
-            None => self.address(&grant.access_token).await,
-        };
-        Ok(match address {
-            Ok(Some(email)) if !email.eq_ignore_ascii_case(&account.email) => {
-                Owned::Foreign(format!("that of {email}, not of {}", account.email))
-            }
-            Ok(_) => Owned::Ours,
-            Err(why) => Owned::Unknown(why),
-        })
-    }
-
-    async fn account(&self) -> Result<Option<AccountRow>, AuthError> {
-        let mut connection = self.db.acquire().await?;
-        Ok(accounts::get(&mut connection, self.account).await?)
-    }
-
-    /// The address of the primary calendar, if the budget has a unit for asking.
-    async fn address(&self, access_token: &SecretString) -> Result<Option<String>, AuthError> {
-        self.google.spend(self.db, Api::Calendar, self.account, None, 1).await?;
-        let address = self.google.primary_calendar(access_token).await;
-        address.map_err(|why| AuthError::OwnerUnknown { account: self.account, why })
-    }
-}
-
-/// Tries again while the database is away, until the time is over.
-async fn patiently<'a, T>(
-    until: Instant,
-    once: impl Fn() -> BoxFuture<'a, Result<T, AuthError>> + Send,
-) -> Result<T, AuthError> {
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let Ok(result) = tokio::time::timeout(left, once()).await else {
-            return Err(AuthError::Database(sqlx::Error::PoolTimedOut));
-        };
-        let away = matches!(&result, Err(error) if error.is_of_database());
-        let pause = STORE_AGAIN.mul_f64(rand::rng().random_range(0.2..=1.0));
-        if !away || Instant::now() + pause >= until {
-            return result;
-        }
-        tokio::time::sleep(pause).await;
-    }
 }
 
 impl Refused {
@@ -364,9 +245,4 @@ impl Refused {
     fn stands(self, updated_at: DateTime<Utc>) -> bool {
         self.token == updated_at && self.ago < REFUSAL_STANDS
     }
-}
-
-/// How long an access token is used of the time that it is good.
-pub(crate) fn usable(lifetime: Duration) -> Duration {
-    lifetime.saturating_sub(MARGIN.min(lifetime / 4))
 }

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::{changes, drives, files, media};
 use crate::fake_google::{
     Shared, answer,
+    api::Api,
     connection::Connection,
-    faults::Api,
     lock, oauth,
     query::Params,
     refusal::Refusal,

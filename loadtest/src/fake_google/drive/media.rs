@@ -19,8 +19,9 @@ use super::{
 use crate::fake_google::{
     Shared,
     answer::{self, faulty, refused},
+    api::Api,
     connection::Connection,
-    faults::{Api, FaultKind},
+    faults::FaultKind,
     lock, oauth,
     query::Params,
     refusal::Refusal,

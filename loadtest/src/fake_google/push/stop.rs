@@ -12,7 +12,7 @@ use super::asked::Asked;
 use crate::fake_google::{
     Shared,
     answer::{Caller, account_of, answer},
-    faults::Api,
+    api::Api,
     lock, oauth,
     refusal::Refusal,
     stats::Call,

@@ -18,10 +18,9 @@ use super::{
 use crate::fake_google::{
     Shared,
     answer::{Caller, account_of, answer},
+    api::Api,
     calendar::Role,
-    drive,
-    faults::Api,
-    lock, oauth,
+    drive, lock, oauth,
     query::Params,
     refusal::Refusal,
     stats::Call,

@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::{
     AuthError,
+    keep::usable,
     refresh::{self, Answer, Grant},
-    usable,
 };
 use crate::google::{Api, Google, errors, execute};
 

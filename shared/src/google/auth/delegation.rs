@@ -6,7 +6,10 @@ use futures_util::FutureExt;
 use metrics::counter;
 use secrecy::SecretString;
 
-use super::{ACCESS_TOKEN, AccessToken, AuthError, Refresh, STORING, patiently, usable};
+use super::{
+    ACCESS_TOKEN, AccessToken, AuthError, Refresh,
+    keep::{STORING, patiently, usable},
+};
 use crate::{
     google::workspace::{self, Answer, KEY, Key, Refusal},
     job::TenantId,

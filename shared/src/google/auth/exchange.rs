@@ -4,8 +4,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     AuthError, Checked,
+    keep::usable,
     refresh::{self, Answer, Trouble},
-    usable,
 };
 use crate::google::Google;
 
