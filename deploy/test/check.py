@@ -60,7 +60,76 @@ def of_container(kind, container):
             yield f"{variable['name']} is given as plain text"
 
 
+def closes(expression):
+    """Whether what is opened in a PromQL expression is closed again."""
+    pairs = {")": "(", "}": "{", "]": "["}
+    opened = []
+    for character in re.sub(r'"[^"]*"', "", expression):
+        if character in pairs.values():
+            opened.append(character)
+        elif character in pairs and (not opened or opened.pop() != pairs[character]):
+            return False
+    return not opened and '"' not in re.sub(r'"[^"]*"', "", expression)
+
+
+def of_alert(alert):
+    name = alert.get("alert", "an alert without a name")
+    if alert.keys() != {"alert", "expr", "for", "labels", "annotations"}:
+        yield f"{name} has the fields {sorted(alert)}"
+        return
+    if not re.fullmatch(r"Syncfleet[A-Z][A-Za-z]+", name):
+        yield f"{name} does not say whose it is"
+    if not re.search(r"\bsyncfleet_\w+", alert["expr"]) or not closes(alert["expr"]):
+        yield f"{name}: the expression is none"
+    if not re.fullmatch(r"[1-9]\d*[mh]", str(alert["for"])):
+        yield f"{name}: for {alert['for']!r}"
+    if alert["labels"].get("severity") not in ("critical", "warning"):
+        yield f"{name}: the severity is {alert['labels'].get('severity')!r}"
+    for field in ["summary", "description"]:
+        if not alert["annotations"].get(field):
+            yield f"{name} has no {field}"
+    if alert["annotations"].keys() - {"summary", "description"}:
+        yield f"{name} has the annotations {sorted(alert['annotations'])}"
+
+
+def of_rules(document):
+    names = set()
+    for group in document["spec"]["groups"]:
+        if group.keys() != {"name", "rules"} or group["name"] in names:
+            yield f"the group {group.get('name')!r} has the fields {sorted(group)}, or comes twice"
+        names.add(group.get("name"))
+        for alert in group["rules"]:
+            yield from of_alert(alert)
+            if alert.get("alert") in names:
+                yield f"{alert.get('alert')} comes twice"
+            names.add(alert.get("alert"))
+
+
+def of_monitor(document, deployments):
+    """Every Deployment's pods are scraped, at a port that they have."""
+    spec = document["spec"]
+    for deployment in deployments:
+        template = deployment["spec"]["template"]
+        labels = template["metadata"]["labels"]
+        name = deployment["metadata"]["name"]
+        chosen = spec["selector"].get("matchLabels", {}).items() <= labels.items() and all(
+            rule["operator"] == "In" and labels.get(rule["key"]) in rule["values"]
+            for rule in spec["selector"].get("matchExpressions", [])
+        )
+        if not chosen:
+            yield f"the pods of {name} are not scraped"
+        ports = {port["name"] for container in containers(deployment) for port in container.get("ports", [])}
+        for endpoint in spec["podMetricsEndpoints"]:
+            if endpoint["port"] not in ports:
+                yield f"{name} has no port {endpoint['port']!r}"
+
+
 def of_document(document):
+    if document["kind"] == "PrometheusRule":
+        yield from of_rules(document)
+        return
+    if document["kind"] == "PodMonitor":
+        return
     yield from of_schema(document)
     if document["kind"] == "Secret":
         yield "secrets do not belong here"
@@ -95,35 +164,65 @@ BREAKAGES = {
 }
 
 
-def unnoticed(deployment):
+# Each breaks one rule in good alerts: of all rules, and of the first alert.
+ALERT_BREAKAGES = {
+    "an alert that comes twice": lambda d, a: d["spec"]["groups"][0]["rules"].append(a),
+    "an alert without an advice": lambda d, a: a["annotations"].pop("description"),
+    "an alert that is told at once": lambda d, a: a.pop("for"),
+    "an unknown severity": lambda d, a: a["labels"].update(severity="page"),
+    "an expression that is cut off": lambda d, a: a.update(expr=a["expr"].rstrip()[:-1] + "{"),
+    "a misspelt field": lambda d, a: a.update(annotation=a.pop("annotations")),
+}
+
+# Each leaves pods out.
+MONITOR_BREAKAGES = {
+    "a role that is not scraped": lambda d: d["spec"]["selector"]["matchExpressions"][0]["values"].pop(),
+    "a port that is not there": lambda d: d["spec"]["podMetricsEndpoints"][0].update(port="metrics"),
+}
+
+
+def unnoticed(deployments, rules, monitor):
     for name, breakage in BREAKAGES.items():
-        broken = copy.deepcopy(deployment)
+        broken = copy.deepcopy(deployments[-1])
         breakage(broken, containers(broken)[0])
         if not list(of_document(broken)):
+            yield f"check.py does not notice {name}"
+    for name, breakage in ALERT_BREAKAGES.items():
+        broken = copy.deepcopy(rules)
+        breakage(broken, broken["spec"]["groups"][0]["rules"][0])
+        if not list(of_document(broken)):
+            yield f"check.py does not notice {name}"
+    for name, breakage in MONITOR_BREAKAGES.items():
+        broken = copy.deepcopy(monitor)
+        breakage(broken)
+        if not list(of_monitor(broken, deployments)):
             yield f"check.py does not notice {name}"
 
 
 def main(deploy, rendered):
     problems = []
-    deployment = None
+    by_kind = {}
     count = 0
     for file in sorted(rendered.glob("*.yaml")):
         for document in yaml.safe_load_all(file.read_text()):
             count += 1
             name = f"{file.stem}: {document['kind']} {document['metadata']['name']}"
             problems += [f"{name}: {problem}" for problem in of_document(document)]
-            if document["kind"] == "Deployment":
-                deployment = document
+            by_kind.setdefault(document["kind"], []).append(document)
     for file in sorted(path for path in deploy.rglob("*") if path.is_file() and "test" not in path.parts):
         if SECRET.search(file.read_text()):
             problems.append(f"{file} holds something like a secret")
-    if deployment is None:
-        problems.append("nothing was rendered")
-    elif not problems:
-        problems += unnoticed(deployment)
+    missing = {"Deployment", "PrometheusRule", "PodMonitor"} - by_kind.keys()
+    problems += [f"no {kind} was rendered" for kind in sorted(missing)]
+    if not missing:
+        deployments, monitor = by_kind["Deployment"], by_kind["PodMonitor"][0]
+        problems += of_monitor(monitor, deployments)
+        if not problems:
+            problems += unnoticed(deployments, by_kind["PrometheusRule"][0], monitor)
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{count} objects, {len(problems)} problems, {len(BREAKAGES)} breakages tried")
+    tried = len(BREAKAGES) + len(ALERT_BREAKAGES) + len(MONITOR_BREAKAGES)
+    print(f"{count} objects, {len(problems)} problems, {tried} breakages tried")
     return 1 if problems else 0
 
 

@@ -18,7 +18,7 @@ pub mod workspace;
 
 use std::sync::Arc;
 
-use metrics::counter;
+use metrics::{counter, describe_counter};
 use sqlx::PgPool;
 
 pub(crate) use self::transport::{AssertionClient, assertion_client};
@@ -101,6 +101,22 @@ impl Inner {
     }
 }
 
+fn describe_metrics() {
+    describe_counter!("syncfleet_google_requests_total", "Calls of Google's APIs, by method and status");
+    describe_counter!("syncfleet_google_skipped_items_total", "Items of Google's that could not be read");
+    describe_counter!("syncfleet_google_throttled_total", "Answers of Google's that asked for fewer calls");
+    describe_counter!(
+        "syncfleet_oauth_refresh_failures_total",
+        "Access tokens that could not be had, by the reason"
+    );
+    for api in Api::ALL {
+        counter!("syncfleet_google_throttled_total", "api" => api.name()).absolute(0);
+    }
+    for reason in auth::REFRESH_FAILURES {
+        counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).absolute(0);
+    }
+}
+
 impl Google {
     /// Makes a client, for work that somebody waits for. Connects to nothing yet.
     pub fn new(config: GoogleConfig, keys: KeyRing) -> anyhow::Result<Self> {
@@ -109,12 +125,7 @@ impl Google {
         let assertions = assertion_client(tls.clone());
         let oauth = transport::oauth_client(tls.clone())?;
         let media = transport::media_client(tls)?;
-        for api in Api::ALL {
-            counter!("syncfleet_google_throttled_total", "api" => api.name()).absolute(0);
-        }
-        for reason in auth::REFRESH_FAILURES {
-            counter!("syncfleet_oauth_refresh_failures_total", "reason" => reason).absolute(0);
-        }
+        describe_metrics();
         let calendar_budget = Projects::new(Api::Calendar.name(), config.project(), config.calendar_limits);
         let drive_budget = Projects::new(Api::Drive.name(), config.project(), config.drive_limits);
         let channel_tokens = Tokens::new(&keys)?;

@@ -1,6 +1,7 @@
 //! The roles, as they are run: real processes against a real database, signals and faults included.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod alerts;
 mod bell;
 #[path = "../../../shared/tests/dns/bind.rs"]
 #[expect(dead_code, reason = "the tests of the library need more of it")]

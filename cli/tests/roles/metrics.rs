@@ -42,16 +42,20 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The names in quotes in the sources of the fleet's packages.
-fn named() -> BTreeSet<String> {
+/// The sources of the fleet's packages.
+pub fn texts() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut files = Vec::new();
     for package in ["shared", "scheduler", "worker", "cli"] {
         sources(&root.join(package).join("src"), &mut files);
     }
+    files.into_iter().map(|file| fs::read_to_string(file).unwrap()).collect()
+}
+
+/// The names in quotes in the sources of the fleet's packages.
+fn named() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for file in files {
-        let text = fs::read_to_string(file).unwrap();
+    for text in texts() {
         for rest in text.split("\"syncfleet_").skip(1) {
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap();
             if rest[end..].starts_with('"') {
