@@ -1,14 +1,14 @@
-//! What happens to files and shared drives.
+//! What happens to files.
+
+mod drives;
+mod held;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
 
 use super::{
-    Content, DEEPEST, Drive, FOLDER, FileDraft, PermissionRole, SharedDrive, Viewer,
-    content::Revision,
-    file::File,
-    log::{Log, What},
+    Content, DEEPEST, FOLDER, FileDraft, PermissionRole, Viewer, content::Revision, file::File, log::What,
     root_of,
 };
 use crate::fake_google::world::World;
@@ -176,54 +176,6 @@ impl World {
         Ok(())
     }
 
-    /// Adds a shared drive with its first member, an organizer. Answers its id.
-    pub fn add_drive(&mut self, owner: &str, id: Option<&str>, name: &str) -> anyhow::Result<String> {
-        self.account_index(owner)?;
-        let id = id.map_or_else(|| format!("0A{}PVA", &self.draw_file_id()[..14]), str::to_owned);
-        let taken = self.drive.drives.contains_key(&*id) || self.drive.files.contains_key(&*id);
-        ensure!(!taken, "{id} exists already");
-        let drive = SharedDrive {
-            name: name.to_owned(),
-            created: self.now(),
-            members: [(owner.to_owned(), PermissionRole::Organizer)].into(),
-            log: Log::default(),
-        };
-        self.drive.drives.insert(Arc::from(id.as_str()), drive);
-        self.drive_changed(&id, &[])?;
-        Ok(id)
-    }
-
-    /// Renames a shared drive.
-    pub fn rename_drive(&mut self, id: &str, name: &str) -> anyhow::Result<()> {
-        name.clone_into(&mut self.shared_drive(id)?.name);
-        self.drive_changed(id, &[])
-    }
-
-    /// Makes somebody a member of a shared drive: one entry in the member's log, and none for its files.
-    pub fn add_member(&mut self, id: &str, email: &str, role: PermissionRole) -> anyhow::Result<()> {
-        self.account_index(email)?;
-        self.shared_drive(id)?.members.insert(email.to_owned(), role);
-        self.drive_changed(id, &[])
-    }
-
-    /// Takes somebody out of a shared drive.
-    pub fn remove_member(&mut self, id: &str, email: &str) -> anyhow::Result<()> {
-        let had = self.shared_drive(id)?.members.remove(email);
-        ensure!(had.is_some(), "{email} is no member of {id}");
-        self.drive_changed(id, &[email.to_owned()])
-    }
-
-    /// Deletes a shared drive with all that is in it.
-    pub fn delete_drive(&mut self, id: &str) -> anyhow::Result<()> {
-        let members: Vec<String> = self.shared_drive(id)?.members.keys().cloned().collect();
-        let held: Vec<Arc<str>> = self.drive.held.get(id).into_iter().flatten().cloned().collect();
-        for file in held {
-            self.drive.remove(&file);
-        }
-        self.drive.drives.remove(id);
-        self.drive_changed(id, &members)
-    }
-
     /// The id of the folder at the top of an account's My Drive.
     pub fn root_folder(&self, email: &str) -> anyhow::Result<String> {
         Ok(root_of(self.account_index(email)?))
@@ -242,10 +194,6 @@ impl World {
     fn file_id(&self, id: &str) -> anyhow::Result<Arc<str>> {
         let known = self.drive.files.get_key_value(id).map(|(id, _)| id.clone());
         known.with_context(|| format!("no file {id}: put it first"))
-    }
-
-    fn shared_drive(&mut self, id: &str) -> anyhow::Result<&mut SharedDrive> {
-        self.drive.drives.get_mut(id).with_context(|| format!("no shared drive {id}: add it first"))
     }
 
     fn place(&self, account: usize, parent: Option<String>, orphan: bool) -> anyhow::Result<Place> {
@@ -302,59 +250,5 @@ impl World {
                 drive.log.add(What::File(id.clone()), now);
             }
         }
-    }
-
-    /// Tells the members of a shared drive, and these who were.
-    fn drive_changed(&mut self, id: &str, others: &[String]) -> anyhow::Result<()> {
-        let now = self.now();
-        self.changed.notify_one();
-        let id: Arc<str> = Arc::from(id);
-        let mut members = others.to_vec();
-        if let Some(drive) = self.drive.drives.get_mut(&id) {
-            drive.log.add(What::Drive(id.clone()), now);
-            members.extend(drive.members.keys().cloned());
-        }
-        for email in members {
-            let account = self.account_index(&email)?;
-            self.drive.logs.entry(account).or_default().add(What::Drive(id.clone()), now);
-        }
-        Ok(())
-    }
-}
-
-impl Drive {
-    fn insert(&mut self, id: Arc<str>, file: File) {
-        if let Some(parent) = &file.parent {
-            self.children.entry(Arc::from(parent.as_str())).or_default().insert(id.clone());
-        }
-        if let Some(owner) = file.owner {
-            self.owned.entry(owner).or_default().insert(id.clone());
-        }
-        if let Some(drive) = &file.drive {
-            self.held.entry(drive.clone()).or_default().insert(id.clone());
-        }
-        for email in file.permissions.keys() {
-            self.shared.entry(email.clone()).or_default().insert(id.clone());
-        }
-        self.files.insert(id, file);
-    }
-
-    fn remove(&mut self, id: &str) -> Option<File> {
-        let file = self.files.remove(id)?;
-        if let Some(children) = file.parent.as_deref().and_then(|parent| self.children.get_mut(parent)) {
-            children.remove(id);
-        }
-        if let Some(owned) = file.owner.and_then(|owner| self.owned.get_mut(&owner)) {
-            owned.remove(id);
-        }
-        if let Some(held) = file.drive.as_ref().and_then(|drive| self.held.get_mut(drive)) {
-            held.remove(id);
-        }
-        for email in file.permissions.keys() {
-            if let Some(shared) = self.shared.get_mut(email) {
-                shared.remove(id);
-            }
-        }
-        Some(file)
     }
 }
