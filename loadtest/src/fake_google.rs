@@ -230,6 +230,20 @@ impl FakeGoogle {
         format!("http://{}/drive/v3/", self.address)
     }
 
+    /// The settings that lead a fleet here.
+    #[must_use]
+    pub fn settings(&self) -> [(&'static str, String); 6] {
+        let options = self.options();
+        [
+            ("SYNCFLEET_GOOGLE_CLIENT_ID", options.client_id.clone()),
+            ("SYNCFLEET_GOOGLE_CLIENT_SECRET", options.client_secret.clone()),
+            ("SYNCFLEET_GOOGLE_TOKEN_URL", self.token_url()),
+            ("SYNCFLEET_GOOGLE_ISSUER", self.base_url()),
+            ("SYNCFLEET_GOOGLE_CALENDAR_URL", self.calendar_url()),
+            ("SYNCFLEET_GOOGLE_DRIVE_URL", self.drive_url()),
+        ]
+    }
+
     /// How it was set up.
     #[must_use]
     pub fn options(&self) -> &Options {

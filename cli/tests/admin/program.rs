@@ -38,6 +38,11 @@ impl Program {
         self
     }
 
+    /// With more settings.
+    pub fn envs<const N: usize>(self, settings: [(&'static str, String); N]) -> Self {
+        settings.into_iter().fold(self, |program, (name, value)| program.env(name, &value))
+    }
+
     /// Starts it. Nobody sits at a terminal.
     pub fn start(&self, args: &[&str]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_syncfleet"))

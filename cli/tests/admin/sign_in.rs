@@ -24,12 +24,7 @@ async fn setup(db: &PgPool) -> Setup {
     google.world().add_calendar(ADA, None, "Ada").unwrap();
     let program = Program::with(db)
         .env("SYNCFLEET_KEYS", generate_key("k1").unwrap().expose_secret())
-        .env("SYNCFLEET_GOOGLE_CLIENT_ID", &google.options().client_id)
-        .env("SYNCFLEET_GOOGLE_CLIENT_SECRET", &google.options().client_secret)
-        .env("SYNCFLEET_GOOGLE_TOKEN_URL", &google.token_url())
-        .env("SYNCFLEET_GOOGLE_ISSUER", &google.base_url())
-        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &google.calendar_url())
-        .env("SYNCFLEET_GOOGLE_DRIVE_URL", &google.drive_url());
+        .envs(google.settings());
     program.ok(&["tenant", "add", "acme"]);
     Setup { google, program: Arc::new(program) }
 }

@@ -33,10 +33,7 @@ async fn setup(db: &PgPool) -> Setup {
     }
     let program = Program::with(db)
         .env("SYNCFLEET_KEYS", generate_key("k1").unwrap().expose_secret())
-        .env("SYNCFLEET_GOOGLE_CLIENT_ID", &google.options().client_id)
-        .env("SYNCFLEET_GOOGLE_CLIENT_SECRET", &google.options().client_secret)
-        .env("SYNCFLEET_GOOGLE_TOKEN_URL", &google.token_url())
-        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &google.calendar_url());
+        .envs(google.settings());
     program.ok(&["tenant", "add", "acme"]);
     let setup = Setup { google, program: Arc::new(program), folder: tempfile::tempdir().unwrap() };
     setup.write("key.json", &setup.google.key_file(ROBOT).unwrap().to_string());

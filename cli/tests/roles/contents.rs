@@ -60,11 +60,7 @@ async fn killed_in_the_middle(db: PgPool, length: u64) {
     let program = Program::with(&db)
         .env("SYNCFLEET_KEYS", key.expose_secret())
         .env("SYNCFLEET_OBJECTS", objects.to_str().unwrap())
-        .env("SYNCFLEET_GOOGLE_CLIENT_ID", &google.options().client_id)
-        .env("SYNCFLEET_GOOGLE_CLIENT_SECRET", &google.options().client_secret)
-        .env("SYNCFLEET_GOOGLE_TOKEN_URL", &google.token_url())
-        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &google.calendar_url())
-        .env("SYNCFLEET_GOOGLE_DRIVE_URL", &google.drive_url());
+        .envs(google.settings());
     program.ok(&["tenant", "add", "acme"]).await;
     program
         .ok(&["account", "add", "--tenant", "acme", "--email", ANNA, "--token-file", token.to_str().unwrap()])

@@ -56,14 +56,8 @@ async fn fleet(db: &PgPool, keys: &Path, tokens: &TempDir) -> Fleet {
     let options = Options { access_token_lifetime: Duration::from_secs(2), ..Options::default() };
     let google = FakeGoogle::start(options).await.unwrap();
     let people = google.seed_world(PEOPLE, 2, 5).unwrap();
-    let program = Program::with(db)
-        .env("SYNCFLEET_KEYS_FILE", keys.to_str().unwrap())
-        .env("SYNCFLEET_GOOGLE_CLIENT_ID", &google.options().client_id)
-        .env("SYNCFLEET_GOOGLE_CLIENT_SECRET", &google.options().client_secret)
-        .env("SYNCFLEET_GOOGLE_TOKEN_URL", &google.token_url())
-        .env("SYNCFLEET_GOOGLE_ISSUER", &google.base_url())
-        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &google.calendar_url())
-        .env("SYNCFLEET_GOOGLE_DRIVE_URL", &google.drive_url());
+    let program =
+        Program::with(db).env("SYNCFLEET_KEYS_FILE", keys.to_str().unwrap()).envs(google.settings());
     let mut scheduler = program.start(&["scheduler"]).await;
     let mut workers = vec![program.start(&["worker"]).await, program.start(&["worker"]).await];
     scheduler.ready().await;

@@ -62,6 +62,11 @@ impl Program {
         self
     }
 
+    /// With more settings.
+    pub fn envs<const N: usize>(self, settings: [(&'static str, String); N]) -> Self {
+        settings.into_iter().fold(self, |program, (name, value)| program.env(name, &value))
+    }
+
     /// Starts it on free ports.
     pub async fn start(&self, args: &[&str]) -> Process {
         let (admin, public) = (free().await, free().await);

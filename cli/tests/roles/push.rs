@@ -19,10 +19,7 @@ async fn a_change_at_google_is_mirrored_by_a_push_and_an_account_that_goes_takes
     let program = Program::with(&db)
         .env("SYNCFLEET_KEYS", key.expose_secret())
         .env("SYNCFLEET_PUBLIC_URL", &format!("http://{public}"))
-        .env("SYNCFLEET_GOOGLE_CLIENT_ID", &fake.options().client_id)
-        .env("SYNCFLEET_GOOGLE_CLIENT_SECRET", &fake.options().client_secret)
-        .env("SYNCFLEET_GOOGLE_TOKEN_URL", &fake.token_url())
-        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &fake.calendar_url());
+        .envs(fake.settings());
     let mut ingress = program.start(&["ingress", "--public-addr", &public.to_string()]).await;
     let mut worker = program.start(&["worker"]).await;
     let mut scheduler = program.start(&["scheduler"]).await;

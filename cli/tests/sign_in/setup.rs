@@ -55,11 +55,7 @@ async fn setup_with(db: &PgPool, options: Options) -> Setup {
         .env("SYNCFLEET_PUBLIC_ADDR", &public.to_string())
         .env("SYNCFLEET_PUBLIC_URL", &public_url)
         .env("SYNCFLEET_KEYS", key.expose_secret())
-        .env("SYNCFLEET_GOOGLE_CLIENT_ID", &google.options().client_id)
-        .env("SYNCFLEET_GOOGLE_CLIENT_SECRET", &google.options().client_secret)
-        .env("SYNCFLEET_GOOGLE_TOKEN_URL", &google.token_url())
-        .env("SYNCFLEET_GOOGLE_ISSUER", &google.base_url())
-        .env("SYNCFLEET_GOOGLE_CALENDAR_URL", &google.calendar_url());
+        .envs(google.settings());
     let redirect_uri = format!("{public_url}/oauth2/callback");
     let client = google.options().client_id.clone();
     google.world().set_redirect_uris(&client, &[redirect_uri]).unwrap();

@@ -44,6 +44,19 @@ fn refresh(world: &mut World, form: &Params, lifetime: Duration) -> Result<(usiz
     if world.accounts[account].client != client {
         return Err(Refusal::oauth(StatusCode::UNAUTHORIZED, "unauthorized_client", "Unauthorized"));
     }
+    let next = world.accounts[account].consent.rotates.then(|| world.rotate(account, token));
+    Ok((account, granted(world, account, lifetime, None, next)?))
+}
+
+/// What the token endpoint answers to a good grant: an access token, what it opens and whose it is, and a refresh token if there is a new
+/// one.
+pub(super) fn granted(
+    world: &mut World,
+    account: usize,
+    lifetime: Duration,
+    nonce: Option<&str>,
+    refresh_token: Option<String>,
+) -> Result<Value, Refusal> {
     let access_token = world.issue_access_token(account, lifetime);
     let consent = world.accounts[account].consent.clone();
     let mut answer = json!({
@@ -53,16 +66,16 @@ fn refresh(world: &mut World, form: &Params, lifetime: Duration) -> Result<(usiz
         "token_type": "Bearer",
     });
     if consent.has("openid") {
-        let claims = id_token::claims(world, account, None);
+        let claims = id_token::claims(world, account, nonce);
         answer["id_token"] = json!(id_token::signed(&claims)?);
     }
-    if consent.rotates {
-        answer["refresh_token"] = json!(world.rotate(account, token));
+    if let Some(token) = refresh_token {
+        answer["refresh_token"] = json!(token);
     }
     if let Some(seconds) = consent.refresh_token_expires_in_s {
         answer["refresh_token_expires_in"] = json!(seconds);
     }
-    Ok((account, answer))
+    Ok(answer)
 }
 
 const CALENDAR: [&str; 2] = ["calendar.readonly", "calendar"];

@@ -7,6 +7,7 @@ mod channel;
 mod control;
 mod deliver;
 mod faults;
+mod posted;
 mod stop;
 mod watch;
 

@@ -16,8 +16,7 @@ use ring::digest;
 use serde_json::{Value, json};
 
 use super::{
-    Shared, id_token, lock,
-    oauth::client,
+    Shared, lock, oauth,
     query::Params,
     refusal::Refusal,
     world::{Request, World},
@@ -169,7 +168,7 @@ pub(super) fn exchange(
     lifetime: Duration,
 ) -> Result<(usize, Value), Refusal> {
     let bad = |error: &str, text: &str| Refusal::oauth(StatusCode::BAD_REQUEST, error, text);
-    let client = client(world, form)?.to_owned();
+    let client = oauth::client(world, form)?.to_owned();
     let name = form.get("code").ok_or_else(|| bad("invalid_request", "Missing required parameter: code"))?;
     let Some(code) = world.codes.get_mut(name).filter(|code| code.request.client == client) else {
         return Err(bad("invalid_grant", "Malformed auth code."));
@@ -193,25 +192,8 @@ pub(super) fn exchange(
     }
     let failed = |error: anyhow::Error| bad("invalid_request", &error.to_string());
     let refresh_token = world.settle(&code).map_err(failed)?;
-    let access_token = world.issue_access_token(code.account, lifetime);
-    let consent = world.accounts[code.account].consent.clone();
-    let mut answer = json!({
-        "access_token": access_token,
-        "expires_in": lifetime.as_secs(),
-        "scope": consent.scopes.join(" "),
-        "token_type": "Bearer",
-    });
-    if consent.has("openid") {
-        let claims = id_token::claims(world, code.account, code.request.nonce.as_deref());
-        answer["id_token"] = json!(id_token::signed(&claims)?);
-    }
-    if let Some(token) = refresh_token {
-        answer["refresh_token"] = json!(token);
-    }
-    if let Some(seconds) = consent.refresh_token_expires_in_s {
-        answer["refresh_token_expires_in"] = json!(seconds);
-    }
-    Ok((code.account, answer))
+    let nonce = code.request.nonce.as_deref();
+    Ok((code.account, oauth::granted(world, code.account, lifetime, nonce, refresh_token)?))
 }
 
 /// `POST /revoke`: a refresh or access token ends the whole grant.

@@ -1,9 +1,8 @@
 //! What arrives, and how often.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures_util::FutureExt;
 use ring::hmac;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -129,19 +128,7 @@ async fn a_step_that_loses_its_lease_after_the_sending_is_done_again_under_the_s
     database: PgConnectOptions,
 ) {
     let rig = Rig::start(database).await;
-    let (db, job) = (rig.db.clone(), rig.job);
-    // As when its worker is taken for dead: the message has arrived, the commit is refused.
-    let reaped = Arc::new(move || {
-        let db = db.clone();
-        async move {
-            let reaped =
-                "update job_state set phase = 'idle', lease = null, claimed_by = null, run_at = clock()
-                where job_id = $1 and phase = 'running'";
-            assert_eq!(sqlx::query(reaped).bind(job).execute(&db).await.unwrap().rows_affected(), 1);
-        }
-        .boxed()
-    });
-    rig.endpoint.answer([Answer::After(reaped)]);
+    rig.endpoint.answer([rig.dies_after()]);
     rig.change(&["a"]).await;
     rig.until_asked(1).await;
     rig.change(&["b"]).await;

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use futures_util::FutureExt;
 use serde::Deserialize;
 use shared::{
     admin::{Actor, webhook},
@@ -178,19 +177,7 @@ async fn what_happens_at_once_is_one_notification(_: PgPoolOptions, database: Pg
 async fn a_crash_after_the_sending_shows_one_notification(_: PgPoolOptions, database: PgConnectOptions) {
     let (rig, shown) = rig(database, Some(TOKEN)).await;
     let record = rig.name("home.example.com").await;
-    let (db, job) = (rig.db.clone(), rig.job);
-    // As when its worker is taken for dead: the message has arrived, the commit is refused.
-    let reaped = Arc::new(move || {
-        let db = db.clone();
-        async move {
-            let reaped =
-                "update job_state set phase = 'idle', lease = null, claimed_by = null, run_at = clock()
-                where job_id = $1 and phase = 'running'";
-            assert_eq!(sqlx::query(reaped).bind(job).execute(&db).await.unwrap().rows_affected(), 1);
-        }
-        .boxed()
-    });
-    rig.endpoint.answer([Answer::After(reaped)]);
+    rig.endpoint.answer([rig.dies_after()]);
     rig.pass(record, false, Some("badauth")).await;
     rig.until_asked(1).await;
     // It is over already, and is told after what came first.

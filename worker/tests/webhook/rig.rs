@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 use shared::{
     admin::{
@@ -30,7 +31,7 @@ use worker::{
     jobs::{self, Context},
 };
 
-use crate::endpoint::{Endpoint, Request};
+use crate::endpoint::{Answer, Endpoint, Request};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -136,6 +137,21 @@ impl Rig {
         };
         let told: Vec<Change> = keys.iter().map(change).collect();
         changes::write(&mut self.db.acquire().await.unwrap(), &told).await.unwrap();
+    }
+
+    /// An answer after which its worker is taken for dead: the message has arrived, the commit is refused.
+    pub fn dies_after(&self) -> Answer {
+        let (db, job) = (self.db.clone(), self.job);
+        Answer::After(Arc::new(move || {
+            let db = db.clone();
+            async move {
+                let reaped =
+                    "update job_state set phase = 'idle', lease = null, claimed_by = null, run_at = clock()
+                    where job_id = $1 and phase = 'running'";
+                assert_eq!(sqlx::query(reaped).bind(job).execute(&db).await.unwrap().rows_affected(), 1);
+            }
+            .boxed()
+        }))
     }
 
     /// A name that is kept at an address; its number.

@@ -26,21 +26,13 @@ pub fn settings(google: &FakeGoogle, objects: &Path) -> Vec<(String, String)> {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut rng = rand::rng();
     let key: String = (0..42).map(|_| char::from(DIGITS[rng.random_range(0..DIGITS.len())])).collect();
-    let options = google.options();
-    [
+    let more = [
         ("SYNCFLEET_KEYS", format!("k1:{key}A=")),
-        ("SYNCFLEET_GOOGLE_CLIENT_ID", options.client_id.clone()),
-        ("SYNCFLEET_GOOGLE_CLIENT_SECRET", options.client_secret.clone()),
-        ("SYNCFLEET_GOOGLE_TOKEN_URL", google.token_url()),
-        ("SYNCFLEET_GOOGLE_ISSUER", google.base_url()),
-        ("SYNCFLEET_GOOGLE_CALENDAR_URL", google.calendar_url()),
-        ("SYNCFLEET_GOOGLE_DRIVE_URL", google.drive_url()),
         ("SYNCFLEET_OBJECTS", objects.display().to_string()),
         // BIND is here.
         ("SYNCFLEET_DNS_ALLOW", "127.0.0.1".to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
+    ];
+    google.settings().into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The command line, with connections that no fault of the plan touches.

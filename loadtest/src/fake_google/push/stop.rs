@@ -1,17 +1,11 @@
 //! `channels.stop`: a channel is ended.
 
-use axum::{
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode, Uri},
-    response::Response,
-};
+use axum::{http::StatusCode, response::Response};
 use serde_json::Value;
 
-use super::asked::Asked;
+use super::{asked::Asked, posted::Posted};
 use crate::fake_google::{
-    Shared,
-    answer::{Caller, account_of, answer},
+    answer::{account_of, answer},
     api::Api,
     lock, oauth,
     refusal::Refusal,
@@ -19,36 +13,17 @@ use crate::fake_google::{
 };
 
 /// `POST /calendar/v3/channels/stop`.
-pub(in crate::fake_google) async fn stop_calendar(
-    State(shared): State<Shared>,
-    caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    stop(shared, caller, uri, headers, body, Api::StopChannel).await
+pub(in crate::fake_google) async fn stop_calendar(posted: Posted) -> Response {
+    stop(posted, Api::StopChannel).await
 }
 
 /// `POST /drive/v3/channels/stop`.
-pub(in crate::fake_google) async fn stop_drive(
-    State(shared): State<Shared>,
-    caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    stop(shared, caller, uri, headers, body, Api::StopDriveChannel).await
+pub(in crate::fake_google) async fn stop_drive(posted: Posted) -> Response {
+    stop(posted, Api::StopDriveChannel).await
 }
 
 /// An API ends its own channels, and knows no others.
-async fn stop(
-    shared: Shared,
-    caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-    api: Api,
-) -> Response {
+async fn stop(Posted { shared, caller, uri, headers, body }: Posted, api: Api) -> Response {
     let token = oauth::bearer(&headers);
     let account = account_of(&shared, token);
     let call = Call { api, path: uri.path().to_owned(), account, collection: None, list: None };

@@ -1,9 +1,8 @@
 //! `watch`: a channel is made.
 
 use axum::{
-    body::Bytes,
-    extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode, Uri},
+    extract::{Path, Query},
+    http::StatusCode,
     response::Response,
 };
 use chrono::TimeDelta;
@@ -14,10 +13,10 @@ use super::{
     asked::{Asked, asked_expiry, bad, check_address},
     channel::{Channel, MINE, Watched},
     deliver,
+    posted::Posted,
 };
 use crate::fake_google::{
-    Shared,
-    answer::{Caller, account_of, answer},
+    answer::{account_of, answer},
     api::Api,
     calendar::Role,
     drive, lock, oauth,
@@ -40,48 +39,24 @@ enum Target {
 }
 
 /// `POST /calendar/v3/users/me/calendarList/watch`.
-pub(in crate::fake_google) async fn watch_list(
-    State(shared): State<Shared>,
-    caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    watch(shared, caller, uri, headers, body, Target::List).await
+pub(in crate::fake_google) async fn watch_list(posted: Posted) -> Response {
+    watch(posted, Target::List).await
 }
 
 /// `POST /calendar/v3/calendars/{id}/events/watch`.
-pub(in crate::fake_google) async fn watch_events(
-    State(shared): State<Shared>,
-    caller: Caller,
-    uri: Uri,
-    Path(calendar): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    watch(shared, caller, uri, headers, body, Target::Events(calendar)).await
+pub(in crate::fake_google) async fn watch_events(Path(calendar): Path<String>, posted: Posted) -> Response {
+    watch(posted, Target::Events(calendar)).await
 }
 
 /// `POST /drive/v3/changes/watch`.
 pub(in crate::fake_google) async fn watch_changes(
-    State(shared): State<Shared>,
-    caller: Caller,
-    uri: Uri,
     Query(pairs): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
-    body: Bytes,
+    posted: Posted,
 ) -> Response {
-    watch(shared, caller, uri, headers, body, Target::Changes(Params(pairs))).await
+    watch(posted, Target::Changes(Params(pairs))).await
 }
 
-async fn watch(
-    shared: Shared,
-    caller: Caller,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-    target: Target,
-) -> Response {
+async fn watch(Posted { shared, caller, uri, headers, body }: Posted, target: Target) -> Response {
     let token = oauth::bearer(&headers);
     let account = account_of(&shared, token);
     let (api, collection) = match &target {
