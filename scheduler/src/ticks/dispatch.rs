@@ -5,7 +5,8 @@
 //! - the *front* goes on from where it stopped, as far as the bell has room: twice the fleet's slots. Every second it begins
 //!   again at the first row, for what it passed over, what has come before it, and what the bell has lost. Where that costs
 //!   much it begins a little before the row that was the first one, and only now and then at the very first: as long as a
-//!   transaction of somebody else's is open, PostgreSQL keeps all that was due since, and each read steps over it.
+//!   transaction of somebody else's is open, PostgreSQL keeps all that was due since, and each read steps over it. Once at
+//!   the end, it goes on with what becomes due, and steps over what stands behind closed gates once a round.
 //! - the *scout*, while there are more due rows than the front can ring, looks past them twice a second for tenants and
 //!   accounts that have had little, and rings some of theirs in a room of its own. So a tenant with 100,000 due jobs delays
 //!   another's one by half a second at the most.

@@ -104,6 +104,8 @@ impl Front {
                 }
             }
             if self.reached_end {
+                // All before is of the past, what stands behind closed gates too: the round's next reads need not step over it.
+                self.cursor = self.cursor.max((clock - LATE, 0));
                 return Ok(ids);
             }
         }
