@@ -133,6 +133,7 @@ impl Drives {
             ensure!(row.shared_drive == file.drive, wrong("drive"));
             ensure!(row.parent_id == file.parent, wrong("parent"));
             ensure!(row.trashed == file.trashed, wrong("trash"));
+            ensure!(row.raw.get("trashed") == file.json.get("trashed"), wrong("trash in the raw file"));
             ensure!(row.version == Some(i64::try_from(file.version)?), wrong("version"));
             ensure!(row.md5 == file.md5, wrong("content"));
             ensure!(same_access(row, file), wrong("permissions"));

@@ -60,7 +60,8 @@ pub async fn folders(
         .collect())
 }
 
-/// Has all that is in these folders, at any depth, follow them into the trash or out of it. Says how many rows changed.
+/// Has all that is in these folders, at any depth, follow them into the trash or out of it, in `raw` too: so Google would tell
+/// it now. Says how many rows changed.
 pub async fn propagate_trash(
     conn: &mut PgConnection,
     mirror: Mirror,
@@ -90,7 +91,7 @@ pub async fn propagate_trash(
             order by f.file_id
             for update of f
         ), turned as (
-            update files f set trashed = changed.trash
+            update files f set trashed = changed.trash, raw = jsonb_set(f.raw, '{trashed}', to_jsonb(changed.trash))
             from changed
             where f.account_id = $1 and f.file_id = changed.file_id
             returning f.account_id, f.drive_id, f.file_id
