@@ -3,6 +3,8 @@
 //! - *One that never writes*, or never comes to the end of its request's head: [`Limits::head`]. The same for the time between
 //!   two requests of a connection.
 //! - *One that reads nothing*: [`Limits::taking`], see [`super::patience`].
+//! - *One that has vanished without a word* (its machine lost power, its way is cut): [`Limits::silence`]. What is written to it fits
+//!   into the system's buffers for long, and the system alone would try again for a quarter of an hour.
 //! - *One that sends its body slowly*: whoever reads a body sets a limit ([`super::body`]).
 //! - *Too many of one source* are closed unheard; too many in all wait in the system's queue until others go.
 
@@ -23,7 +25,10 @@ use hyper_util::{
 };
 use metrics::{counter, describe_counter};
 use shared::shutdown::Tasks;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 use tower_layer::Layer;
 
 use super::{Peer, patience::Connection, sources::network};
@@ -35,6 +40,8 @@ pub(super) struct Limits {
     pub(super) head: Duration,
     /// How long a peer may take nothing of what is written to it.
     pub(super) taking: Duration,
+    /// How long a peer's system may acknowledge nothing of what was sent to it.
+    pub(super) silence: Duration,
     /// Connections in all.
     pub(super) connections: usize,
     /// Connections of one source.
@@ -47,6 +54,7 @@ impl Limits {
     pub(super) const LISTENER: Self = Self {
         head: Duration::from_secs(75),
         taking: Duration::from_secs(30),
+        silence: Duration::from_mins(1),
         connections: 8_192,
         of_source: 4_096,
     };
@@ -130,6 +138,9 @@ pub(super) async fn serve(
             counter!("syncfleet_connections_refused_total", "listener" => what).increment(1);
             continue;
         };
+        if let Err(error) = limit_silence(&io, limits.silence) {
+            tracing::debug!("the {what} listener cannot limit a connection: {error}");
+        }
         let io = TokioIo::new(Connection::new(io, tasks.soft().clone(), limits.taking));
         let service = TowerToHyperService::new(Extension(ConnectInfo(Peer(from))).layer(routes.clone()));
         let served = graceful.watch(http.serve_connection(io, service));
@@ -144,11 +155,21 @@ pub(super) async fn serve(
     tasks.hard().run_until_cancelled(graceful.shutdown()).await;
 }
 
+/// Has the system give a connection up whose other end acknowledges nothing for so long, while anything is sent: `TCP_USER_TIMEOUT`,
+/// RFC 5482. Elsewhere than on Linux its own limits hold.
+fn limit_silence(io: &TcpStream, limit: Duration) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(io).set_tcp_user_timeout(Some(limit))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = (io, limit);
+    Ok(())
+}
+
 /// The next connection, as soon as there is room for one. Peers that were gone before they were heard are passed over.
 async fn next(
     listener: &TcpListener,
     all: &Arc<Semaphore>,
-) -> io::Result<(tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let seat = Arc::clone(all).acquire_owned().await.map_err(io::Error::other)?;
     loop {
         match listener.accept().await {
@@ -170,10 +191,7 @@ mod tests {
     use std::time::Instant;
 
     use axum::routing::get;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpStream,
-    };
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -188,6 +206,17 @@ mod tests {
             let limits = Limits::LISTENER.within(files);
             assert_eq!((limits.connections, limits.of_source), (all, of_source), "{files}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_system_gives_up_whoever_acknowledges_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (io, _) = listener.accept().await.unwrap();
+        limit_silence(&io, Limits::LISTENER.silence).unwrap();
+        let limit = socket2::SockRef::from(&io).tcp_user_timeout().unwrap();
+        assert_eq!(limit, Some(Duration::from_mins(1)));
     }
 
     async fn listening(limits: Limits) -> (SocketAddr, Tasks) {
