@@ -22,7 +22,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    host_id::HostId,
+    host_id::{HostId, NoAddress, of_host},
     quorum::{Told, quorum},
     rules::Rules,
 };

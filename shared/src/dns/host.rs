@@ -6,8 +6,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::address::HostId;
-
 /// The longest name, as text without its last dot: RFC 1035 section 2.3.4.
 const LONGEST: usize = 253;
 
@@ -113,19 +111,6 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// A name at an address that moves. With a host id its IPv6 address is that host's in the network of `v6`, else `v6` itself.
-    #[must_use]
-    pub fn at(
-        host: Host,
-        v4: Option<Ipv4Addr>,
-        v6: Option<Ipv6Addr>,
-        host_id: Option<HostId>,
-        ttl: Option<u32>,
-    ) -> Self {
-        let v6 = v6.map(|network| host_id.map_or(network, |host_id| host_id.within(network)));
-        Self { host, v4, v6, ttl }
-    }
-
     /// The addresses, A before AAAA.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
@@ -179,22 +164,6 @@ mod tests {
             let error = bad.parse::<Host>().unwrap_err();
             assert!(error.contains("home.example.org"), "{bad}: {error}");
         }
-    }
-
-    #[test]
-    fn a_host_follows_the_prefix_with_its_own_id() {
-        let (v4, v6) = (Some("192.0.2.7".parse().unwrap()), Some("2a00:1450:1:2:aaaa::1".parse().unwrap()));
-        let at = |v6, host_id: Option<&str>| {
-            let host_id = host_id.map(|text| text.parse().unwrap());
-            Wanted::at("nas.example.org".parse().unwrap(), v4, v6, host_id, None)
-        };
-        let own = |text: &str| Some(text.parse::<Ipv6Addr>().unwrap());
-        assert_eq!(at(v6, None).v6, v6);
-        assert_eq!(at(v6, Some("::5")).v6, own("2a00:1450:1:2::5"));
-        assert_eq!(at(v6, Some("::ff:0:0:0:5/48")).v6, own("2a00:1450:1:ff::5"));
-        // Nobody has told an address of that family: there is none to follow.
-        assert_eq!(at(None, Some("::5")).v6, None);
-        assert_eq!(at(None, Some("::5")).v4, v4);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod bind;
 mod crash;
 mod keep;
 mod month;
+mod networks;
 mod provider;
 mod proxied;
 mod refusals;

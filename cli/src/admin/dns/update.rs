@@ -87,8 +87,8 @@ pub async fn run(access: &Access, args: &Update, out: Output) -> anyhow::Result<
         awaited.extend(&updated.updating.bell);
         exit = wait::jobs(&db, &mut awaited, args.timeout).await?;
         let record = show::show(&mut *db.acquire().await?, &RecordRef::Id(updated.updating.id), None).await?;
-        let unknown = record.families.iter().all(|family| family.row.address.is_none());
-        if unknown {
+        let unknown = record.families.iter().all(|family| family.wanted.is_none());
+        if record.families.iter().all(|family| family.row.address.is_none()) {
             say("note: nobody has told the address yet: `syncfleet dns address ls` says why")?;
         }
         if exit == Exit::Done && (unknown || record.families.iter().any(|family| family.row.parked.is_some()))

@@ -144,3 +144,30 @@ async fn providers_are_listed_with_what_they_need(db: PgPool) {
         assert!(completions.contains(verb) || completions.contains(&verb.replace("subcmd__", "")), "{verb}");
     }
 }
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_network_that_is_told_alone_is_no_names_address(db: PgPool) {
+    let program = home(&db);
+    tell(&db, "ipv4", "8.8.4.4").await;
+    tell(&db, "ipv6", "2a00:1450:0:100::").await;
+    let alone = "only a network is told, and the name has no host's part of its own (--host-id)";
+    let shown = program.fed(&add("a.example.org", "key-systems", &["--dry-run"]), SECRET);
+    assert!(shown.stdout.contains(alone) && !shown.stdout.contains("2a00:1450"), "{shown:?}");
+    assert_eq!(program.fed(&add("a.example.org", "key-systems", &[]), SECRET).code, 0);
+    let shown = program.json(&["dns", "show", "a.example.org"]);
+    assert_eq!(shown["families"][1]["wanted"], Value::Null, "{shown}");
+    assert_eq!(shown["families"][1]["state"], alone, "{shown}");
+    let plan = program.json(&["dns", "update", "a.example.org", "--dry-run"]);
+    assert_eq!(
+        (&plan["families"][0]["sent"], &plan["families"][1]["sent"]),
+        (&json!(true), &json!(false)),
+        "{plan}"
+    );
+    assert!(plan["families"][1]["what"].as_str().unwrap().starts_with(alone), "{plan}");
+    assert!(!plan["steps"].to_string().contains("2a00"), "{plan}");
+
+    // With its own part it has an address.
+    program.ok(&["dns", "set", "a.example.org", "--host-id", "::5"]);
+    let shown = program.json(&["dns", "show", "a.example.org"]);
+    assert_eq!(shown["families"][1]["wanted"], "2a00:1450:0:100::5", "{shown}");
+}

@@ -38,7 +38,7 @@ pub struct Plan {
 pub struct Planned {
     /// The family.
     pub family: Family,
-    /// The address that is meant; none: nobody has told it yet.
+    /// The address that is meant; none: there is none yet.
     pub address: Option<IpAddr>,
     /// Whether it would be sent.
     pub sent: bool,
@@ -50,15 +50,15 @@ pub struct Planned {
 pub async fn of_new(conn: &mut PgConnection, new: &New<'_>, now: DateTime<Utc>) -> Result<Plan, AdminError> {
     let Ready { families, wanted, unknown, .. } = ready(conn, new).await?;
     let planned = families.iter().map(|(family, _)| {
-        let known = !unknown.contains(family);
+        let unknown = unknown.iter().find(|(unknown, _)| unknown == family);
         let address = wanted.addresses().into_iter().find(|address| family.has(*address));
         Planned {
             family: *family,
-            address: address.filter(|_| known),
-            sent: known,
-            what: match address {
-                Some(address) if !known => {
-                    format!("nobody has told the address yet: nothing is sent until then; {address} stands for it here")
+            address: address.filter(|_| unknown.is_none()),
+            sent: unknown.is_none(),
+            what: match (address, unknown) {
+                (Some(address), Some((_, why))) => {
+                    format!("{why}: nothing is sent until then; {address} stands for it here")
                 }
                 _ => "is sent".to_owned(),
             },
@@ -113,9 +113,9 @@ fn plan(record: &Record, force: bool) -> Plan {
 }
 
 fn planned(record: &Record, family: &RecordFamily, force: bool) -> Planned {
-    let address = family.wanted();
+    let address = family.to_have();
     let (sent, what) = match (address, &family.parked, family.sending) {
-        (None, ..) => (false, "nobody has told the address yet: nothing is sent until then".to_owned()),
+        (Err(why), ..) => (false, format!("{why}: nothing is sent until then")),
         (_, Some(parked), _) if !force => {
             let why = family.parked_why.as_deref().unwrap_or_default();
             (false, format!("parked ({parked}: {why}): nothing is sent until --force or `syncfleet dns set`"))
@@ -126,7 +126,7 @@ fn planned(record: &Record, family: &RecordFamily, force: bool) -> Planned {
                 "whether {open} has arrived is not known: the zone's servers are asked first, and it is sent only if it has not"
             ),
         ),
-        (Some(address), ..)
+        (Ok(address), ..)
             if family.sent == Some(address) && !family.resend && !force && !is_over(record, family) =>
         {
             let ago = family.sent_at.map(|at| words::when(at, record.now)).unwrap_or_default();
@@ -134,7 +134,7 @@ fn planned(record: &Record, family: &RecordFamily, force: bool) -> Planned {
         }
         _ => (true, "is sent".to_owned()),
     };
-    Planned { family: family.family, address, sent, what }
+    Planned { family: family.family, address: address.ok(), sent, what }
 }
 
 /// Whether it is time to send again what was sent.

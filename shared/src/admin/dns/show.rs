@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::{RecordRef, address};
 use crate::{
     admin::{AdminError, tenant, words},
-    dns::Provider,
+    dns::{Provider, address::NoAddress},
     job::JobId,
     store::dns_records::{self, RecordFamily, RecordId},
 };
@@ -57,7 +57,7 @@ pub struct Record {
 /// A family of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Family {
-    /// What the name is to have; none: nobody has told the address yet.
+    /// What the name is to have; none: nobody has told the address yet, or only a network, which is no host's.
     pub wanted: Option<IpAddr>,
     /// How it stands, in words.
     pub state: String,
@@ -186,13 +186,14 @@ fn settings(provider: &Provider) -> Value {
 
 /// How a family stands, in words.
 fn state(record: &dns_records::Record, family: &RecordFamily) -> String {
-    let wanted = family.wanted();
     if let Some(parked) = &family.parked {
         return format!("parked: {parked}");
     }
-    if wanted.is_none() {
-        return "no address yet".to_owned();
-    }
+    let wanted = match family.to_have() {
+        Ok(wanted) => Some(wanted),
+        Err(NoAddress::Untold) => return "no address yet".to_owned(),
+        Err(why @ NoAddress::NetworkAlone) => return why.to_string(),
+    };
     if family.sending.is_some() && family.failing_since.is_none() {
         return "being sent".to_owned();
     }

@@ -1,4 +1,8 @@
-use std::{fmt, net::Ipv6Addr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +60,32 @@ impl HostId {
     }
 }
 
+/// Why a name has no address to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAddress {
+    /// Nobody has told the address yet.
+    #[error("nobody has told the address yet")]
+    Untold,
+    /// A network is no host's address.
+    #[error("only a network is told, and the name has no host's part of its own (--host-id)")]
+    NetworkAlone,
+}
+
+/// The address of a host, by what was told and the host's own id: what was told, or the id in its network.
+///
+/// What has nothing behind its first 64 bits is a network's address, as a router tells it, and no host's: it is that of all routers there
+/// (RFC 4291 section 2.6.1). Without an id nothing follows from it.
+pub fn of_host(told: Option<IpAddr>, host_id: Option<HostId>) -> Result<IpAddr, NoAddress> {
+    match (told, host_id) {
+        (None, _) => Err(NoAddress::Untold),
+        (Some(IpAddr::V6(network)), Some(host_id)) => Ok(host_id.within(network).into()),
+        (Some(IpAddr::V6(told)), None) if told.to_bits().trailing_zeros() >= 64 => {
+            Err(NoAddress::NetworkAlone)
+        }
+        (Some(told), _) => Ok(told),
+    }
+}
+
 impl fmt::Display for HostId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.id)?;
@@ -100,6 +130,25 @@ mod tests {
         for (prefix, id) in [(0, "::1"), (128, "::"), (64, "1::1"), (56, "::123:0:0:0:5"), (64, "::")] {
             assert!(HostId { prefix, id: id.parse().unwrap() }.check().is_err(), "{id}/{prefix}");
         }
+    }
+
+    #[test]
+    fn a_network_alone_is_no_hosts_address() {
+        let of = |told: &str, host_id: Option<&str>| {
+            let host_id = host_id.map(|id| id.parse().unwrap());
+            of_host(Some(told.parse().unwrap()), host_id).map(|address| address.to_string())
+        };
+        let own = |text: &str| Ok(text.to_owned());
+        for network in ["2a00:1450:0:100::", "2a00:1450:0:134::", "2a00:1450::"] {
+            assert_eq!(of(network, None), Err(NoAddress::NetworkAlone), "{network}");
+        }
+        for address in ["2a00:1450:0:100::1", "2a00:1450:0:100:8000::", "2a00::1:0:0:0", "192.0.2.0"] {
+            assert_eq!(of(address, None), own(address));
+        }
+        assert_eq!(of("2a00:1450:0:100::", Some("::5")), own("2a00:1450:0:100::5"));
+        assert_eq!(of("2a00:1450:0:100::", Some("::34:0:0:0:5/56")), own("2a00:1450:0:134::5"));
+        assert_eq!(of("192.0.2.7", Some("::5")), own("192.0.2.7"));
+        assert_eq!(of_host(None, Some("::5".parse().unwrap())), Err(NoAddress::Untold));
     }
 
     #[test]

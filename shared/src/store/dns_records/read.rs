@@ -11,7 +11,7 @@ use super::RecordId;
 use crate::{
     dns::{
         Host, Provider,
-        address::{Family, HostId},
+        address::{Family, HostId, NoAddress, of_host},
     },
     job::TenantId,
     store::{dns_addresses::AddressId, parsed},
@@ -94,13 +94,15 @@ pub struct RecordFamily {
 }
 
 impl RecordFamily {
-    /// What the name is to have: the address, with the host's own part if it has one; none: nobody has told it yet.
+    /// What the name is to have: the address, with the host's own part if it has one. Else why there is nothing to have.
+    pub fn to_have(&self) -> Result<IpAddr, NoAddress> {
+        of_host(self.address, self.host_id)
+    }
+
+    /// The same; none: there is nothing to have.
     #[must_use]
     pub fn wanted(&self) -> Option<IpAddr> {
-        match (self.address?, self.host_id) {
-            (IpAddr::V6(network), Some(host_id)) => Some(host_id.within(network).into()),
-            (address, _) => Some(address),
-        }
+        self.to_have().ok()
     }
 }
 

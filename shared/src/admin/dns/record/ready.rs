@@ -17,13 +17,13 @@ use crate::{
     },
     dns::{
         Host, Provider, Wanted,
-        address::{Family, HostId},
+        address::{Family, HostId, NoAddress, of_host},
     },
     job::TenantId,
     store::dns_addresses::{self, Address, AddressId},
 };
 
-/// What stands for an address that nobody has told yet: of the networks for documentation (RFC 5737, RFC 3849).
+/// What stands for an address that is not known yet: of the networks for documentation (RFC 5737, RFC 3849).
 const STAND_IN: (Ipv4Addr, Ipv6Addr) =
     (Ipv4Addr::new(192, 0, 2, 1), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
@@ -74,8 +74,8 @@ pub(in crate::admin::dns) struct Ready {
     pub(in crate::admin::dns) forced_interval: Option<Duration>,
     /// What would be sent now.
     pub(in crate::admin::dns) wanted: Wanted,
-    /// The families whose address nobody has told yet: another stands for it.
-    pub(in crate::admin::dns) unknown: Vec<Family>,
+    /// The families that have no address yet, and why: another stands for it.
+    pub(in crate::admin::dns) unknown: Vec<(Family, NoAddress)>,
 }
 
 /// Looks at a record to be: whether everything in it fits together.
@@ -102,27 +102,27 @@ pub(in crate::admin::dns) async fn ready(
     })
 }
 
-/// What the name is to have, and the families for which an address stands that nobody has told.
+/// What the name is to have; and the families for which an address stands that is not theirs, and why.
 pub(super) fn wanted(
     host: &Host,
     address: &Address,
     families: &[(Family, Option<HostId>)],
     ttl: Option<u32>,
-) -> (Wanted, Vec<Family>) {
+) -> (Wanted, Vec<(Family, NoAddress)>) {
     let mut wanted = Wanted { host: host.clone(), v4: None, v6: None, ttl };
     let mut unknown = Vec::new();
     for (family, host_id) in families {
-        let known =
-            address.families.iter().find(|found| found.family == *family).and_then(|found| found.address);
-        if known.is_none() {
-            unknown.push(*family);
+        let told = address.families.iter().find(|found| found.family == *family);
+        let own = of_host(told.and_then(|found| found.address), *host_id);
+        if let Err(why) = own {
+            unknown.push((*family, why));
         }
-        match (family, known) {
-            (Family::Ipv4, Some(IpAddr::V4(known))) => wanted.v4 = Some(known),
+        match (family, own) {
+            (Family::Ipv4, Ok(IpAddr::V4(own))) => wanted.v4 = Some(own),
+            (Family::Ipv6, Ok(IpAddr::V6(own))) => wanted.v6 = Some(own),
             (Family::Ipv4, _) => wanted.v4 = Some(STAND_IN.0),
-            (Family::Ipv6, known) => {
-                let network = if let Some(IpAddr::V6(known)) = known { known } else { STAND_IN.1 };
-                wanted.v6 = Some(host_id.map_or(network, |host_id| host_id.within(network)));
+            (Family::Ipv6, _) => {
+                wanted.v6 = Some(host_id.map_or(STAND_IN.1, |host_id| host_id.within(STAND_IN.1)));
             }
         }
     }
