@@ -107,6 +107,7 @@ impl Target<'_> {
                 Kept::Sent(IpAddr::V6(address)) => Some(address),
                 Kept::Sent(_) | Kept::Unsent => Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
             },
+            beside: None,
             ttl: None,
         }
     }

@@ -106,6 +106,9 @@ pub struct Wanted {
     pub v4: Option<Ipv4Addr>,
     /// The address of its AAAA record; none: that record is left as it is.
     pub v6: Option<Ipv6Addr>,
+    /// What the record of the other family was given last, where this update is of one family alone: for protocols that change what is left
+    /// out. None: both are given, or there is no such record.
+    pub beside: Option<IpAddr>,
     /// Seconds, where the provider lets it be chosen; none: what is there, or the provider's default.
     pub ttl: Option<u32>,
 }

@@ -129,7 +129,7 @@ fn record(line: usize, host: &str, settings: Value, secret: &str) -> Result<Reco
     let provider = Provider::parse(settings)?;
     let secret = SecretString::from(secret);
     // Which address is another matter: one that fits stands for all.
-    let wanted = Wanted { host, v4: Some(std::net::Ipv4Addr::LOCALHOST), v6: None, ttl: None };
+    let wanted = Wanted { host, v4: Some(std::net::Ipv4Addr::LOCALHOST), v6: None, beside: None, ttl: None };
     provider.check(&wanted, &secret)?;
     Ok(Record { line, host: wanted.host, provider, secret })
 }

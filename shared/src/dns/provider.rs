@@ -391,6 +391,7 @@ mod tests {
             host: "home.example.org".parse().unwrap(),
             v4: Some("192.0.2.7".parse().unwrap()),
             v6: Some("2001:db8::7".parse().unwrap()),
+            beside: None,
             ttl: None,
         }
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use shared::dns::{Outcome, Park};
+use shared::dns::{Outcome, Park, Wanted};
 
 use crate::{
     SECRET, a, aaaa,
@@ -95,6 +95,30 @@ async fn both_families_go_as_the_dialect_has_it() {
         fake.lines(),
         ["GET /nic/update?hostname=home.example.org&myip=192.0.2.7&myipv6=2001%3Adb8%3A%3A7"]
     );
+}
+
+#[tokio::test]
+async fn with_myipv6_the_family_that_stays_goes_too_as_no_ip_takes_the_caller_for_it() {
+    let of = |v4: Option<&str>, v6, beside: Option<&str>| Wanted {
+        beside: beside.map(|address| address.parse().unwrap()),
+        ..wanted("home.example.org", v4, v6)
+    };
+    let both = "GET /nic/update?hostname=home.example.org&myip=192.0.2.7&myipv6=2001%3Adb8%3A%3A7";
+    for (wanted, line) in [
+        (of(None, V6, V4), both),
+        (of(V4, None, V6), both),
+        (of(None, V6, None), "GET /nic/update?hostname=home.example.org&myipv6=2001%3Adb8%3A%3A7"),
+    ] {
+        let fake = Fake::start([says(200, "good 192.0.2.7")]).await;
+        let answers = update(dyndns2(&fake, "myipv6"), SECRET, &wanted).await;
+        let of_both = [&answers.a, &answers.aaaa].into_iter().flatten().collect::<Vec<_>>();
+        assert!(matches!(&of_both[..], [one] if one.outcome == Outcome::Good), "{answers:?}");
+        assert_eq!(fake.lines(), [line]);
+    }
+    // Others leave alone what is left out.
+    let fake = Fake::start([says(200, "good")]).await;
+    update(dyndns2(&fake, "combined"), SECRET, &of(None, V6, V4)).await;
+    assert_eq!(fake.lines(), ["GET /nic/update?hostname=home.example.org&myip=2001%3Adb8%3A%3A7"]);
 }
 
 #[tokio::test]

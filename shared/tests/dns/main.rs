@@ -55,6 +55,7 @@ fn wanted(host: &str, v4: Option<&str>, v6: Option<&str>) -> Wanted {
         host: host.parse().unwrap(),
         v4: v4.map(|address| address.parse().unwrap()),
         v6: v6.map(|address| address.parse().unwrap()),
+        beside: None,
         ttl: None,
     }
 }

@@ -116,6 +116,33 @@ async fn what_the_provider_has_is_counted_and_sent_again_only_when_it_is_time(
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn the_other_family_goes_along_where_it_would_be_changed_otherwise(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let rig = Rig::start(db).await;
+    let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    let mut settings = provider.settings();
+    settings["dual"] = "myipv6".into();
+    let home = rig.address("home", &ROUTER).await;
+    rig.tell(home, "192.0.2.1").await;
+    rig.tell(home, "2001:db8::1").await;
+    let (record, _) =
+        rig.record(home, New { provider: settings, families: &[V4, V6], ..New::default() }).await;
+    rig.pass(Duration::from_mins(10)).await;
+    rig.tell(home, "2001:db8::2").await;
+    rig.pass(Duration::from_mins(10)).await;
+    let calls = provider.calls();
+    let of_last: Vec<String> = calls[1].addresses.iter().map(ToString::to_string).collect();
+    assert_eq!((calls.len(), of_last), (2, vec!["192.0.2.1".to_owned(), "2001:db8::2".to_owned()]));
+    assert_eq!(rig.bind.dig("cloud.home.test", "A").await, ["192.0.2.1"]);
+    // It is no update of that family.
+    assert_eq!(rig.words(record).await, ["good", "good", "verified", "verified", "good", "verified"]);
+    assert!(rig.of(record).await.families.iter().all(|family| family.no_changes == 0));
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_name_that_is_never_seen_is_reported_and_recovers(_: PgPoolOptions, db: PgConnectOptions) {
     let rig = Rig::start(db).await;
     let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;

@@ -213,7 +213,12 @@ fn first_word(body: &str) -> String {
 fn asked(url: &Url) -> (String, Vec<IpAddr>) {
     let parameter =
         |name: &str| url.query_pairs().find(|(found, _)| found == name).map(|(_, v)| v.into_owned());
-    let addresses = parameter("myip").or_else(|| parameter("ip")).unwrap();
+    // As No-IP has it: without `myip` that of the caller is meant. <https://www.noip.com/integrate/request>
+    let mut addresses =
+        parameter("myip").or_else(|| parameter("ip")).unwrap_or_else(|| "127.0.0.1".to_owned());
+    if let Some(ipv6) = parameter("myipv6") {
+        addresses = format!("{addresses},{ipv6}");
+    }
     let addresses = addresses.split(',').map(|address| address.parse().unwrap()).collect();
     (parameter("hostname").unwrap(), addresses)
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     admin::{AdminError, words},
-    dns::{Wanted, address::Family, provider::Step},
+    dns::{address::Family, provider::Step},
     store::dns_records::{Record, RecordFamily},
 };
 
@@ -88,19 +88,10 @@ pub async fn of_record(
 fn plan(record: &Record, force: bool) -> Plan {
     let families: Vec<Planned> =
         record.families.iter().map(|family| planned(record, family, force)).collect();
-    let address = |family| {
-        families
-            .iter()
-            .filter(|planned| planned.family == family && planned.sent)
-            .find_map(|planned| planned.address)
-    };
-    let wanted = Wanted {
-        host: record.host.clone(),
-        v4: if let Some(IpAddr::V4(address)) = address(Family::Ipv4) { Some(address) } else { None },
-        v6: if let Some(IpAddr::V6(address)) = address(Family::Ipv6) { Some(address) } else { None },
-        ttl: record.ttl,
-    };
-    let sends = !wanted.addresses().is_empty();
+    let addresses: Vec<IpAddr> =
+        families.iter().filter(|planned| planned.sent).filter_map(|planned| planned.address).collect();
+    let wanted = record.given(&addresses);
+    let sends = !addresses.is_empty();
     let not_before = record.not_before.filter(|at| sends && *at > record.now);
     Plan {
         host: record.host.to_string(),

@@ -106,6 +106,7 @@ mod tests {
             host: "home.duckdns.org".parse().unwrap(),
             v4: Some("192.0.2.7".parse().unwrap()),
             v6: Some("2001:db8::7".parse().unwrap()),
+            beside: None,
             ttl: None,
         };
         for (body, outcome) in [
@@ -132,7 +133,7 @@ mod tests {
             ("*.home.duckdns.org", false),
             ("a.example", false),
         ] {
-            let wanted = Wanted { host: host.parse().unwrap(), v4: None, v6: None, ttl: None };
+            let wanted = Wanted { host: host.parse().unwrap(), v4: None, v6: None, beside: None, ttl: None };
             assert_eq!(check(&wanted).is_ok(), good, "{host}");
         }
     }

@@ -44,9 +44,8 @@ pub enum Dual {
     Combined,
     /// A request each with `myip`. For those who take a list for abuse, as selfhost.de.
     Separate,
-    /// One request with `myip=A` and `myipv6=AAAA`, as No-IP has it. If the AAAA record alone has changed, `myipv6` goes alone, and a
-    /// server that takes the caller's address for a missing `myip`, as No-IP does (<https://www.noip.com/integrate/request>), may set the A
-    /// record to the address of whoever calls. That is harmless where it calls from the address that the record follows; else
+    /// One request with `myip=A` and `myipv6=AAAA`, as No-IP has it. Both go with each update, as No-IP takes the caller's address for a
+    /// missing `myip` (<https://www.noip.com/integrate/request>). Of a name that is kept in AAAA alone there is no `myip` to give: there
     /// [`Dual::Separate`] is to be used, if the server takes an IPv6 address by `myip`.
     Myipv6,
 }
@@ -73,11 +72,10 @@ impl Dyndns2 {
         let request = |addresses: Vec<IpAddr>| {
             let mut parameters = vec![("hostname", wanted.host.to_string())];
             if self.dual == Dual::Myipv6 {
-                parameters.extend(
-                    addresses.iter().map(|address| {
-                        (if address.is_ipv4() { "myip" } else { "myipv6" }, address.to_string())
-                    }),
-                );
+                let mut both: Vec<&IpAddr> = addresses.iter().chain(&wanted.beside).collect();
+                both.sort();
+                let name = |address: &IpAddr| if address.is_ipv4() { "myip" } else { "myipv6" };
+                parameters.extend(both.into_iter().map(|address| (name(address), address.to_string())));
             } else {
                 let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
                 parameters.push(("myip", list.join(",")));

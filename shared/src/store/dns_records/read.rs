@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use super::RecordId;
 use crate::{
     dns::{
-        Host, Provider,
+        Host, Provider, Wanted,
         address::{Family, HostId, NoAddress, of_host},
     },
     job::TenantId,
@@ -50,6 +50,26 @@ pub struct Record {
     pub families: Vec<RecordFamily>,
     /// The database's time of the read.
     pub now: DateTime<Utc>,
+}
+
+impl Record {
+    /// What its provider is given with an update of these addresses, one of a family.
+    #[must_use]
+    pub fn given(&self, addresses: &[IpAddr]) -> Wanted {
+        let mut wanted = Wanted { host: self.host.clone(), v4: None, v6: None, beside: None, ttl: self.ttl };
+        for address in addresses {
+            match address {
+                IpAddr::V4(address) => wanted.v4 = Some(*address),
+                IpAddr::V6(address) => wanted.v6 = Some(*address),
+            }
+        }
+        let mut others = self
+            .families
+            .iter()
+            .filter(|family| !addresses.iter().any(|address| family.family.has(*address)));
+        wanted.beside = others.find_map(|family| family.sent);
+        wanted
+    }
 }
 
 /// How a record's family stands.

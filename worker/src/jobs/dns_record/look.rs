@@ -198,7 +198,7 @@ async fn at_provider(context: &Context, record: &Record, address: IpAddr) -> Opt
         return None;
     }
     let secret = super::secret(context, record).await.ok()?.ok()?;
-    let wanted = send::wanted(record, &[address]);
+    let wanted = record.given(&[address]);
     record.provider.observe(http, &secret, &wanted, send::wall_clock()).await?.ok()
 }
 

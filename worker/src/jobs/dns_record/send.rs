@@ -8,7 +8,7 @@ use std::{
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use shared::{
-    dns::{Answer, Answers, Outcome, Park, Wanted, address::Family},
+    dns::{Answer, Answers, Outcome, Park, address::Family},
     job::{Failure, Parked, Run, Step, StepResult, Verdict},
     store::{
         dns_history::{New, What},
@@ -38,7 +38,7 @@ const MIN_INTERVAL: &str = "the provider's minimum interval";
 pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepResult {
     let dns = context.dns()?;
     let sending = standing::to_send(record);
-    let wanted = wanted(record, &sending);
+    let wanted = record.given(&sending);
     let secret = match super::secret(context, record).await? {
         Ok(secret) => secret,
         Err(why) => return unusable(context, record, &sending, &why).await,
@@ -62,17 +62,6 @@ pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepR
 /// The time of signatures: other machines compare it with theirs.
 pub(super) fn wall_clock() -> DateTime<Utc> {
     SystemTime::now().into()
-}
-
-pub(super) fn wanted(record: &Record, sending: &[IpAddr]) -> Wanted {
-    let mut wanted = Wanted { host: record.host.clone(), v4: None, v6: None, ttl: record.ttl };
-    for address in sending {
-        match address {
-            IpAddr::V4(address) => wanted.v4 = Some(*address),
-            IpAddr::V6(address) => wanted.v6 = Some(*address),
-        }
-    }
-    wanted
 }
 
 /// Nothing can be sent until a person acts: it cannot be told how. An outcome that is open stays so.

@@ -109,7 +109,7 @@ pub(super) fn wanted(
     families: &[(Family, Option<HostId>)],
     ttl: Option<u32>,
 ) -> (Wanted, Vec<(Family, NoAddress)>) {
-    let mut wanted = Wanted { host: host.clone(), v4: None, v6: None, ttl };
+    let mut wanted = Wanted { host: host.clone(), v4: None, v6: None, beside: None, ttl };
     let mut unknown = Vec::new();
     for (family, host_id) in families {
         let told = address.families.iter().find(|found| found.family == *family);

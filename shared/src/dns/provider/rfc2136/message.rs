@@ -151,6 +151,7 @@ mod tests {
             host: host.parse().unwrap(),
             v4: Some("192.0.2.7".parse().unwrap()),
             v6: Some("2001:db8::7".parse().unwrap()),
+            beside: None,
             ttl: Some(30),
         }
     }
