@@ -2,6 +2,7 @@
 //! one job of the kind `dns_address`, whose key is its number.
 
 mod families;
+mod turn;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -9,7 +10,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
-pub use self::families::{Told, failed, put_family, remove_family, tell};
+pub use self::{
+    families::{Told, failed, put_family, remove_family, tell},
+    turn::tell_turn,
+};
 use super::{parsed, whole_seconds};
 use crate::{
     dns::address::{Family, Source},
@@ -115,6 +119,14 @@ pub async fn set(
 /// An address; none: there is none of that number.
 pub async fn get(conn: &mut PgConnection, id: AddressId) -> Result<Option<Address>, sqlx::Error> {
     Ok(of(conn, &[id]).await?.pop())
+}
+
+/// The same, held: until the transaction ends nobody else changes it, nor tells how its sources stand. Routers tell it all the same.
+pub async fn hold(conn: &mut PgConnection, id: AddressId) -> Result<Option<Address>, sqlx::Error> {
+    sqlx::query!("-- dns_addresses::hold\nselect id from dns_addresses where id = $1 for no key update", id)
+        .fetch_optional(&mut *conn)
+        .await?;
+    get(conn, id).await
 }
 
 /// A tenant's address by its name; none: it has none of that name.

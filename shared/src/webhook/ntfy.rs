@@ -83,7 +83,9 @@ fn headline(entry: &Entry) -> String {
         (Resource::DnsRecord, What::Recovered) => format!("{key} follows its address again"),
         (Resource::DnsRecord, What::Updated) => format!("{key} has a new address"),
         (Resource::DnsAddress, What::Failing) => format!("The source of address {key} fails"),
-        (Resource::DnsAddress, What::Recovered) => format!("The source of address {key} tells it again"),
+        (Resource::DnsAddress, What::Recovered) => format!("The source of address {key} fails no more"),
+        (Resource::DnsRecord, What::Deleted) => format!("{key} is not kept any more"),
+        (Resource::DnsAddress, What::Deleted) => format!("Address {key} is removed"),
         (resource, what) => {
             let of = entry.account.map(|account| format!(" of account {account}")).unwrap_or_default();
             format!("{} {key}{of}: {}", resource.as_str(), what.as_str())

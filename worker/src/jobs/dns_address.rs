@@ -9,7 +9,8 @@
 //! - *A router tells the same family meanwhile.* Both lock the row; the later word stands.
 //! - *A source fails.* The address stays as it is, and so do the records: an address that nobody knows is not another address. It is
 //!   asked again a few times, ever later, then at the next interval.
-//! - *The source is taken away while it is asked.* What it said is not taken.
+//! - *The source is taken away while it is asked.* What it said is not taken. Whoever takes it away ends what it was failing with: both hold
+//!   the address, so each turn is told once.
 
 use std::time::Duration;
 
@@ -20,11 +21,7 @@ use futures_util::{
 use shared::{
     dns::address::{AddressError, Family, Rules},
     job::{Lane, Parked, Policy, Retry, Run, Step, StepResult, Verdict},
-    store::{
-        PgConnection,
-        changes::{self, What},
-        dns_addresses::{self, Address},
-    },
+    store::dns_addresses::{self, Address},
 };
 
 use super::{Context, Kind};
@@ -82,13 +79,17 @@ type Found = (Family, Result<std::net::IpAddr, AddressError>);
 async fn record(context: &Context, run: &Run, address: &Address, found: Vec<Found>) -> StepResult {
     let is_last = run.attempt >= ATTEMPTS;
     let mut tx = context.db.begin().await?;
-    let (mut moved, mut turned) = (false, false);
+    // As it stands now: what failed when it was read may have been taken away since.
+    let Some(held) = dns_addresses::hold(&mut tx, address.id).await? else {
+        let why = "the address is gone".to_owned();
+        return Ok(Step::quiet(Verdict::Park { parked: Parked::Gone, why }));
+    };
+    let mut moved = false;
     let mut failed = Vec::new();
     for (family, found) in found {
         match found {
             Ok(found) => {
                 let told = dns_addresses::tell(&mut tx, address.id, found, None).await?;
-                turned |= told.is_some_and(|told| told.recovered);
                 if told.is_some_and(|told| told.moved) {
                     tracing::info!(address = address.name, "moved to {found}");
                     moved = true;
@@ -100,7 +101,6 @@ async fn record(context: &Context, run: &Run, address: &Address, found: Vec<Foun
                 let lasts = is_last || matches!(error, AddressError::Forbidden(_));
                 if lasts && dns_addresses::failed(&mut tx, address.id, family, &error.to_string()).await? {
                     tracing::warn!(address = address.name, "its source tells nothing: {why}");
-                    turned = true;
                 }
                 if !lasts {
                     failed.push(why);
@@ -114,7 +114,7 @@ async fn record(context: &Context, run: &Run, address: &Address, found: Vec<Foun
     } else {
         Vec::new()
     };
-    let told = if turned { tell_state(&mut tx, address).await? } else { 0 };
+    let told = dns_addresses::tell_turn(&mut tx, &held, None).await?;
     let verdict = if failed.is_empty() {
         Verdict::Complete
     } else {
@@ -123,19 +123,4 @@ async fn record(context: &Context, run: &Run, address: &Address, found: Vec<Foun
     let next = Policy::spread(address.interval, &mut super::rng(run));
     let step = Step { wanted, ..Step::wrote(verdict, tx, u32::from(moved) + told) };
     Ok(step.next_in(next))
-}
-
-/// Tells those who listen for changes that the sources of an address began to fail, or tell it again: they fail while that of any
-/// family does. Says how much there was to tell.
-async fn tell_state(conn: &mut PgConnection, before: &Address) -> Result<u32, sqlx::Error> {
-    let Some(after) = dns_addresses::get(&mut *conn, before.id).await? else { return Ok(0) };
-    let is_failing = |address: &Address| address.families.iter().any(|family| family.failing_since.is_some());
-    let Some(what) = What::turned(is_failing(before), is_failing(&after)) else { return Ok(0) };
-    let why: Vec<String> = after
-        .families
-        .iter()
-        .filter_map(|family| Some(format!("{}: {}", family.family, family.failing_why.as_ref()?)))
-        .collect();
-    changes::dns_address(conn, before.id, what, Some(&why.join("; "))).await?;
-    Ok(1)
 }

@@ -13,6 +13,10 @@ use chrono::{DateTime, Utc};
 use rand::{SeedableRng, rngs::StdRng};
 use serde_json::Value;
 use shared::{
+    admin::{
+        Actor,
+        dns::{RecordRef, address, record},
+    },
     bell::Bell,
     dns::{
         Provider,
@@ -41,7 +45,7 @@ use worker::{
     Settings, Worker,
     commit::{self, Ended},
     heartbeat::Heart,
-    jobs::{Context, Dns, KINDS, Kind},
+    jobs::{Context, Dns, KINDS, Kind, policies},
 };
 
 use crate::bind::{Bind, SECRET};
@@ -231,6 +235,17 @@ impl Rig {
         }
         tx.commit().await.unwrap();
         told.moved
+    }
+
+    /// As `dns address set` does.
+    pub async fn set_address(&self, name: &str, change: &address::Change) {
+        address::set(&self.db, &Actor::new("test"), &policies(), (name, None), change).await.unwrap();
+    }
+
+    /// As `dns set` does.
+    pub async fn set_record(&self, record: RecordId, change: &record::Change) {
+        let which = (&RecordRef::Id(record), None);
+        record::set(&self.db, &Actor::new("test"), &self.keys, &policies(), which, change).await.unwrap();
     }
 
     pub async fn want(&self, job: JobId) {

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use shared::{
+    admin::{
+        Actor,
+        dns::{RecordRef, address, record},
+    },
     dns::address::{Family, Source},
     store::dns_addresses,
 };
@@ -131,7 +135,7 @@ async fn a_source_that_fails_is_told_once_and_once_when_it_tells_again(
     let away = Source::Interface { name: "nosuch0".to_owned() };
     let home = rig.address("home", &[(Family::Ipv4, Some(away))]).await;
     rig.address_job(home).await;
-    rig.pass(Duration::from_hours(3)).await;
+    rig.pass(Duration::from_hours(1)).await;
     let first = told(&rig).await;
     assert!(
         matches!(&first[..], [one] if one.starts_with("dns_address home failing IPv4: ") && one.contains("nosuch0")),
@@ -144,5 +148,70 @@ async fn a_source_that_fails_is_told_once_and_once_when_it_tells_again(
     assert_eq!(told(&rig).await[1..], ["dns_address home recovered"]);
     let address = dns_addresses::get(&mut rig.db.acquire().await.unwrap(), home).await.unwrap().unwrap();
     assert!(address.families[0].failing_since.is_none());
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_source_that_is_taken_away_fails_no_more(_: PgPoolOptions, db: PgConnectOptions) {
+    let rig = Rig::start(db).await;
+    let away = Some(Source::Interface { name: "nosuch0".to_owned() });
+    let home = rig.address("home", &[(Family::Ipv4, away.clone()), (Family::Ipv6, away.clone())]).await;
+    rig.address_job(home).await;
+    rig.pass(Duration::from_mins(15)).await;
+    assert_eq!(told(&rig).await.len(), 1, "both fail");
+    let change = |families: &[(Family, Option<Source>)], without: &[Family]| address::Change {
+        families: families.to_vec(),
+        without: without.to_vec(),
+        ..address::Change::default()
+    };
+    let ended = "dns_address home recovered the source that failed was taken away";
+    // One of two is left, which fails still.
+    rig.set_address("home", &change(&[(Family::Ipv4, None)], &[])).await;
+    assert_eq!(told(&rig).await.len(), 1);
+    rig.set_address("home", &change(&[], &[Family::Ipv6])).await;
+    assert_eq!(told(&rig).await[1..], [ended]);
+    // And once more, by a router in its place.
+    rig.set_address("home", &change(&[(Family::Ipv4, away)], &[])).await;
+    rig.pass(Duration::from_mins(15)).await;
+    assert_eq!(told(&rig).await.len(), 3);
+    rig.set_address("home", &change(&[(Family::Ipv4, None)], &[])).await;
+    assert_eq!(told(&rig).await[3..], [ended]);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_family_that_fails_and_is_not_kept_any_more_fails_no_more(_: PgPoolOptions, db: PgConnectOptions) {
+    let rig = Rig::start(db).await;
+    let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    let home = rig.address("home", &[(Family::Ipv4, None), (Family::Ipv6, None)]).await;
+    rig.tell(home, "192.0.2.1").await;
+    rig.tell(home, "2001:db8::1").await;
+    provider.acts(Acts::Says("nohost"));
+    let new = New { provider: provider.settings(), families: &[V4, V6], ..New::default() };
+    let (record, job) = rig.record(home, new).await;
+    rig.pass(Duration::from_mins(1)).await;
+    provider.acts(Acts::Says("good 192.0.2.1\nnohost 2001:db8::1"));
+    rig.bind.nsupdate("update add cloud.home.test. 60 A 192.0.2.1").await;
+    rig.force(record, job).await;
+    rig.pass(Duration::from_hours(1)).await;
+    assert_eq!(told(&rig).await.len(), 2, "failing, and one family's new address");
+    rig.set_record(record, &record::Change { without: vec![Family::Ipv6], ..record::Change::default() })
+        .await;
+    assert_eq!(
+        told(&rig).await[2..],
+        ["dns_record cloud.home.test recovered it is not kept in IPv6 any more"]
+    );
+    rig.pass(Duration::from_hours(1)).await;
+    assert_eq!(told(&rig).await.len(), 3);
+
+    // What is removed while it fails ends by that.
+    provider.acts(Acts::Says("badauth"));
+    rig.force(record, job).await;
+    rig.pass(Duration::from_hours(1)).await;
+    assert_eq!(told(&rig).await.len(), 4);
+    record::rm(&rig.db, &Actor::new("test"), &RecordRef::Id(record), None).await.unwrap();
+    assert_eq!(told(&rig).await[4..], ["dns_record cloud.home.test deleted"]);
+    address::rm(&rig.db, &Actor::new("test"), "home", None).await.unwrap();
+    assert_eq!(told(&rig).await[5..], ["dns_address home deleted"]);
     rig.end().await;
 }

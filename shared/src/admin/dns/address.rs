@@ -26,6 +26,7 @@ use crate::{
     job::{Lane, Policy, TenantId},
     store::{
         audit,
+        changes::{self, What},
         dns_addresses::{self, AddressId, KIND, NewAddress},
         job_state::{self, Wanted},
         jobs::{self, NewJob},
@@ -197,13 +198,12 @@ pub(super) async fn named(
 pub async fn rm(db: &PgPool, actor: &Actor, name: &str, of: Option<&str>) -> Result<Done, AdminError> {
     retried(async || {
         let mut tx = db.begin().await?;
-        let Named { id, tenant, .. } = named(&mut tx, name, of).await?;
-        // First the job: a step that is about to commit does so before its address is removed, or not at all.
-        jobs::remove(&mut tx, KIND, &[id.to_string()]).await?;
-        // Whoever adds a record at the same time waits here, or is waited for.
+        let Named { id, tenant_id, tenant } = named(&mut tx, name, of).await?;
+        // Whoever adds a record at the same time waits here, or is waited for; and a step that is about to commit.
         sqlx::query!("-- admin::dns::address::rm\nselect id from dns_addresses where id = $1 for update", id)
             .fetch_optional(&mut *tx)
             .await?;
+        jobs::remove(&mut tx, KIND, &[id.to_string()]).await?;
         let hosts = pointing(&mut tx, id, None).await?;
         if !hosts.is_empty() {
             return Err(refused(format!(
@@ -212,9 +212,11 @@ pub async fn rm(db: &PgPool, actor: &Actor, name: &str, of: Option<&str>) -> Res
                 hosts.join(", ")
             )));
         }
+        changes::dns_address(&mut tx, id, What::Deleted, None).await?;
         dns_addresses::remove(&mut tx, id).await?;
         audit::write(&mut tx, actor.as_str(), "dns.address.rm", name, &json!({ "tenant": tenant })).await?;
         tx.commit().await?;
+        changes::tell(db, tenant_id).await;
         Ok(Done { id, tenant, name: name.to_owned(), bell: Vec::new() })
     })
     .await

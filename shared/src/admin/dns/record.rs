@@ -22,7 +22,9 @@ use crate::{
     job::{Lane, Policy, TenantId},
     secrets::KeyRing,
     store::{
-        audit, dns_records,
+        audit,
+        changes::{self, What},
+        dns_records,
         dns_records::{KIND, NewRecord, RecordId},
         job_state::{self, Wanted},
         jobs::{self, NewJob},
@@ -165,11 +167,13 @@ pub async fn rm(
         let found = get(&mut tx, record, of).await?;
         // First the job: a step that is about to commit does so before its record is removed, or not at all.
         jobs::remove(&mut tx, KIND, &[found.id.to_string()]).await?;
+        changes::dns_record(&mut tx, found.id, What::Deleted, None).await?;
         dns_records::remove(&mut tx, found.id).await?;
         secrets::remove(&mut tx, KIND, found.id).await?;
         let detail = json!({ "id": found.id, "provider": found.provider.name() });
         audit::write(&mut tx, actor.as_str(), "dns.rm", found.host.as_str(), &detail).await?;
         tx.commit().await?;
+        changes::tell(db, found.tenant).await;
         Ok(Done { id: found.id, host: found.host.to_string(), bell: Vec::new() })
     })
     .await

@@ -14,7 +14,7 @@ use crate::{
     guard::Network,
     job::Policy,
     store::{
-        audit,
+        audit, changes,
         dns_addresses::{self, Address},
     },
 };
@@ -32,7 +32,8 @@ pub struct Change {
     pub allowed: Option<Vec<Network>>,
 }
 
-/// Changes an address, and has its sources asked at once. What is known of it stays until it is told anew.
+/// Changes an address, and has its sources asked at once. What is known of it stays until it is told anew. A source that failed and is
+/// there no more fails no more.
 pub async fn set(
     db: &PgPool,
     actor: &Actor,
@@ -43,7 +44,7 @@ pub async fn set(
     retried(async || {
         let mut tx = db.begin().await?;
         let Named { id, tenant_id, tenant } = named(&mut tx, name, of).await?;
-        let before = dns_addresses::get(&mut tx, id)
+        let before = dns_addresses::hold(&mut tx, id)
             .await?
             .ok_or_else(|| AdminError::not_found("address", name, ""))?;
         for family in &change.without {
@@ -68,7 +69,12 @@ pub async fn set(
             "allowed": change.allowed.as_ref().map(|allowed| texts(allowed)),
         });
         audit::write(&mut tx, actor.as_str(), "dns.address.set", name, &detail).await?;
+        let told =
+            dns_addresses::tell_turn(&mut tx, &before, Some("the source that failed was taken away")).await?;
         tx.commit().await?;
+        if told > 0 {
+            changes::tell(db, tenant_id).await;
+        }
         Ok(Done { id, tenant, name: name.to_owned(), bell })
     })
     .await

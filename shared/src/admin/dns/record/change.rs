@@ -23,6 +23,7 @@ use crate::{
     secrets::KeyRing,
     store::{
         audit,
+        changes::{self, What},
         dns_addresses::{self, Address},
         dns_records::{self, NewRecord, Record},
         secrets,
@@ -136,7 +137,11 @@ pub async fn set(
         let bell = want(&mut tx, policies, (before.id, before.tenant), true).await?;
         audit::write(&mut tx, actor.as_str(), "dns.set", before.host.as_str(), &detail(&before, change))
             .await?;
+        let is_told = tell_turn(&mut tx, &before, &families).await?;
         tx.commit().await?;
+        if is_told {
+            changes::tell(db, before.tenant).await;
+        }
         Ok(Done { id: before.id, host: before.host.to_string(), bell })
     })
     .await
@@ -208,6 +213,27 @@ fn families(
         )));
     }
     Ok(families)
+}
+
+/// Tells those who listen for changes that the name fails no more, if what failed is not kept any more. Says whether there was
+/// anything to tell.
+async fn tell_turn(
+    conn: &mut PgConnection,
+    before: &Record,
+    kept: &[(Family, Option<HostId>)],
+) -> Result<bool, sqlx::Error> {
+    let failed: Vec<Family> = before
+        .families
+        .iter()
+        .filter(|family| family.failing_since.is_some())
+        .map(|family| family.family)
+        .collect();
+    let still = failed.iter().any(|failed| kept.iter().any(|(family, _)| family == failed));
+    let Some(turn) = What::turned(!failed.is_empty(), still) else { return Ok(false) };
+    let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
+    let detail = format!("it is not kept in {} any more", failed.join(" and "));
+    changes::dns_record(conn, before.id, turn, Some(&detail)).await?;
+    Ok(true)
 }
 
 /// Whether an update writes the TTL of a record that is there.
