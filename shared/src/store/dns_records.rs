@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 
 pub use self::{
     keep::{MovedError, begin_sending, write},
-    read::{Record, RecordFamily, get, of},
+    read::{Record, RecordFamily, get, hold, of},
 };
 use super::{dns_addresses::AddressId, whole_seconds};
 use crate::{

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod address;
+mod at_once;
 #[expect(dead_code, reason = "the stage is that of the library's tests, which use more of it")]
 #[path = "../../../shared/tests/dns/bind.rs"]
 mod bind;

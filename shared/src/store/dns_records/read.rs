@@ -131,6 +131,14 @@ pub async fn get(conn: &mut PgConnection, id: RecordId) -> Result<Option<Record>
     Ok(of(conn, &[id]).await?.pop())
 }
 
+/// The same, held: nobody else changes it before the transaction ends.
+pub async fn hold(conn: &mut PgConnection, id: RecordId) -> Result<Option<Record>, sqlx::Error> {
+    sqlx::query!("-- dns_records::hold\nselect id from dns_records where id = $1 for no key update", id)
+        .fetch_optional(&mut *conn)
+        .await?;
+    get(conn, id).await
+}
+
 /// These records, in the order of their numbers. Those that are not there are left out.
 pub async fn of(conn: &mut PgConnection, ids: &[RecordId]) -> Result<Vec<Record>, sqlx::Error> {
     let rows = sqlx::query!(

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
 use super::{
-    Done, get,
+    Done,
     ready::{forced_interval, lacks, min_interval, wanted},
     want,
 };
@@ -100,7 +100,11 @@ pub async fn set(
 ) -> Result<Done, AdminError> {
     retried(async || {
         let mut tx = db.begin().await?;
-        let before = get(&mut tx, record, of).await?;
+        // Of two that change it at once the second one begins with what the first one has made of it.
+        let id = record.find(&mut tx, of).await?;
+        let before = dns_records::hold(&mut tx, id)
+            .await?
+            .ok_or_else(|| AdminError::not_found("record", record, ""))?;
         let provider = provider(&before, change)?;
         let secret = match &change.secret {
             Some(secret) => secret.clone(),
