@@ -1,8 +1,13 @@
 //! `dns import`.
 
-use std::{fs::File, io::Read, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use shared::{
     admin::{
         dns::{
@@ -104,15 +109,24 @@ pub async fn run(access: &Access, args: &Import, out: Output) -> anyhow::Result<
     Ok(if imported.records.is_empty() { Exit::Other } else { Exit::Done })
 }
 
-fn read(path: &PathBuf) -> anyhow::Result<String> {
-    let place = || format!("cannot read {}", path.display());
-    let mut text = String::new();
-    if path.as_os_str() == "-" {
-        std::io::stdin().lock().take(LONGEST).read_to_string(&mut text).context("cannot read stdin")?;
+fn read(path: &Path) -> anyhow::Result<String> {
+    let (name, from): (_, Box<dyn Read>) = if path.as_os_str() == "-" {
+        ("stdin".to_owned(), Box::new(std::io::stdin()))
     } else {
-        File::open(path).with_context(place)?.take(LONGEST).read_to_string(&mut text).with_context(place)?;
+        let name = path.display().to_string();
+        let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+        (name, Box::new(file))
+    };
+    let mut bytes = Vec::new();
+    from.take(LONGEST + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
+    // Half a file would be taken for a whole one.
+    if bytes.len() as u64 > LONGEST {
+        bail!(
+            "{name} is longer than {} MiB, which no configuration is: nothing was taken over",
+            LONGEST >> 20
+        );
     }
-    Ok(text)
+    String::from_utf8(bytes).with_context(|| format!("{name} is not text in UTF-8"))
 }
 
 fn print(imported: &Imported, format: Format) -> anyhow::Result<()> {

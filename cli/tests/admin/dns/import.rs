@@ -132,6 +132,17 @@ async fn a_file_is_taken_over_whole_or_not_at_all(db: PgPool) {
     ] {
         program.refused(&args, code, &[words]);
     }
+    // A part of a file is not taken for the whole.
+    let long = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(long.path(), format!("{good}{}", "# no end\n".repeat(500_000))).unwrap();
+    let path = long.path().to_str().unwrap();
+    program.refused(
+        &[&["dns", "import", path], &to[..]].concat(),
+        1,
+        &["is longer than 4 MiB", "nothing was taken over"],
+    );
+    std::fs::write(long.path(), [b'#', 0xff]).unwrap();
+    program.refused(&[&["dns", "import", path], &to[..]].concat(), 1, &["is not text in UTF-8"]);
     assert_eq!(rows(&db).await, before);
     // A name that stands there twice is taken once.
     let twice = read(&good.repeat(2), &[]);
