@@ -23,8 +23,18 @@ use url::{Host, Url};
 use crate::guard::Network;
 
 pub use self::{
-    database::Database, dns::Dns, feed::Feed, google::Google, keys::Keys, listeners::Listeners,
-    objects::Objects, proxies::Proxies, public_url::PublicUrl, redis::Redis, retention::Retention, tls::Tls,
+    database::Database,
+    dns::{Dns, DnsAllow},
+    feed::Feed,
+    google::Google,
+    keys::Keys,
+    listeners::Listeners,
+    objects::Objects,
+    proxies::Proxies,
+    public_url::PublicUrl,
+    redis::Redis,
+    retention::Retention,
+    tls::Tls,
     webhooks::Webhooks,
 };
 

@@ -36,6 +36,13 @@ pub struct Dns {
         value_parser = resolver, help_heading = "Settings"
     )]
     dns_resolvers: Vec<Option<SocketAddr>>,
+    #[command(flatten)]
+    allow: DnsAllow,
+}
+
+/// What may be called for names that follow addresses.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct DnsAllow {
     /// Networks that providers of names and name servers may be in beside the public internet: `192.168.1.53,fd00::/8`; `private` is
     /// all private networks and this machine, `public` none; `up` allows `private` unless it is set
     #[arg(
@@ -112,23 +119,41 @@ impl Dns {
     /// The same, with private networks allowed if nothing was said: for the machine of one person.
     #[must_use]
     pub fn at_home(self) -> Self {
-        if self.dns_allow.iter().flatten().next().is_some() {
-            self
-        } else {
-            Self { dns_allow: vec![Some(Part::Private)], ..self }
-        }
+        Self { allow: self.allow.at_home(), ..self }
     }
 
     /// What is allowed, as another process reads it; none: nothing was said.
     #[must_use]
     pub fn allow_text(&self) -> Option<String> {
+        self.allow.text()
+    }
+
+    /// What is allowed.
+    #[must_use]
+    pub fn allow(&self) -> Allow {
+        self.allow.networks()
+    }
+}
+
+impl DnsAllow {
+    /// The same, with private networks allowed if nothing was said: for the machine of one person.
+    #[must_use]
+    pub fn at_home(self) -> Self {
+        if self.dns_allow.iter().flatten().next().is_some() {
+            self
+        } else {
+            Self { dns_allow: vec![Some(Part::Private)] }
+        }
+    }
+
+    fn text(&self) -> Option<String> {
         let parts: Vec<_> = self.dns_allow.iter().flatten().map(ToString::to_string).collect();
         (!parts.is_empty()).then(|| parts.join(","))
     }
 
     /// What is allowed.
     #[must_use]
-    pub fn allow(&self) -> Allow {
+    pub fn networks(&self) -> Allow {
         let private = || PRIVATE.iter().filter_map(|text| text.parse().ok());
         let networks = self.dns_allow.iter().flatten().flat_map(|part| match part {
             Part::Private => private().collect(),
@@ -144,7 +169,8 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Dns {
-        Dns { dns_allow: text.split(',').map(|text| part(text).unwrap()).collect(), ..Dns::default() }
+        let dns_allow = text.split(',').map(|text| part(text).unwrap()).collect();
+        Dns { allow: DnsAllow { dns_allow }, ..Dns::default() }
     }
 
     #[test]

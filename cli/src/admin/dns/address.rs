@@ -13,6 +13,7 @@ use shared::{
         },
         words,
     },
+    config,
     dns::address::Family,
     guard::Network,
 };
@@ -71,6 +72,8 @@ pub enum Verb {
         /// A network that the address may lie in although it is not of the public internet; may be repeated
         #[arg(long, value_name = "NET")]
         allow: Vec<Network>,
+        #[command(flatten)]
+        dns: config::DnsAllow,
     },
     /// Remove an address that no record follows
     Rm {
@@ -162,7 +165,9 @@ pub async fn run(access: &Access, verb: &Verb, out: Output) -> anyhow::Result<Ex
             show(&address, admin::now(&mut conn).await?, out)?;
         }
         Verb::Set(change) => set(access, change, out).await?,
-        Verb::Find { source, ipv4, ipv6, allow } => return find(source, (*ipv4, *ipv6), allow, out).await,
+        Verb::Find { source, ipv4, ipv6, allow, dns } => {
+            return find(source, (*ipv4, *ipv6), (allow, dns), out).await;
+        }
         Verb::Rm { which, yes } => {
             let db = access.open().await?;
             let address =
@@ -300,7 +305,7 @@ fn show(address: &Address, now: DateTime<Utc>, out: Output) -> anyhow::Result<()
 async fn find(
     source: &Teller,
     (ipv4, ipv6): (bool, bool),
-    allow: &[Network],
+    (allow, dns): (&[Network], &config::DnsAllow),
     out: Output,
 ) -> anyhow::Result<Exit> {
     let Some(source) = &source.0 else {
@@ -311,7 +316,7 @@ async fn find(
         (_, true) => vec![Family::Ipv6],
         _ => Vec::new(),
     };
-    let asked = address::find(source, &families, allow).await?;
+    let asked = address::find(source, &families, allow, dns).await?;
     out.results(&asked, told)?;
     if out.is_table() && asked.iter().any(|asked| asked.why.is_some()) {
         for refused in asked.iter().filter_map(|asked| asked.why.as_ref()) {

@@ -45,6 +45,11 @@ fn a_source_is_asked_now() {
     assert!(refused.code == 1 && refused.stderr.contains("it is private"), "{refused:?}");
     let allowed = find(&format!("echo:{private}"), &["--ipv4", "--allow", "192.168.0.0/16"]);
     assert_eq!((allowed.code, allowed.stdout.as_str()), (0, "192.168.1.5\n"), "{allowed:?}");
+    // What may be called is a setting, for this as for workers.
+    let strict = Program::bare().env("SYNCFLEET_DNS_ALLOW", "public");
+    let blocked = strict.run(&["dns", "address", "find", &format!("echo:{one}"), "--ipv4"]);
+    assert_eq!((blocked.code, blocked.stdout.contains("8.8.4.4")), (1, false), "{blocked:?}");
+    assert!(blocked.stderr.contains("SYNCFLEET_DNS_ALLOW"), "{blocked:?}");
     // Of a fixed address only its own family is asked for.
     let fixed = find("fixed:2a00:1450::7", &["-o", "json"]);
     let fixed: Value = serde_json::from_str(&fixed.stdout).unwrap();

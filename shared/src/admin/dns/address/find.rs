@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     admin::dns::source,
-    config::Dns,
+    config::DnsAllow,
     dns::{
         Limits,
         address::{Family, Finder, Rules, Source},
@@ -26,10 +26,14 @@ pub struct Asked {
 }
 
 /// Asks a source now, for these families; none: for all that it can be asked for. Nothing is stored. Whoever asks calls from their own
-/// machine, so the source may be in a private network.
-pub async fn find(source: &Source, families: &[Family], allowed: &[Network]) -> anyhow::Result<Vec<Asked>> {
-    let allow = Dns::default().at_home().allow();
-    let finder = Finder::with(Limits::default(), &allow, &guard::system())?;
+/// machine, so the source may be in a private network unless `allow` says otherwise.
+pub async fn find(
+    source: &Source,
+    families: &[Family],
+    allowed: &[Network],
+    allow: &DnsAllow,
+) -> anyhow::Result<Vec<Asked>> {
+    let finder = Finder::with(Limits::default(), &allow.clone().at_home().networks(), &guard::system())?;
     let rules = Rules::new(allowed.to_vec());
     let mut asked = Vec::new();
     for family in Family::ALL {
