@@ -2,7 +2,7 @@
 //! signatures are right is shown by AWS's own example, beside the code that makes them.
 
 use serde_json::{Value, json};
-use shared::dns::{Outcome, Park};
+use shared::dns::{Outcome, Park, Wanted};
 
 use crate::{
     SECRET, a, aaaa,
@@ -39,6 +39,8 @@ fn refused(status: u16, code: &str, message: &str) -> Says {
 #[tokio::test]
 async fn both_families_go_in_one_batch_and_insync_is_awaited() {
     let fake = Fake::start([
+        list(""),
+        list(""),
         change("ChangeResourceRecordSetsResponse", "PENDING"),
         change("GetChangeResponse", "PENDING"),
         change("GetChangeResponse", "INSYNC"),
@@ -52,19 +54,21 @@ async fn both_families_go_in_one_batch_and_insync_is_awaited() {
     assert_eq!(
         fake.lines(),
         [
+            "GET /2013-04-01/hostedzone/Z1D633PJN98FT9/rrset?maxitems=20&name=home.example.org.&type=A",
+            "GET /2013-04-01/hostedzone/Z1D633PJN98FT9/rrset?maxitems=20&name=home.example.org.&type=AAAA",
             "POST /2013-04-01/hostedzone/Z1D633PJN98FT9/rrset/",
             "GET /2013-04-01/change/C2682N5HXP0BZ4",
             "GET /2013-04-01/change/C2682N5HXP0BZ4",
         ]
     );
-    assert_eq!(asked[0].body.matches("<Action>UPSERT</Action>").count(), 2);
+    assert_eq!(asked[2].body.matches("<Action>UPSERT</Action>").count(), 2);
     for part in [
         "<Name>home.example.org.</Name><Type>A</Type><TTL>300</TTL>",
         "<Value>192.0.2.7</Value>",
         "<Type>AAAA</Type>",
         "<Value>2001:db8::7</Value>",
     ] {
-        assert!(asked[0].body.contains(part), "{}", asked[0].body);
+        assert!(asked[2].body.contains(part), "{}", asked[2].body);
     }
     let scope = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261121/us-east-1/route53/aws4_request, SignedHeaders=host;x-amz-date, Signature=";
     for asked in &asked {
@@ -131,16 +135,66 @@ async fn each_end_has_its_outcome() {
         (says(200, "<ChangeInfo>"), Outcome::Retry),
         (change("x", "ODD"), Outcome::Retry),
     ] {
-        let fake = Fake::start([answer]).await;
+        let fake = Fake::start([list(""), answer]).await;
         let answers =
             update(settings(&fake), SECRET, &wanted("home.example.org", Some("192.0.2.7"), None)).await;
         assert_eq!(a(&answers).0, outcome, "{answers:?}");
-        assert_eq!(fake.asked().len(), 1);
+        assert_eq!(fake.asked().len(), 2);
     }
-    let fake = Fake::start((0..5).map(|_| change("x", "PENDING"))).await;
+    let pending = (0..5).map(|_| change("x", "PENDING"));
+    let fake = Fake::start(std::iter::once(list("")).chain(pending)).await;
     let answers = update(settings(&fake), SECRET, &wanted("home.example.org", Some("192.0.2.7"), None)).await;
     assert_eq!(a(&answers), (Outcome::Good, "C2682N5HXP0BZ4 is still PENDING"));
-    assert_eq!(fake.asked().len(), 5);
+    assert_eq!(fake.asked().len(), 6);
+}
+
+fn set(kind: &str, ttl: u32, value: &str) -> String {
+    format!(
+        "<ResourceRecordSet><Name>home.example.org.</Name><Type>{kind}</Type><TTL>{ttl}</TTL><ResourceRecords>\
+         <ResourceRecord><Value>{value}</Value></ResourceRecord></ResourceRecords></ResourceRecordSet>"
+    )
+}
+
+#[tokio::test]
+async fn a_set_keeps_its_ttl_unless_the_name_has_one() {
+    let good = || change("ChangeResourceRecordSetsResponse", "INSYNC");
+    let name = wanted("home.example.org", Some("192.0.2.7"), None);
+    for (ttl, written) in [(None, "<TTL>77</TTL>"), (Some(120), "<TTL>120</TTL>")] {
+        let fake = Fake::start([list(&set("A", 77, "192.0.2.1")), good()]).await;
+        let answers = update(settings(&fake), SECRET, &Wanted { ttl, ..name.clone() }).await;
+        assert_eq!(a(&answers).0, Outcome::Good);
+        assert!(fake.asked()[1].body.contains(written), "{}", fake.asked()[1].body);
+    }
+    // What is as it is to be is not written; another TTL is.
+    let fake = Fake::start([list(&set("A", 77, "192.0.2.7"))]).await;
+    assert_eq!(a(&update(settings(&fake), SECRET, &name).await).0, Outcome::NoChange);
+    assert_eq!(fake.asked().len(), 1);
+    let fake = Fake::start([list(&set("A", 77, "192.0.2.7")), good()]).await;
+    let answers = update(settings(&fake), SECRET, &Wanted { ttl: Some(120), ..name }).await;
+    assert_eq!((a(&answers).0, fake.asked().len()), (Outcome::Good, 2));
+}
+
+#[tokio::test]
+async fn what_is_no_plain_set_is_not_overwritten() {
+    let alias = "<ResourceRecordSet><Name>home.example.org.</Name><Type>A</Type><AliasTarget><HostedZoneId>Z2</HostedZoneId>\
+                 <DNSName>d1.cloudfront.net.</DNSName><EvaluateTargetHealth>false</EvaluateTargetHealth></AliasTarget></ResourceRecordSet>";
+    let weighted = set("A", 60, "192.0.2.1")
+        .replace("<TTL>", "<SetIdentifier>one</SetIdentifier><Weight>10</Weight><TTL>");
+    let twice = weighted.repeat(2);
+    for (there, park, why) in [
+        (alias, Park::NotOurs, "the A record of home.example.org is an alias of d1.cloudfront.net."),
+        (&weighted, Park::NumHost, "has a routing policy"),
+        (&twice, Park::NumHost, "has 2 sets of the type A"),
+    ] {
+        let insync = change("ChangeResourceRecordSetsResponse", "INSYNC");
+        let fake = Fake::start([list(there), list(""), insync]).await;
+        let both = wanted("home.example.org", Some("192.0.2.7"), Some("2001:db8::7"));
+        let answers = update(settings(&fake), SECRET, &both).await;
+        assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::Park(park), Outcome::Good), "{answers:?}");
+        assert!(a(&answers).1.contains(why), "{answers:?}");
+        let body = &fake.asked()[2].body;
+        assert!(body.contains("<Type>AAAA</Type>") && !body.contains("<Type>A</Type>"), "{body}");
+    }
 }
 
 fn list(sets: &str) -> Says {
@@ -168,8 +222,7 @@ fn zone(name: &str) -> Says {
 #[tokio::test]
 async fn zone_and_records_are_read_and_nothing_is_written() {
     let name = wanted("home.example.org", Some("192.0.2.7"), None);
-    let set = "<ResourceRecordSet><Name>home.example.org.</Name><Type>A</Type><TTL>60</TTL><ResourceRecords><ResourceRecord>\
-               <Value>192.0.2.7</Value></ResourceRecord></ResourceRecords></ResourceRecordSet>";
+    let set = &set("A", 60, "192.0.2.7");
     let fake = Fake::start([list(set)]).await;
     let held = observe(settings(&fake), SECRET, &name).await.unwrap();
     assert!(held.just("192.0.2.7".parse().unwrap()));

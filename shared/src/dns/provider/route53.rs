@@ -1,13 +1,16 @@
 //! Amazon Route 53: one `ChangeResourceRecordSets` with an `UPSERT` for each address
 //! (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html>).
 //!
+//! An `UPSERT` takes the place of whatever is there, with the TTL, and be it an alias of Amazon's own. So the sets are read before: one
+//! keeps its TTL if the name has none, one that has just the address is not written, and what is no plain set is not touched.
+//!
 //! A batch is done whole or not at all. Its change is `PENDING` until all of Route 53's servers have it, then `INSYNC`: it is asked for
-//! until then. An `UPSERT` writes the TTL too, so it is a setting of the name.
+//! until then.
 
 mod read;
 mod sign;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::IpAddr};
 
 use chrono::{DateTime, Utc};
 use quick_xml::escape::escape;
@@ -15,10 +18,10 @@ use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use self::sign::Key;
+use self::{read::Set, sign::Key};
 use super::{FieldError, Step, fixed};
 use crate::dns::{
-    Answer, Answers, Endpoint, Http, Outcome, Park, Wanted,
+    Answer, Answers, Endpoint, Host, Http, Outcome, Park, Wanted,
     host::record_type,
     http::{Auth, MASK, RATE_LIMITED, Reply, Request},
     outcome::said,
@@ -61,18 +64,18 @@ impl Route53 {
         Ok(())
     }
 
-    fn change(&self, wanted: &Wanted) -> Request {
+    /// One batch of the addresses, each with its TTL.
+    fn change(&self, host: &Host, sets: &[(IpAddr, u32)]) -> Request {
         let url = self.url.with(&["2013-04-01", "hostedzone", &self.zone_id, "rrset", ""]);
         let mut changes = String::new();
-        for address in wanted.addresses() {
+        for (address, ttl) in sets {
             let _ = write!(
                 changes,
-                "<Change><Action>UPSERT</Action><ResourceRecordSet><Name>{}.</Name><Type>{}</Type><TTL>{}</TTL>\
+                "<Change><Action>UPSERT</Action><ResourceRecordSet><Name>{}.</Name><Type>{}</Type><TTL>{ttl}</TTL>\
                  <ResourceRecords><ResourceRecord><Value>{address}</Value></ResourceRecord></ResourceRecords>\
                  </ResourceRecordSet></Change>",
-                escape(wanted.host.as_str()),
-                record_type(address),
-                wanted.ttl.unwrap_or(TTL),
+                escape(host.as_str()),
+                record_type(*address),
             );
         }
         let mut request = Request::new(Method::POST, url, Auth::None);
@@ -96,9 +99,17 @@ impl Route53 {
     }
 
     pub(super) fn plan(&self, wanted: &Wanted, now: DateTime<Utc>) -> Vec<Step> {
-        [self.change(wanted), self.look("CHANGE").noted("until the change is INSYNC")]
-            .map(|request| Step::new(self.signed(request, MASK, now)))
-            .into()
+        let addresses = wanted.addresses();
+        let lists = addresses.iter().map(|address| self.list(&wanted.host, record_type(*address)));
+        let sets: Vec<_> = addresses.iter().map(|address| (*address, wanted.ttl.unwrap_or(TTL))).collect();
+        let with = if wanted.ttl.is_none() {
+            "of what is another; with the TTL that is there"
+        } else {
+            "of what is another"
+        };
+        let change = self.change(&wanted.host, &sets).noted(with);
+        let look = self.look("CHANGE").noted("until the change is INSYNC");
+        lists.chain([change, look]).map(|request| Step::new(self.signed(request, MASK, now))).collect()
     }
 
     pub(super) async fn update(
@@ -108,20 +119,39 @@ impl Route53 {
         wanted: &Wanted,
         now: DateTime<Utc>,
     ) -> Answers {
-        let answer = self.all(http, secret, wanted, now).await.unwrap_or_else(|answer| answer);
-        Answers::all(wanted, &answer)
+        let started = tokio::time::Instant::now();
+        let (mut answers, mut sets) = (Answers::default(), Vec::new());
+        for address in wanted.addresses() {
+            let found = self.sets(http, secret, &wanted.host, record_type(address), now + started.elapsed());
+            match found.await.map(|found| judge(&found, address, wanted)) {
+                Ok(Judged::Set(ttl)) => sets.push((address, ttl)),
+                Ok(Judged::Left(answer)) => answers.set(address, answer),
+                // Of what cannot be read nothing is written.
+                Err(answer) => return Answers::all(wanted, &answer),
+            }
+        }
+        if sets.is_empty() {
+            return answers;
+        }
+        let change =
+            self.signed(self.change(&wanted.host, &sets), secret.expose_secret(), now + started.elapsed());
+        let answer = self.all(http, secret, change, now, started).await.unwrap_or_else(|answer| answer);
+        for (address, _) in sets {
+            answers.set(address, answer.clone());
+        }
+        answers
     }
 
+    /// Sends a change, and waits until it is done. `now` was when it `started`.
     async fn all(
         &self,
         http: &Http,
         secret: &SecretString,
-        wanted: &Wanted,
+        mut request: Request,
         now: DateTime<Utc>,
+        started: tokio::time::Instant,
     ) -> Result<Answer, Answer> {
         let key = secret.expose_secret();
-        let started = tokio::time::Instant::now();
-        let mut request = self.signed(self.change(wanted), key, now);
         let mut polls = 0;
         loop {
             let reply = http.send(request, secret).await?;
@@ -139,6 +169,47 @@ impl Route53 {
             request = self.signed(self.look(&id), key, now + started.elapsed());
         }
     }
+}
+
+/// What is to be done with the set of an address.
+enum Judged {
+    /// It is written, with this TTL.
+    Set(u32),
+    /// It is not written.
+    Left(Answer),
+}
+
+fn judge(found: &[Set], address: IpAddr, wanted: &Wanted) -> Judged {
+    let (host, kind) = (&wanted.host, record_type(address));
+    let refused = |park, what: String| Judged::Left(Answer::park(park, said(&what, "")));
+    let [set] = found else {
+        return if found.is_empty() {
+            Judged::Set(wanted.ttl.unwrap_or(TTL))
+        } else {
+            refused(
+                Park::NumHost,
+                format!("{host} has {} sets of the type {kind}; one is changed alone", found.len()),
+            )
+        };
+    };
+    if let Some(target) = &set.alias {
+        let what = format!(
+            "the {kind} record of {host} is an alias of {target}, which an update would overwrite: remove it first if it is not needed"
+        );
+        return refused(Park::NotOurs, what);
+    }
+    if set.is_routed {
+        return refused(
+            Park::NumHost,
+            format!("the {kind} set of {host} has a routing policy; only a plain one is changed"),
+        );
+    }
+    let ttl = wanted.ttl.or(set.ttl).unwrap_or(TTL);
+    let is_there = matches!(&set.values[..], [value] if value.parse() == Ok(address));
+    if is_there && set.ttl == Some(ttl) {
+        return Judged::Left(Answer::new(Outcome::NoChange, "the record has the address; nothing was sent"));
+    }
+    Judged::Set(ttl)
 }
 
 /// Id and status of a change.

@@ -23,7 +23,7 @@ impl Route53 {
         Request::get(self.url.with(&["2013-04-01", "hostedzone", &self.zone_id]), Auth::None)
     }
 
-    fn list(&self, host: &Host, kind: &str) -> Request {
+    pub(super) fn list(&self, host: &Host, kind: &str) -> Request {
         let mut url = self.url.with(&["2013-04-01", "hostedzone", &self.zone_id, "rrset"]);
         url.query_pairs_mut()
             .append_pair("maxitems", SETS)
@@ -39,20 +39,31 @@ impl Route53 {
         wanted: &Wanted,
         now: DateTime<Utc>,
     ) -> Result<Held, Answer> {
-        let key = secret.expose_secret();
         let mut held = Held::default();
         for address in wanted.addresses() {
-            let kind = record_type(address);
-            let reply = http.send(self.signed(self.list(&wanted.host, kind), key, now), secret).await?;
-            let texts = success(&reply, key)?;
-            if xml::first(&texts, "IsTruncated").is_none() {
-                return Err(reply.malformed("no list of records came", key));
-            }
-            for value in values(&texts, &wanted.host, kind) {
-                held.addresses.extend(value.parse::<std::net::IpAddr>());
-            }
+            let sets = self.sets(http, secret, &wanted.host, record_type(address), now).await?;
+            let values = sets.iter().flat_map(|set| &set.values);
+            held.addresses.extend(values.filter_map(|value| value.parse::<std::net::IpAddr>().ok()));
         }
         Ok(held)
+    }
+
+    /// The sets of a name and type: at most one, but where they have a routing policy.
+    pub(super) async fn sets(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        host: &Host,
+        kind: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Set>, Answer> {
+        let key = secret.expose_secret();
+        let reply = http.send(self.signed(self.list(host, kind), key, now), secret).await?;
+        let texts = success(&reply, key)?;
+        if xml::first(&texts, "IsTruncated").is_none() {
+            return Err(reply.malformed("no list of records came", key));
+        }
+        Ok(sets(&texts, host, kind))
     }
 
     /// Zone and records. Whether the key may also write is seen by writing alone.
@@ -86,16 +97,41 @@ impl Route53 {
     }
 }
 
-/// The values of the sets of a name and type, in a listing. Fields of a set stand together, its name first.
-fn values<'a>(texts: &'a [(String, String)], host: &Host, kind: &str) -> Vec<&'a str> {
-    let (mut name, mut of_kind, mut found) = ("", false, Vec::new());
+/// A set of records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Set {
+    /// Its data; empty: it is an alias.
+    pub(super) values: Vec<String>,
+    /// Seconds; none: it is an alias, whose TTL is that of its target.
+    pub(super) ttl: Option<u32>,
+    /// The name that it is an alias of.
+    pub(super) alias: Option<String>,
+    /// It is one of several for the name, each for some clients: weighted, of a region, for failover.
+    pub(super) is_routed: bool,
+}
+
+/// The sets of a name and type, in a listing. Fields of a set stand together, its name first.
+fn sets(texts: &[(String, String)], host: &Host, kind: &str) -> Vec<Set> {
+    let (mut name, mut of_kind, mut found) = ("", false, Vec::<Set>::new());
     for (path, text) in texts {
-        if path.ends_with("ResourceRecordSet/Name") {
-            (name, of_kind) = (text, false);
-        } else if path.ends_with("ResourceRecordSet/Type") {
-            of_kind = text == kind && is(name, host);
-        } else if of_kind && path.ends_with("ResourceRecord/Value") {
-            found.push(text.as_str());
+        let Some((_, field)) = path.rsplit_once("ResourceRecordSet/") else { continue };
+        match field {
+            "Name" => (name, of_kind) = (text, false),
+            "Type" => {
+                of_kind = text == kind && is(name, host);
+                if of_kind {
+                    found.push(Set::default());
+                }
+            }
+            _ => {}
+        }
+        let Some(set) = found.last_mut().filter(|_| of_kind) else { continue };
+        match field {
+            "TTL" => set.ttl = text.parse().ok(),
+            "SetIdentifier" => set.is_routed = true,
+            "AliasTarget/DNSName" => set.alias = Some(text.clone()),
+            "ResourceRecords/ResourceRecord/Value" => set.values.push(text.clone()),
+            _ => {}
         }
     }
     found
@@ -128,7 +164,8 @@ mod tests {
         let document = [
             "<L><ResourceRecordSets>".to_owned(),
             set("home.example.org.", "A", "192.0.2.7"),
-            set("home.example.org.", "A", "192.0.2.8"),
+            set("home.example.org.", "A", "192.0.2.8")
+                .replace("<TTL>", "<SetIdentifier>one</SetIdentifier><Weight>1</Weight><TTL>"),
             alias.to_owned(),
             set("home.example.org.", "AAAA", "2001:db8::7"),
             set("\\052.example.org.", "A", "192.0.2.9"),
@@ -137,10 +174,13 @@ mod tests {
         ]
         .concat();
         let texts = xml::texts(&document).unwrap();
-        let of = |host: &str, kind| values(&texts, &host.parse().unwrap(), kind);
-        assert_eq!(of("home.example.org", "A"), ["192.0.2.7", "192.0.2.8"]);
-        assert_eq!(of("home.example.org", "AAAA"), ["2001:db8::7"]);
-        assert_eq!(of("*.example.org", "A"), ["192.0.2.9"]);
+        let of = |host: &str, kind| sets(&texts, &host.parse().unwrap(), kind);
+        let plain = |value: &str| Set { values: vec![value.to_owned()], ttl: Some(60), ..Set::default() };
+        let alias = Set { alias: Some("x.example.org.".to_owned()), ..Set::default() };
+        let routed = Set { is_routed: true, ..plain("192.0.2.8") };
+        assert_eq!(of("home.example.org", "A"), [plain("192.0.2.7"), routed, alias]);
+        assert_eq!(of("home.example.org", "AAAA"), [plain("2001:db8::7")]);
+        assert_eq!(of("*.example.org", "A"), [plain("192.0.2.9")]);
         assert!(of("x.example.org", "A").is_empty());
     }
 }
