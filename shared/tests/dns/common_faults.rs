@@ -4,60 +4,82 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use shared::dns::{Answers, Limits, Outcome, Park, Provider, Wanted};
+use shared::dns::{Answers, Limits, Outcome, Park, Provider};
 
 use crate::{
     SECRET,
     fake::{Fake, Says, says},
-    http, limits, now, wanted,
+    google_cloud, http, limits, now, wanted,
 };
 
 const PORTAL: &str =
     "<!DOCTYPE html>\n<html><head><title>Sign in to the network: good, OK, success</title></head></html>";
 
-/// Settings of each, called at a URL, with the name that it takes.
-pub fn all(url: &str) -> Vec<(Value, &'static str)> {
-    vec![
-        (json!({"provider": "dyndns2", "url": url, "user": "u"}), "home.example.org"),
-        (json!({"provider": "key-systems", "url": url}), "home.example.org"),
-        (json!({"provider": "duckdns", "url": url}), "home.duckdns.org"),
-        (
-            json!({"provider": "cloudflare", "url": url, "zone_id": "0123456789abcdef0123456789abcdef"}),
-            "home.example.org",
-        ),
-        (json!({"provider": "desec", "url": url, "user": "u"}), "home.dedyn.io"),
-        (json!({"provider": "hetzner", "url": url, "zone": "example.org"}), "home.example.org"),
-        (json!({"provider": "inwx", "url": url, "user": "u"}), "home.example.org"),
-        (
-            json!({"provider": "route53", "url": url, "zone_id": "Z1", "access_key_id": "AKID"}),
-            "home.example.org",
-        ),
-        (
-            json!({"provider": "template", "url": url, "good": {"first_word": ["ok"]}, "parameters": [
-                {"name": "h", "is": "host"}, {"name": "a", "is": "address"}, {"name": "p", "is": "secret"}]}),
-            "home.example.org",
-        ),
-    ]
+/// A provider that is called at a URL.
+pub struct Called {
+    pub settings: Value,
+    /// A name that it takes.
+    pub host: &'static str,
+    pub secret: String,
+    /// What its first calls are answered with, which are not about a name: Google's for a token.
+    pub before: Vec<Says>,
 }
 
-async fn send(limits: Limits, settings: &Value, wanted: &Wanted) -> Answers {
-    let provider = Provider::parse(settings.clone()).unwrap();
-    provider.check(wanted, &SECRET.into()).unwrap();
-    provider.update(&http(limits), &SECRET.into(), wanted, now()).await
+/// Each of them.
+pub fn all(url: &str) -> Vec<Called> {
+    let home = "home.example.org";
+    let template = json!({"provider": "template", "url": url, "good": {"first_word": ["ok"]}, "parameters": [
+        {"name": "h", "is": "host"}, {"name": "a", "is": "address"}, {"name": "p", "is": "secret"}]});
+    let mut all: Vec<Called> = [
+        (json!({"provider": "dyndns2", "url": url, "user": "u"}), home),
+        (json!({"provider": "key-systems", "url": url}), home),
+        (json!({"provider": "duckdns", "url": url}), "home.duckdns.org"),
+        (json!({"provider": "cloudflare", "url": url, "zone_id": "0123456789abcdef0123456789abcdef"}), home),
+        (json!({"provider": "desec", "url": url, "user": "u"}), "home.dedyn.io"),
+        (json!({"provider": "hetzner", "url": url, "zone": "example.org"}), home),
+        (json!({"provider": "inwx", "url": url, "user": "u"}), home),
+        (json!({"provider": "route53", "url": url, "zone_id": "Z1", "access_key_id": "AKID"}), home),
+        (template, home),
+    ]
+    .map(|(settings, host)| Called { settings, host, secret: SECRET.to_owned(), before: Vec::new() })
+    .into();
+    all.push(Called {
+        settings: json!({"provider": "google-cloud", "url": url, "project": "p-1", "zone": "z-1"}),
+        host: home,
+        secret: google_cloud::key_file(&format!("{url}/token")),
+        // The secret of the calls that follow.
+        before: vec![google_cloud::access_token(SECRET)],
+    });
+    all
+}
+
+async fn send(limits: Limits, called: &Called, v6: Option<&str>) -> Answers {
+    let provider = Provider::parse(called.settings.clone()).unwrap();
+    let (wanted, secret) = (wanted(called.host, Some("192.0.2.7"), v6), called.secret.as_str().into());
+    provider.check(&wanted, &secret).unwrap();
+    provider.update(&http(limits), &secret, &wanted, now()).await
+}
+
+/// A fake that gives one answer to the provider of this place; and how many calls that makes.
+async fn faulty(at: usize, answer: Says) -> (Fake, Called, usize) {
+    let fake = Fake::start([]).await;
+    let mut called = all(&fake.url).swap_remove(at);
+    let calls = called.before.len() + 1;
+    fake.will_say(called.before.drain(..).chain([answer]));
+    (fake, called, calls)
 }
 
 /// What each provider makes of one answer.
 async fn each(limits: Limits, answer: impl Fn() -> Says, outcome: Outcome, word: &str) {
     let (count, answer) = (all("http://127.0.0.1:1/").len(), &answer);
     join_all((0..count).map(|at| async move {
-        let fake = Fake::start([answer()]).await;
-        let (settings, host) = all(&fake.url).swap_remove(at);
-        let answers = send(limits, &settings, &wanted(host, Some("192.0.2.7"), None)).await;
-        let found = answers.a.unwrap();
+        let (fake, called, calls) = faulty(at, answer()).await;
+        let settings = &called.settings;
+        let found = send(limits, &called, None).await.a.unwrap();
         assert_eq!(found.outcome, outcome, "{settings}: {found:?}");
         assert!(found.said.contains(word), "{settings}: {found:?}");
         assert!(!found.said.contains("s3cret") && !found.said.contains("127.0.0.1"), "{found:?}");
-        assert_eq!(fake.asked().len(), 1, "{settings}");
+        assert_eq!(fake.asked().len(), calls, "{settings}");
     }))
     .await;
 }
@@ -163,12 +185,10 @@ async fn json_of_another_shape_is_no_success() {
         for status in [200, 404, 500] {
             for at in 0..all("http://127.0.0.1:1/").len() {
                 let json = Says::With(status, "content-type", "application/json".to_owned(), body.to_owned());
-                let fake = Fake::start([json]).await;
-                let (settings, host) = all(&fake.url).swap_remove(at);
-                let answers = send(limits(), &settings, &wanted(host, Some("192.0.2.7"), None)).await;
-                let found = answers.a.unwrap();
+                let (_fake, called, _) = faulty(at, json).await;
+                let found = send(limits(), &called, None).await.a.unwrap();
                 let success = [Outcome::Good, Outcome::NoChange].contains(&found.outcome);
-                assert!(!success, "{settings} {status} {body}: {found:?}");
+                assert!(!success, "{} {status} {body}: {found:?}", called.settings);
             }
         }
     }
@@ -178,10 +198,9 @@ async fn json_of_another_shape_is_no_success() {
 async fn what_is_no_text_is_no_success() {
     for bytes in [b"\xff\xfe\x00good".as_slice(), b"\xc3\x28 OK", b"\x1f\x8b\x08\x00ok"] {
         for at in 0..all("http://127.0.0.1:1/").len() {
-            let fake = Fake::start([Says::Bytes(200, bytes.to_vec())]).await;
-            let (settings, host) = all(&fake.url).swap_remove(at);
-            let answers = send(limits(), &settings, &wanted(host, Some("192.0.2.7"), None)).await;
-            let outcome = answers.a.unwrap().outcome;
+            let (_fake, called, _) = faulty(at, Says::Bytes(200, bytes.to_vec())).await;
+            let outcome = send(limits(), &called, None).await.a.unwrap().outcome;
+            let settings = &called.settings;
             assert!([Outcome::Retry, Outcome::Refused].contains(&outcome), "{settings}: {outcome:?}");
         }
     }
@@ -192,16 +211,18 @@ async fn after_a_refusal_of_the_account_no_other_address_is_sent() {
     for (status, outcome) in
         [(401, Outcome::Park(Park::BadAuth)), (429, Outcome::Wait(Duration::from_mins(5)))]
     {
-        let mut some = all("http://127.0.0.1:1/");
-        some.push((json!({"provider": "dyndns2", "user": "u", "dual": "separate"}), "home.example.org"));
-        for (mut settings, host) in some {
-            let fake = Fake::start([says(status, "")]).await;
-            settings["url"] = json!(fake.url);
-            let answers =
-                send(limits(), &settings, &wanted(host, Some("192.0.2.7"), Some("2001:db8::7"))).await;
+        for at in 0..=all("http://127.0.0.1:1/").len() {
+            // The first one once more, in its other form.
+            let separate = at == all("http://127.0.0.1:1/").len();
+            let (fake, mut called, calls) = faulty(if separate { 0 } else { at }, says(status, "")).await;
+            if separate {
+                called.settings["dual"] = json!("separate");
+            }
+            let settings = &called.settings;
+            let answers = send(limits(), &called, Some("2001:db8::7")).await;
             let found = (answers.a.unwrap().outcome, answers.aaaa.unwrap().outcome);
             assert_eq!(found, (outcome, outcome), "{settings}");
-            assert_eq!(fake.asked().len(), 1, "{settings}");
+            assert_eq!(fake.asked().len(), calls, "{settings}");
         }
     }
 }
@@ -219,11 +240,11 @@ async fn nobody_there_and_no_tls_are_told_without_the_url() {
     drop(fake);
     let without_tls = Fake::start([]).await;
     for url in [plain, without_tls.url.replace("http:", "https:")] {
-        for (settings, host) in all(&url) {
-            let answers = send(limits(), &settings, &wanted(host, Some("192.0.2.7"), None)).await;
-            let found = answers.a.unwrap();
-            assert_eq!(found.outcome, Outcome::Retry, "{settings}: {found:?}");
-            assert!(found.said.contains("no answer") && !found.said.contains("s3cret"), "{found:?}");
+        for called in all(&url) {
+            let found = send(limits(), &called, None).await.a.unwrap();
+            assert_eq!(found.outcome, Outcome::Retry, "{}: {found:?}", called.settings);
+            let word = if called.before.is_empty() { "no answer" } else { "no access token" };
+            assert!(found.said.contains(word) && !found.said.contains("s3cret"), "{found:?}");
         }
     }
     assert!(without_tls.asked().is_empty());
@@ -232,7 +253,7 @@ async fn nobody_there_and_no_tls_are_told_without_the_url() {
 #[tokio::test]
 async fn a_plan_sends_nothing_and_shows_no_secret() {
     let fake = Fake::start([]).await;
-    for (settings, host) in all(&fake.url) {
+    for Called { settings, host, .. } in all(&fake.url) {
         let provider = Provider::parse(settings.clone()).unwrap();
         let plan = provider.plan(&wanted(host, Some("192.0.2.7"), Some("2001:db8::7")), now());
         let text = plan.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");

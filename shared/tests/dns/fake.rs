@@ -89,6 +89,11 @@ impl Fake {
         Self { url, script, _tasks: tasks }
     }
 
+    /// Gives these answers after those that it was told before.
+    pub fn will_say(&self, answers: impl IntoIterator<Item = Says>) {
+        self.script.answers.lock().unwrap().extend(answers);
+    }
+
     /// What came, and that no answer is left over.
     pub fn asked(&self) -> Vec<Asked> {
         assert!(self.script.answers.lock().unwrap().is_empty(), "fewer requests came than expected");

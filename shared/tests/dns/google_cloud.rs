@@ -39,7 +39,12 @@ fn settings(fake: &Fake) -> Value {
 }
 
 fn token() -> Says {
-    let body = json!({"access_token": "ya29.token", "expires_in": 3599, "token_type": "Bearer"});
+    access_token("ya29.token")
+}
+
+/// The answer of the endpoint for tokens.
+pub fn access_token(token: &str) -> Says {
+    let body = json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer"});
     Says::With(200, "content-type", "application/json".to_owned(), body.to_string())
 }
 
