@@ -55,21 +55,28 @@ pub fn trust(file: &Path) -> anyhow::Result<()> {
     BESIDE.set(beside).map_err(|_| anyhow::anyhow!("certificates were read before"))
 }
 
+/// Who is trusted: read once, as it takes a while.
+fn roots() -> anyhow::Result<Arc<RootCertStore>> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    if let Some(roots) = ROOTS.get() {
+        return Ok(Arc::clone(roots));
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(beside().iter().flat_map(|beside| beside.certificates.iter().cloned()));
+    // What is not there now may be installed before the next client is made.
+    anyhow::ensure!(
+        !roots.is_empty(),
+        "the system's root certificates cannot be read: install them (ca-certificates), or name a file of your own in \
+         SYNCFLEET_CA_FILE"
+    );
+    Ok(Arc::clone(ROOTS.get_or_init(|| Arc::new(roots))))
+}
+
 /// Trusts the system's certificates, and what [`trust`] has added. A client that only calls loopback addresses without encryption
 /// needs none.
 pub(crate) fn client(encrypted: bool) -> anyhow::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    if encrypted {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        roots.add_parsable_certificates(
-            beside().iter().flat_map(|beside| beside.certificates.iter().cloned()),
-        );
-        anyhow::ensure!(
-            !roots.is_empty(),
-            "the system's root certificates cannot be read: install them (ca-certificates), or name a file of your own in \
-             SYNCFLEET_CA_FILE"
-        );
-    }
+    let roots = if encrypted { roots()? } else { Arc::new(RootCertStore::empty()) };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .context("no TLS version is left to speak")?;
