@@ -169,7 +169,27 @@ fn distance(one: &str, other: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
+
+    /// The names that were taken over: line, host, provider, secret.
+    pub(super) fn taken(import: &Import) -> Vec<(usize, &str, &str, &str)> {
+        let all = import.records.iter();
+        all.map(|record| {
+            (record.line, record.host.as_str(), record.provider.name(), record.secret.expose_secret())
+        })
+        .collect()
+    }
+
+    /// Looks whether these faults were told, each at its line and with its word; none with `hunter2`, the secret.
+    pub(super) fn assert_faults(import: &Import, expected: &[(usize, &str)]) {
+        let told: Vec<_> = import.faults.iter().map(|fault| (fault.line, fault.what.as_str())).collect();
+        for ((line, what), (at, word)) in told.iter().zip(expected) {
+            assert!(line == at && what.contains(word) && !what.contains("hunter2"), "{line}: {what}");
+        }
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+    }
 
     #[test]
     fn a_format_is_told_by_its_contents() {
