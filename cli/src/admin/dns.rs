@@ -4,6 +4,7 @@ mod add;
 mod address;
 mod check;
 mod import;
+mod kept;
 mod login;
 mod plan;
 mod set;

@@ -7,15 +7,16 @@ use shared::{
         self,
         dns::{
             plan,
-            record::{self, Families, New},
+            record::{self, New},
         },
     },
     config,
-    dns::{Host, address::HostId},
+    dns::Host,
 };
 
 use super::{
-    host_id, plan as plans, server,
+    kept::Kept,
+    plan as plans, server,
     settings::{self, Flags},
 };
 use crate::{
@@ -34,7 +35,6 @@ Examples:
   syncfleet dns add home.example.org --tenant acme --address home --provider dyndns2 \\
     --url https://dyn.example.net/nic/update --user ada --secret-file password"
 )]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Add {
     /// The name
     host: Host,
@@ -55,29 +55,13 @@ pub struct Add {
     /// A file with the provider's secret; - is stdin [default: stdin]
     #[arg(long, value_name = "FILE", help_heading = "Provider")]
     secret_file: Option<PathBuf>,
-    /// Keep its A record [default: both, as far as the address has them]
-    #[arg(long)]
-    ipv4: bool,
-    /// Keep its AAAA record
-    #[arg(long)]
-    ipv6: bool,
-    /// The host's own part of its IPv6 address, behind the network of the address: `::1234`, or `::12:0:0:0:5/56` with its prefix
-    #[arg(long, value_name = "ID", value_parser = host_id)]
-    host_id: Option<HostId>,
-    /// How long others may keep it, in seconds, where the provider lets it be chosen
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    ttl: Option<u32>,
+    #[command(flatten)]
+    kept: Kept,
     /// The least time between two updates; never less than the provider's
     #[arg(long, value_name = "TIME", value_parser = span)]
     min_interval: Option<Duration>,
-    /// Send it again after this time although it did not change, for providers that forget names: 1day to 365days
-    #[arg(long, value_name = "TIME", value_parser = span)]
-    forced_interval: Option<Duration>,
-    /// Do not ask the zone's servers after an update
-    #[arg(long, conflicts_with = "verify_servers")]
-    no_verify: bool,
     /// A server to ask instead of those that the zone names; may be repeated
-    #[arg(long = "verify-server", value_name = "ADDRESS", value_parser = server)]
+    #[arg(long = "verify-server", value_name = "ADDRESS", value_parser = server, conflicts_with = "no_verify")]
     verify_servers: Vec<SocketAddr>,
     /// Show what would be sent; nothing is written, and nothing is sent
     #[arg(long)]
@@ -103,11 +87,11 @@ pub async fn run(access: &Access, add: &Add, out: Output) -> anyhow::Result<Exit
         address: &add.address,
         provider: &provider,
         secret: &secret,
-        families: Families { ipv4: add.ipv4, ipv6: add.ipv6, host_id: add.host_id },
-        ttl: add.ttl,
+        families: add.kept.families(),
+        ttl: add.kept.ttl,
         min_interval: add.min_interval,
-        forced_interval: add.forced_interval,
-        verify: !add.no_verify,
+        forced_interval: add.kept.forced_interval,
+        verify: !add.kept.no_verify,
         verify_servers: &add.verify_servers,
     };
     let Some(keys) = keys else {

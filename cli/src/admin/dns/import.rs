@@ -4,25 +4,21 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use shared::{
     admin::{
-        dns::{
-            import::{self, Imported, To},
-            record::Families,
-        },
+        dns::import::{self, Imported, To},
         words,
     },
     config,
-    dns::{address::HostId, import::Format},
+    dns::import::Format,
 };
 
-use super::host_id;
+use super::kept::Kept;
 use crate::{
-    admin::{Access, ring, span},
+    admin::{Access, ring},
     exit::Exit,
     output::{Output, json, line, say},
 };
@@ -44,7 +40,6 @@ Examples:
   syncfleet dns import /etc/ddclient.conf --tenant acme --address home --dry-run
   crontab -l | syncfleet dns import - --format command --tenant acme --address home"
 )]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Import {
     /// The file; - is stdin
     file: PathBuf,
@@ -57,24 +52,8 @@ pub struct Import {
     /// The address that they follow
     #[arg(long, value_name = "NAME")]
     address: String,
-    /// Keep A records [default: both, as far as the address has them]
-    #[arg(long)]
-    ipv4: bool,
-    /// Keep AAAA records
-    #[arg(long)]
-    ipv6: bool,
-    /// The hosts' own part of their IPv6 address, as `::1234`
-    #[arg(long, value_name = "ID", value_parser = host_id)]
-    host_id: Option<HostId>,
-    /// How long others may keep them, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    ttl: Option<u32>,
-    /// Send them again after this time although they did not change
-    #[arg(long, value_name = "TIME", value_parser = span)]
-    forced_interval: Option<Duration>,
-    /// Do not ask the zones' servers after updates
-    #[arg(long)]
-    no_verify: bool,
+    #[command(flatten)]
+    kept: Kept,
     /// Only say what would be taken over
     #[arg(long)]
     dry_run: bool,
@@ -93,10 +72,10 @@ pub async fn run(access: &Access, args: &Import, out: Output) -> anyhow::Result<
     let to = To {
         tenant: &args.tenant,
         address: &args.address,
-        families: Families { ipv4: args.ipv4, ipv6: args.ipv6, host_id: args.host_id },
-        ttl: args.ttl,
-        forced_interval: args.forced_interval,
-        verify: !args.no_verify,
+        families: args.kept.families(),
+        ttl: args.kept.ttl,
+        forced_interval: args.kept.forced_interval,
+        verify: !args.kept.no_verify,
     };
     let policies = worker::jobs::policies();
     let imported = import::import(&db, &access.actor(), keys.as_ref(), &policies, &found, &to).await?;
