@@ -17,6 +17,7 @@ use shared::{
     store::{
         PgPool,
         dns_addresses::{self, NewAddress},
+        dns_hosts::{self, Told},
         dns_records::{self, NewRecord},
         job_state,
         jobs::{self, NewJob},
@@ -81,7 +82,8 @@ async fn name(db: &PgPool, keys: &KeyRing, url: &str) -> i64 {
     let new = NewAddress { tenant: 1, name: "home", interval: Duration::from_mins(5), allowed: &[] };
     let address = dns_addresses::insert(&mut tx, &new).await.unwrap().unwrap();
     dns_addresses::put_family(&mut tx, address, Family::Ipv4, None).await.unwrap();
-    dns_addresses::tell(&mut tx, address, "8.8.8.8".parse().unwrap(), Some("router")).await.unwrap();
+    let told = Told { address, ip: "8.8.8.8".parse().unwrap(), by: "router".to_owned() };
+    dns_hosts::tell(&mut tx, &[told]).await.unwrap();
     let provider = json!({"provider": "dyndns2", "url": format!("{url}nic/update"), "user": "ada"});
     let new = NewRecord {
         tenant: 1,

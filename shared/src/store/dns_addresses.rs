@@ -11,7 +11,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 pub use self::{
-    families::{Told, failed, put_family, remove_family, tell},
+    families::{failed, found, put_family, remove_family},
     turn::tell_turn,
 };
 use super::{parsed, whole_seconds};

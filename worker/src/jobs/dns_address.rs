@@ -89,8 +89,7 @@ async fn record(context: &Context, run: &Run, address: &Address, found: Vec<Foun
     for (family, found) in found {
         match found {
             Ok(found) => {
-                let told = dns_addresses::tell(&mut tx, address.id, found, None).await?;
-                if told.is_some_and(|told| told.moved) {
+                if dns_addresses::found(&mut tx, address.id, found).await? {
                     tracing::info!(address = address.name, "moved to {found}");
                     moved = true;
                 }

@@ -1,7 +1,6 @@
 //! A tenant with addresses and records, a clock that is shifted, and the engine by the step: claim, step, and the worker's own commit.
 
 use std::{
-    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -30,6 +29,7 @@ use shared::{
         PgPool,
         dns_addresses::{self, AddressId, NewAddress},
         dns_history::{self, Entry},
+        dns_hosts,
         dns_records::{self, NewRecord, Record, RecordId},
         job_state::{self, Claimer},
         jobs::{self, NewJob},
@@ -226,15 +226,11 @@ impl Rig {
 
     /// As a router does. Whether the address has moved.
     pub async fn tell(&self, address: AddressId, now: &str) -> bool {
-        let now: IpAddr = now.parse().unwrap();
+        let told = dns_hosts::Told { address, ip: now.parse().unwrap(), by: "router".to_owned() };
         let mut tx = self.db.begin().await.unwrap();
-        let told = dns_addresses::tell(&mut tx, address, now, Some("router")).await.unwrap().unwrap();
-        if told.moved {
-            let jobs = dns_addresses::records_of(&mut tx, &[address]).await.unwrap();
-            job_state::want(&mut tx, &jobs, None, None).await.unwrap();
-        }
+        let changed = dns_hosts::tell(&mut tx, std::slice::from_ref(&told)).await.unwrap();
         tx.commit().await.unwrap();
-        told.moved
+        changed.has(&told)
     }
 
     /// As `dns address set` does.

@@ -50,53 +50,36 @@ pub async fn remove_family(
     .map(|done| done.rows_affected() == 1)
 }
 
-/// What telling came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
-    /// It is another than before.
-    pub moved: bool,
-    /// The source had failed.
-    pub recovered: bool,
-}
-
-/// Tells what a family's address is; none: the address has no such family, or no source any more.
+/// Takes what a family's source says now. Says whether the address has moved; it has not if it has no such family, or no source for it any
+/// more. If it has, the jobs of [`super::records_of`] are to be wanted in the same transaction.
 ///
-/// If it has moved, the jobs of [`super::records_of`] are to be wanted in the same transaction. `by` is a login's user name; none: the
-/// source.
-pub async fn tell(
-    conn: &mut PgConnection,
-    id: AddressId,
-    address: IpAddr,
-    by: Option<&str>,
-) -> Result<Option<Told>, sqlx::Error> {
-    sqlx::query_as!(
-        Told,
-        r#"-- dns_addresses::tell
+/// What routers tell is written by [`crate::store::dns_hosts::tell`].
+pub async fn found(conn: &mut PgConnection, id: AddressId, address: IpAddr) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"-- dns_addresses::found
         with before as (
-            select address, failing_since
+            select address
             from dns_address_families
-            where address_id = $1 and family = $2 and ($4::text is not null or source is not null)
+            where address_id = $1 and family = $2 and source is not null
             for no key update
         )
         update dns_address_families f set
             address = $3::text::inet,
             since = case when before.address = $3::text::inet then f.since else clock() end,
             told_at = clock(),
-            told_by = coalesce($4, 'source'),
-            failing_since = case when $4 is not null then f.failing_since end,
-            failing_why = case when $4 is not null then f.failing_why end
+            told_by = 'source',
+            failing_since = null,
+            failing_why = null
         from before
         where f.address_id = $1 and f.family = $2
-        returning
-            before.address is distinct from $3::text::inet as "moved!",
-            ($4 is null and before.failing_since is not null) as "recovered!""#,
+        returning before.address is distinct from $3::text::inet as "moved!""#,
         id,
         Family::of(address) as Family,
         address.to_string(),
-        by,
     )
     .fetch_optional(conn)
     .await
+    .map(|moved| moved.unwrap_or(false))
 }
 
 /// Notes that the source of a family tells nothing, and why. Says whether that is news; it is none if the source was taken away.
