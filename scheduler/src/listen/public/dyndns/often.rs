@@ -1,5 +1,6 @@
 use std::{
     collections::HashMap,
+    mem,
     sync::{Mutex, PoisonError},
     time::Instant,
 };
@@ -12,30 +13,39 @@ const AT_ONCE: f64 = 120.0;
 /// After so many seconds it may make one more.
 const SECONDS_EACH: f64 = 10.0;
 
-/// Logins are forgotten that may make all of them again, when so many are remembered.
+/// When so many logins have called since the last time, those that have not are forgotten.
 const REMEMBERED: usize = 10_000;
 
 /// How often logins have called lately with nothing new.
+///
+/// Two generations are remembered: at most twice [`REMEMBERED`], and whoever goes on calling is always in the younger one. None is gone
+/// through to make room: the older one goes as a whole.
 #[derive(Debug, Default)]
 pub(super) struct Often {
-    /// The calls that each has left, and when that was.
-    left: Mutex<HashMap<LoginId, (f64, Instant)>>,
+    left: Mutex<Generations>,
+}
+
+/// The calls that each has left, and when that was.
+type Left = HashMap<LoginId, (f64, Instant)>;
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: Left,
+    old: Left,
 }
 
 impl Often {
     /// Counts a call with nothing new. False: there were far too many.
     pub(super) fn may(&self, login: LoginId, now: Instant) -> bool {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        if left.len() >= REMEMBERED && !left.contains_key(&login) {
-            left.retain(|_, (calls, since)| later(*calls, *since, now) < AT_ONCE);
+        let young = left.young.get(&login).copied();
+        let (calls, since) = young.or_else(|| left.old.remove(&login)).unwrap_or((AT_ONCE, now));
+        if young.is_none() && left.young.len() >= REMEMBERED {
+            left.old = mem::take(&mut left.young);
         }
-        let (calls, since) = left.entry(login).or_insert((AT_ONCE, now));
-        *calls = later(*calls, *since, now);
-        *since = now;
-        let may = *calls >= 1.0;
-        if may {
-            *calls -= 1.0;
-        }
+        let calls = later(calls, since, now);
+        let may = calls >= 1.0;
+        left.young.insert(login, (if may { calls - 1.0 } else { calls }, now));
         may
     }
 }
@@ -62,11 +72,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_by_those_who_call_often() {
+    fn what_is_remembered_is_bounded_and_who_does_not_stop_is_not_forgotten() {
         let (often, now) = (Often::default(), Instant::now());
-        for login in 0..20_000 {
-            assert!(often.may(login, now + Duration::from_millis(login.unsigned_abs() * 10)));
+        while often.may(0, now) {}
+        for login in 1..60_000 {
+            assert!(often.may(login, now));
+            if login % 1_000 == 0 {
+                assert!(!often.may(0, now), "after {login} others");
+            }
+            let left = often.left.lock().unwrap();
+            assert!(left.young.len() <= REMEMBERED && left.old.len() <= REMEMBERED);
         }
-        assert!(often.left.lock().unwrap().len() <= REMEMBERED + 1);
+        // One that has stopped is, and may call again.
+        while often.may(1, now) {}
+        for login in 100_000..(100_001 + 2 * LoginId::try_from(REMEMBERED).unwrap()) {
+            often.may(login, now);
+        }
+        assert!(often.may(1, now));
     }
 }
