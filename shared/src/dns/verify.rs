@@ -114,7 +114,7 @@ impl Resolvers {
     }
 
     /// The zone with those of its servers that may be asked.
-    fn allowed(&self, zone: Zone) -> Result<Zone, String> {
+    pub(super) fn allowed(&self, zone: Zone) -> Result<Zone, String> {
         let guard = guard(self.allow.clone());
         let mut refusal = format!("none of the servers of the zone {} has an address", zone.name);
         let mut servers = Vec::new();

@@ -78,5 +78,10 @@ async fn what_cannot_be_tried_without_an_update_is_told(db: PgPool) {
     assert!(checked.stdout.contains("key-systems takes nothing but updates"), "{checked:?}");
     assert!(checked.stdout.contains("BAD") && checked.stdout.contains("no answer within"), "{checked:?}");
     assert!(!checked.stdout.contains("hunter2"), "{checked:?}");
+    // As workers do not ask where they may not, neither does this.
+    let strict = program.env("SYNCFLEET_DNS_ALLOW", "public");
+    let checked = strict.run(&["dns", "check", "a.example.org"]);
+    assert!(checked.code == 1 && checked.stdout.contains("SYNCFLEET_DNS_ALLOW"), "{checked:?}");
+    assert!(!checked.stdout.contains("no answer within"), "{checked:?}");
     Program::with(&db).refused(&["dns", "check", "1"], 2, &["SYNCFLEET_KEYS"]);
 }

@@ -19,7 +19,7 @@ use crate::dns::{
     address::Family,
     exchange::{Question, Unanswered, ask},
     provider::Rfc2136,
-    verify::{Heard, Resolvers, counted},
+    verify::{Heard, Resolvers, Zone, counted},
 };
 
 /// What servers answer: addresses, or what came instead.
@@ -33,7 +33,16 @@ struct Told {
 pub(super) async fn check(resolvers: &Resolvers, target: &Target<'_>, proxied: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let servers = match target.servers {
-        Some(servers) => servers.iter().map(|server| (server.to_string(), *server)).collect(),
+        Some(servers) => {
+            let servers = servers.iter().map(|server| (server.to_string(), *server)).collect();
+            match resolvers.allowed(Zone { name: target.host.to_string(), servers }) {
+                Ok(zone) => zone.servers,
+                Err(why) => {
+                    findings.push(Finding::bad("servers", why));
+                    return findings;
+                }
+            }
+        }
         None => match resolvers.zone(target.host).await {
             Ok(zone) => {
                 let mut names: Vec<&str> =
