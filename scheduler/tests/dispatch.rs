@@ -26,7 +26,8 @@ async fn looked_at(conn: &mut PgConnection) -> i64 {
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn what_stands_behind_a_gate_is_stepped_over_once_a_round(db: PgPool) {
     sqlx::raw_sql(
-        "insert into workers (id, name, version, kinds, slots, started_at, beat_at)
+        "insert into tenants (id, name) overriding system value values (1, 'acme');
+         insert into workers (id, name, version, kinds, slots, started_at, beat_at)
          values (gen_random_uuid(), 'w', '', '{}', '{\"normal\": 10}', clock(), clock());
          with made as (
             insert into jobs (kind, key, tenant_id)

@@ -130,8 +130,19 @@ pub(super) const fn record_type(address: IpAddr) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A name in both families.
+    pub(in crate::dns) fn wanted() -> Wanted {
+        Wanted {
+            host: "home.example.org".parse().unwrap(),
+            v4: Some("192.0.2.7".parse().unwrap()),
+            v6: Some("2001:db8::7".parse().unwrap()),
+            beside: None,
+            ttl: None,
+        }
+    }
 
     #[test]
     fn names_are_read_and_written_as_dns_has_them() {

@@ -159,17 +159,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::dns::Wanted;
-
-    fn wanted() -> Wanted {
-        Wanted {
-            host: "home.example.org".parse().unwrap(),
-            v4: Some("192.0.2.7".parse().unwrap()),
-            v6: Some("2001:db8::7".parse().unwrap()),
-            beside: None,
-            ttl: None,
-        }
-    }
+    use crate::dns::host::tests::wanted;
 
     /// The settings of each, as short as they may be.
     fn shortest() -> Vec<Value> {

@@ -84,6 +84,7 @@ async fn record(context: &Context, run: &Run, address: &Address, found: Vec<Foun
         let why = "the address is gone".to_owned();
         return Ok(Step::quiet(Verdict::Park { parked: Parked::Gone, why }));
     };
+    let mut may_turn = held.families.iter().any(|family| family.failing_since.is_some());
     let mut moved = false;
     let mut failed = Vec::new();
     for (family, found) in found {
@@ -100,6 +101,7 @@ async fn record(context: &Context, run: &Run, address: &Address, found: Vec<Foun
                 let lasts = is_last || matches!(error, AddressError::Forbidden(_));
                 if lasts && dns_addresses::failed(&mut tx, address.id, family, &error.to_string()).await? {
                     tracing::warn!(address = address.name, "its source tells nothing: {why}");
+                    may_turn = true;
                 }
                 if !lasts {
                     failed.push(why);
@@ -113,7 +115,7 @@ async fn record(context: &Context, run: &Run, address: &Address, found: Vec<Foun
     } else {
         Vec::new()
     };
-    let told = dns_addresses::tell_turn(&mut tx, &held, None).await?;
+    let told = if may_turn { dns_addresses::tell_turn(&mut tx, &held, None).await? } else { 0 };
     let verdict = if failed.is_empty() {
         Verdict::Complete
     } else {

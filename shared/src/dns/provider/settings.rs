@@ -132,16 +132,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn wanted() -> Wanted {
-        Wanted {
-            host: "home.example.org".parse().unwrap(),
-            v4: Some("192.0.2.7".parse().unwrap()),
-            v6: Some("2001:db8::7".parse().unwrap()),
-            beside: None,
-            ttl: None,
-        }
-    }
+    use crate::dns::host::tests::wanted;
 
     #[test]
     fn what_is_wrong_is_told_with_its_field_and_what_is_allowed() {

@@ -267,7 +267,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::dns::http::tests::reply;
+    use crate::dns::{host::tests::wanted, http::tests::reply};
 
     fn template(changes: &serde_json::Value) -> Template {
         let mut settings = json!({
@@ -279,16 +279,6 @@ mod tests {
             settings[field] = value.clone();
         }
         serde_json::from_value(settings).unwrap()
-    }
-
-    fn wanted() -> Wanted {
-        Wanted {
-            host: "home.example.org".parse().unwrap(),
-            v4: Some("192.0.2.7".parse().unwrap()),
-            v6: Some("2001:db8::7".parse().unwrap()),
-            beside: None,
-            ttl: None,
-        }
     }
 
     #[test]
