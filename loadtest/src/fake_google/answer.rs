@@ -239,6 +239,9 @@ pub(super) async fn answer(
                 if matches!(fault, Some(FaultKind::IncompleteSearch)) {
                     faults::leave_out_half(answer);
                 }
+                if matches!(fault, Some(FaultKind::ForgottenFolder)) {
+                    faults::forget_a_folder(answer);
+                }
             }
             if let (Ok(Value::Object(fields)), Some(FaultKind::NoRefreshToken)) = (&mut result, &fault) {
                 fields.remove("refresh_token");

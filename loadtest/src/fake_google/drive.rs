@@ -14,6 +14,7 @@ mod files;
 mod log;
 mod media;
 mod operations;
+mod search;
 mod seed;
 mod truth;
 
@@ -156,8 +157,13 @@ impl Drive {
         }
         // What others put into the account's own folders.
         if self.owned.keys().any(|owner| *owner != viewer.account) {
-            for id in self.owned.get(&viewer.account).into_iter().flatten() {
-                others.extend(self.children.get(id).into_iter().flatten().cloned());
+            let is_other =
+                |id: &Arc<str>| self.files.get(id).is_some_and(|file| file.owner != Some(viewer.account));
+            let owned = self.owned.get(&viewer.account).into_iter().flatten();
+            let inside = owned.filter_map(|id| self.children.get(id)).flatten();
+            for id in inside.filter(|id| is_other(id)) {
+                others.insert(id.clone());
+                others.extend(self.below(id));
             }
         }
         let others = others.iter().filter_map(|id| self.files.get_key_value(id)).filter(|(id, file)| {

@@ -94,6 +94,14 @@ pub(super) fn leave_out_half(answer: &mut Value) {
     }
 }
 
+/// What [`FaultKind::ForgottenFolder`] does to a list of files: it forgets the folder of the first one.
+pub(super) fn forget_a_folder(answer: &mut Value) {
+    if let Some(files) = answer.get_mut("files").and_then(Value::as_array_mut) {
+        let forgotten = files.first().map(|file| file["parents"].clone());
+        files.retain(|file| Some(&file["parents"]) != forgotten.as_ref());
+    }
+}
+
 fn draw(rule: &mut FaultRule, rng: &mut StdRng) -> bool {
     let strikes = rule.probability.is_none_or(|share| rng.random_bool(share));
     if strikes {

@@ -24,6 +24,8 @@ pub(super) struct Call {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ListKind {
     Full,
+    /// Of what is in so many folders.
+    Folders(usize),
     Incremental,
     /// A page after the first, by its token.
     Page(String),
@@ -34,6 +36,9 @@ pub(super) enum ListKind {
 pub struct ListCounts {
     /// First pages without a sync token.
     pub full: u64,
+    /// First pages of what is in some folders.
+    #[serde(default)]
+    pub folders: u64,
     /// First pages with a sync token.
     pub incremental: u64,
     /// Pages after the first.
@@ -163,6 +168,7 @@ impl Counters {
 fn count(counts: &mut ListCounts, kind: &ListKind) {
     match kind {
         ListKind::Full => counts.full += 1,
+        ListKind::Folders(_) => counts.folders += 1,
         ListKind::Incremental => counts.incremental += 1,
         ListKind::Page(_) => counts.pages += 1,
     }

@@ -109,7 +109,7 @@ async fn pages_go_by_tokens_that_fit_their_list() {
         (other.as_str(), "invalid"),
         ("files?pageToken=1234", "invalid"),
         ("files?pageSize=1001", "invalid"),
-        ("files?q=trashed=false", "badRequest"),
+        ("files?q=trashed=false", "invalid"),
         ("files?corpora=drive", "invalid"),
         ("files?corpora=allDrives", "invalid"),
         ("files?includeItemsFromAllDrives=true", "badRequest"),
@@ -270,4 +270,72 @@ async fn drive_needs_a_scope_of_its_own() {
     let setup = setup(Options::default()).await;
     let (status, answer) = get(&setup, "files").await;
     assert_eq!((status, reason(&answer)), (403, "insufficientPermissions"));
+}
+
+#[tokio::test]
+async fn what_is_in_folders_is_found_by_their_ids() {
+    let setup = drive(2).await;
+    let bob = bob(&setup).await;
+    let shared = setup.google.world().add_drive(ME, Some("team"), "Team").unwrap();
+    {
+        let mut world = setup.google.world();
+        for (id, parent) in [("a", None), ("b", Some("a")), ("c", None), ("t", Some("team"))] {
+            put(
+                &mut world,
+                FileDraft { parent: parent.map(str::to_owned), ..FileDraft::folder(id).with_id(id) },
+            );
+        }
+        for (id, parent) in [("in-a", "a"), ("in-b", "b"), ("in-c", "c"), ("in-t", "t")] {
+            put(&mut world, FileDraft::text(id, "1").with_id(id).within(parent));
+        }
+        world.trash_file("in-a").unwrap();
+    }
+    let found = async |path: &str| {
+        let (mut ids, mut page) = (Vec::new(), String::new());
+        loop {
+            let answer = ok(&setup, &setup.token, &format!("{path}{page}")).await;
+            let files = answer["files"].as_array().unwrap();
+            ids.extend(files.iter().map(|file| file["id"].as_str().unwrap().to_owned()));
+            let Some(next) = answer["nextPageToken"].as_str() else { return ids };
+            page = format!("&pageToken={next}");
+        }
+    };
+    assert_eq!(found("files?q='a' in parents").await, ["b", "in-a"], "directly, in the trash or not");
+    let several = "files?q='a' in parents or 'b' in parents or 'c' in parents";
+    assert_eq!(found(several).await, ["b", "in-a", "in-b", "in-c"]);
+    let team = format!("files?{ALL}&corpora=drive&driveId={shared}&q=");
+    assert_eq!(found(&format!("{team}'t' in parents")).await, ["in-t"]);
+    assert_eq!(found(&format!("{team}'team' in parents")).await, ["t"]);
+    assert_eq!(found(&format!("{team}'a' in parents")).await, [""; 0], "not of that drive");
+    assert_eq!(setup.google.stats().files.folders, 5);
+
+    let first = ok(&setup, &setup.token, several).await;
+    let place = format!("files?q='a' in parents&pageToken={}", first["nextPageToken"].as_str().unwrap());
+    for (path, what) in [(place.as_str(), "invalid"), ("files?q='a' in parents and trashed=false", "invalid")]
+    {
+        let (status, answer) = get(&setup, path).await;
+        assert_eq!((status, reason(&answer)), (400, what), "{path}");
+    }
+    for (token, query) in [(&setup.token, "'gone' in parents"), (&bob, "'a' in parents or 'b' in parents")] {
+        let (status, answer) = get_as(&setup, token, &format!("files?q={query}")).await;
+        assert_eq!((status, reason(&answer)), (404, "notFound"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn what_others_put_into_an_own_folder_is_listed_at_any_depth() {
+    let setup = drive(1000).await;
+    let bob = bob(&setup).await;
+    {
+        let mut world = setup.google.world();
+        put(&mut world, FileDraft::folder("mine").with_id("mine"));
+        world.share_file("mine", BOB, PermissionRole::Writer).unwrap();
+        world.put_file(BOB, FileDraft::folder("his").with_id("his").within("mine")).unwrap();
+        world.put_file(BOB, FileDraft::text("deep", "1").with_id("deep").within("his")).unwrap();
+    }
+    for token in [&setup.token, &bob] {
+        let page = ok(&setup, token, "files").await;
+        let ids: Vec<_> = page["files"].as_array().unwrap().iter().map(|file| &file["id"]).collect();
+        assert_eq!(ids, ["deep", "his", "mine"]);
+    }
 }

@@ -101,9 +101,11 @@ async fn call(
     work: impl FnOnce(&World, usize, &Params, usize) -> Result<Value, Refusal>,
 ) -> Response {
     let token = oauth::bearer(headers);
+    let folders = params.get("q").map(|query| query.matches(" in parents").count());
     let list = match (api, params.get("pageToken")) {
         (Api::Changes, _) => Some(ListKind::Incremental),
-        (Api::Files | Api::Drives, None) => Some(ListKind::Full),
+        (Api::Files, None) => Some(folders.map_or(ListKind::Full, ListKind::Folders)),
+        (Api::Drives, None) => Some(ListKind::Full),
         (Api::Files | Api::Drives, Some(page)) => Some(ListKind::Page(page.to_owned())),
         _ => None,
     };

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Drive, FOLDER, Viewer, fields::Mask, root_of};
+use super::{Drive, FOLDER, Viewer, fields::Mask, root_of, search};
 use crate::fake_google::{cursor, event::time, query::Params, refusal::Refusal, world::World};
 
 /// Parameters that all calls of Drive take.
@@ -148,17 +148,16 @@ pub(super) fn emails(world: &World) -> Vec<&str> {
     world.accounts.iter().map(|account| account.email.as_str()).collect()
 }
 
-/// One page of the user's own files, or of a shared drive's.
+/// One page of the user's own files, or of a shared drive's: of all, or of those in some folders.
 pub(super) fn list(world: &World, account: usize, params: &Params, cap: usize) -> Result<Value, Refusal> {
     params.only(&[&KNOWN[..], &EVERYWHERE].concat())?;
     let viewer = viewer(world, account);
     let size = page_size(params, 1000)?.min(cap);
     let mask = Mask::read(params.get("fields").unwrap_or(USUAL), FIELDS)?;
-    if let Some(name) = ["q", "orderBy"].iter().find(|name| params.get(name).is_some()) {
-        return Err(Refusal::bad_request(&format!(
-            "{name} is not supported: this fake serves whole corpora."
-        )));
+    if params.get("orderBy").is_some() {
+        return Err(Refusal::bad_request("orderBy is not supported: this fake serves files by their ids."));
     }
+    let folders = params.get("q").map(search::parents).transpose()?;
     if params.get("spaces").is_some_and(|spaces| spaces != "drive") {
         return Err(Refusal::bad_request("spaces: this fake has drive only."));
     }
@@ -180,17 +179,25 @@ pub(super) fn list(world: &World, account: usize, params: &Params, cap: usize) -
             return Err(Refusal::invalid(&format!("corpora={other}: this fake has user and drive.")));
         }
     }
-    let repeated =
-        params.repeated(&["corpora", "driveId", "includeItemsFromAllDrives", "supportsAllDrives", "spaces"]);
+    let repeated = params.repeated(&[
+        "corpora",
+        "driveId",
+        "includeItemsFromAllDrives",
+        "q",
+        "spaces",
+        "supportsAllDrives",
+    ]);
     let after = params.get("pageToken").map(|token| {
         let page = cursor::decode(token)
             .filter(|page: &PageToken| page.account == account && page.params == repeated);
         page.map(|page| page.after).ok_or_else(invalid_page_token)
     });
     let after = after.transpose()?;
-    let ids = match drive {
-        Some(drive) => world.drive.in_drive(drive, after.as_deref(), size + 1),
-        None => world.drive.corpus(viewer, after.as_deref(), size + 1),
+    let (files, after_id) = (&world.drive, after.as_deref());
+    let ids = match (&folders, drive) {
+        (Some(folders), _) => files.in_folders(viewer, drive, folders, after_id, size + 1)?,
+        (None, Some(drive)) => files.in_drive(drive, after_id, size + 1),
+        (None, None) => files.corpus(viewer, after_id, size + 1),
     };
     let (ids, next) = match size {
         0 => (&ids[..0], Some(after.unwrap_or_default())),

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fake_google::{api::Api, id_token::Wrong, stats::Call};
+use crate::fake_google::{
+    api::Api,
+    id_token::Wrong,
+    stats::{Call, ListKind},
+};
 
 /// The body that goes with a faulty status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -62,6 +66,9 @@ pub enum FaultKind {
     },
     /// A list of files leaves out half of what it should have, and says that it has not looked everywhere.
     IncompleteSearch,
+    /// A list of what is in several folders leaves out what is in one of them, and does not say so.
+    /// <https://github.com/rclone/rclone/issues/9810>
+    ForgottenFolder,
     /// The answer comes late; the next rules apply too.
     Delay {
         /// How late.
@@ -160,5 +167,7 @@ impl FaultRule {
             && self.path_prefix.as_ref().is_none_or(|prefix| call.path.starts_with(prefix))
             && self.account.as_ref().is_none_or(|email| call.account.as_ref() == Some(email))
             && self.count != Some(0)
+            && (self.fault != FaultKind::ForgottenFolder
+                || matches!(call.list, Some(ListKind::Folders(several)) if several > 1))
     }
 }
