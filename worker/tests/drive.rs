@@ -14,6 +14,8 @@ mod drives;
 mod folders;
 #[path = "drive/grants.rs"]
 mod grants;
+#[path = "drive/look.rs"]
+mod look;
 #[path = "drive/odd.rs"]
 mod odd;
 #[path = "drive/push.rs"]

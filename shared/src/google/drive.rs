@@ -6,6 +6,7 @@
 
 mod change;
 mod file;
+mod files;
 
 use futures_util::FutureExt;
 use serde::Deserialize;
@@ -15,6 +16,7 @@ use sqlx::PgPool;
 pub use self::{
     change::{Change, What},
     file::FileItem,
+    files::Files,
 };
 use super::{
     Api, Google, Pages,
@@ -53,17 +55,6 @@ pub const FILE_FIELDS: &str = "id,name,mimeType,description,starred,trashed,expl
 
 /// Which of an account's drives: none is My Drive, else a shared drive by its id.
 pub type DriveId<'a> = Option<&'a str>;
-
-/// A page of files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
-    /// Those that could be read.
-    pub items: Vec<FileItem>,
-    /// The next page; none: it was the last one.
-    pub next: Option<String>,
-    /// Google has not looked everywhere: what is not in the list may be there all the same.
-    pub incomplete: bool,
-}
 
 /// A page of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,45 +181,6 @@ impl Google {
         let token = serde_json::from_str::<StartPageToken>(&body);
         let token = token.map_err(|_| odd(method, "the answer has no start page token".to_owned()))?;
         Ok(token.start_page_token)
-    }
-
-    /// A page of all files of a drive, those in the trash too. Those of My Drive are all that the user owns or was given.
-    pub async fn files(
-        &self,
-        db: &PgPool,
-        account: AccountId,
-        drive: DriveId<'_>,
-        place: Pages<'_>,
-    ) -> Result<Files, CallError> {
-        let method = Method { name: "files.list", with_token: place.token.is_some(), cost: LIST };
-        let (drive, page) = (drive.map(str::to_owned), place.token.map(str::to_owned));
-        let fields = format!("nextPageToken,incompleteSearch,files({FILE_FIELDS})");
-        let body = self
-            .execute(db, account, method, move |hub: &Hub, recorder| {
-                let mut call = hub
-                    .files()
-                    .list()
-                    .page_size(PAGE)
-                    .spaces("drive")
-                    .supports_all_drives(true)
-                    .include_items_from_all_drives(true)
-                    .param("fields", &fields)
-                    .delegate(recorder);
-                call = match &drive {
-                    Some(drive) => call.corpora("drive").drive_id(drive),
-                    None => call.corpora("user"),
-                };
-                if let Some(page) = &page {
-                    call = call.page_token(page);
-                }
-                async { call.doit().await.map(|(response, _)| response) }.boxed()
-            })
-            .await?;
-        let (page, items) = read(method, &body, FileItem::read)?;
-        place.check(method, page.next_page_token.as_deref())?;
-        // What could not be read must not be taken for gone.
-        let incomplete = page.incomplete_search.unwrap_or(false) || items.len() < page.items.len();
-        Ok(Files { items, next: page.next_page_token, incomplete })
     }
 
     /// A page of a drive's log from a place on. What left the drive and is still seen elsewhere comes with its file.

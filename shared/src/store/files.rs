@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 
 pub use self::{
     find::{FileRow, Found, TreeRow, by_path, named, tree},
-    folders::{Folder, any_in, any_otherwise, folders, propagate_trash},
+    folders::{Folder, all_here, any_in, any_otherwise, beside, folders, propagate_trash},
 };
 use super::{
     changes::{self, Change, Resource, What},

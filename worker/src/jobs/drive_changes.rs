@@ -12,16 +12,18 @@
 //!
 //! - *A folder goes into the trash, or comes out*: nothing is told of what is in it. Its rows follow in the mirror.
 //! - *A folder is moved*: paths are computed from the parents, so they are right at once.
-//! - *A folder's permissions change, a folder comes from elsewhere, or goes*: who sees what is in it, only Google knows, so the
+//! - *A folder comes*, new or from elsewhere: it may have been filled before. It is looked into, if a few calls are enough for all
+//!   that is in it at any depth (see `look`); else the drive is swept.
+//! - *A folder's permissions change, a folder goes, or others share one*: who sees what is in it, only Google knows, so the
 //!   drive is swept. The log is read meanwhile, so that changes do not wait for the end of it.
 //!
 //! # Races, and their answers
 //!
 //! - *A file changes during the sweep*: its entry in the log comes after the place that was taken, so it is read again.
 //!   Versions keep an older state from replacing a newer one.
-//! - *A folder goes or is shared during the sweep*, after what is in it was listed: the log tells of the folder alone. One that
-//!   went and left something has the drive swept again at once; one whose content has other permissions than itself within
-//!   an hour, as that may be right.
+//! - *A folder comes, goes or is shared during the sweep*, after what is in it was listed or passed over: the log tells of the
+//!   folder alone. One that is there is looked into. One that went and left something has the drive swept again at once; one that
+//!   is too large to look into, and whose content has other permissions than itself, within an hour, as that may be right.
 //! - *A step is done twice* (its worker died, or was taken for dead): the cursor's count of writes has moved, so the second one
 //!   writes nothing; and the lease guards the commit.
 //! - *A file moves between two drives of the account*: two logs tell, in any order. Only the job of the drive that a file is in
@@ -31,6 +33,7 @@
 //! - *The drive goes, or the account is no member any more*: `drive_list` is wanted, and takes the files and this job away.
 
 mod log;
+mod look;
 mod sweep;
 
 use std::time::Duration;
@@ -138,6 +141,7 @@ async fn list(conn: &mut PgConnection, run: &Run, drive: &Drive) -> Result<Vec<J
 }
 
 /// The drives of the account that are there, which tell where a file belongs.
+#[derive(Debug, Default)]
 struct Homes(Vec<(DriveRowId, String)>);
 
 impl Homes {

@@ -73,6 +73,7 @@ async fn case_40_a_folder_that_moves_to_another_drive_takes_its_files_along(
     drives.sync().await?;
     drives.assert_mirrors().await?;
     assert_eq!(drives.row("in").await?.shared_drive, None);
+    assert_eq!(drives.sweeps(), 2, "one for each drive, at first");
     Ok(())
 }
 

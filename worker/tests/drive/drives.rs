@@ -119,6 +119,18 @@ impl Drives {
         self.rig.fake.stats().files.full
     }
 
+    /// How often was asked what is in some folders, of all drives.
+    pub fn looks(&self) -> u64 {
+        self.rig.fake.stats().files.folders
+    }
+
+    /// The last sweep of each drive was an hour ago.
+    pub async fn swept_long_ago(&self) -> anyhow::Result<()> {
+        let ago = "update drives set full_at = full_at - interval '1 hour'";
+        sqlx::query(ago).execute(&self.rig.db).await?;
+        Ok(())
+    }
+
     /// The mirror equals the truth: the same files, each where it is and as it is.
     pub async fn assert_mirrors(&self) -> anyhow::Result<()> {
         let truth = self.rig.fake.world().truth_files(Some(ANNA));

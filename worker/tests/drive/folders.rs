@@ -24,6 +24,7 @@ fn fill(world: &mut World) -> anyhow::Result<()> {
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn case_42_a_folder_that_moves_takes_all_paths_along_at_once(db: PgPool) -> anyhow::Result<()> {
     let drives = Drives::mirrored(db, 1000, fill).await?;
+    drives.swept_long_ago().await?;
     let rig = &drives.rig;
     assert_eq!(drives.path("deep").await?, ("/outer/inner/deep".to_owned(), true));
     rig.fake.world().move_file(ANNA, "outer", Some("other"))?;
@@ -35,7 +36,7 @@ async fn case_42_a_folder_that_moves_takes_all_paths_along_at_once(db: PgPool) -
     rig.fake.world().edit_file("other", Some("new name"), None)?;
     drives.sync().await?;
     assert_eq!(drives.path("deep").await?, ("/new name/outer/inner/deep".to_owned(), true));
-    assert_eq!(drives.sweeps(), 1);
+    assert_eq!((drives.sweeps(), drives.looks()), (1, 0));
     drives.assert_mirrors().await
 }
 
@@ -161,6 +162,10 @@ async fn case_43_a_folder_that_is_shared_during_the_first_sweep_has_another_one_
 ) -> anyhow::Result<()> {
     let (drives, job) = half_swept(db).await?;
     let rig = &drives.rig;
+    // More than is looked into.
+    for n in 0..20 {
+        rig.fake.world().put_file(ANNA, FileDraft::document(&format!("file {n}")).within("outer"))?;
+    }
     rig.fake.world().share_file("outer", BEN, PermissionRole::Reader)?;
     rig.complete(job).await?;
     assert_eq!(drives.sweeps(), 1, "it may be right as it is");
@@ -169,6 +174,21 @@ async fn case_43_a_folder_that_is_shared_during_the_first_sweep_has_another_one_
     rig.complete(job).await?;
     drives.assert_mirrors().await?;
     assert_eq!(drives.sweeps(), 2);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn case_43_a_small_folder_that_is_shared_during_the_first_sweep_is_looked_into(
+    db: PgPool,
+) -> anyhow::Result<()> {
+    let (drives, job) = half_swept(db).await?;
+    drives.rig.fake.world().share_file("outer", BEN, PermissionRole::Reader)?;
+    drives.rig.complete(job).await?;
+    drives.assert_mirrors().await?;
+    let again: bool = sqlx::query_scalar("select sweep_at < clock() + interval '2 hours' from drives")
+        .fetch_one(&drives.rig.db)
+        .await?;
+    assert_eq!((drives.sweeps(), again), (1, false));
     Ok(())
 }
 

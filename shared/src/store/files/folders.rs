@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 
 use super::Mirror;
-use crate::google::drive::FileItem;
+use crate::{google::drive::FileItem, store::drives::DriveRowId};
 
 /// A folder as it stands in the mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,5 +151,51 @@ pub async fn any_otherwise(
         folders as &[&str],
     )
     .fetch_one(conn)
+    .await
+}
+
+/// Whether all of these files belong to the drive in the mirror.
+pub async fn all_here(conn: &mut PgConnection, mirror: Mirror, files: &[&str]) -> Result<bool, sqlx::Error> {
+    if files.is_empty() {
+        return Ok(true);
+    }
+    sqlx::query_scalar!(
+        r#"-- files::all_here
+        select not exists (
+            select from unnest($3::text[]) as p (file_id)
+            where not exists (
+                select from files f where f.account_id = $1 and f.file_id = p.file_id and f.drive_id = $2
+            )
+        ) as "all!""#,
+        mirror.account,
+        mirror.drive,
+        files as &[&str],
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// The drives of the account that have something in these folders beside these files, according to the mirror.
+pub async fn beside(
+    conn: &mut PgConnection,
+    mirror: Mirror,
+    folders: &[&str],
+    files: &[&str],
+) -> Result<Vec<DriveRowId>, sqlx::Error> {
+    if folders.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar!(
+        "-- files::beside
+        select distinct f.drive_id
+        from files f
+        where f.account_id = $1 and f.parent_id = any($2)
+            and not exists (select from unnest($3::text[]) as p (file_id) where p.file_id = f.file_id)
+        order by f.drive_id",
+        mirror.account,
+        folders as &[&str],
+        files as &[&str],
+    )
+    .fetch_all(conn)
     .await
 }
