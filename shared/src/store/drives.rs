@@ -161,6 +161,20 @@ pub async fn there(
     Ok(rows.into_iter().map(|row| (row.id, row.google_id)).collect())
 }
 
+/// Those of these drives that are there, in order. They stay until the transaction ends, while their cursors may be written.
+pub async fn hold(conn: &mut PgConnection, ids: &[DriveRowId]) -> Result<Vec<DriveRowId>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar!(
+        "-- drives::hold
+        select id from drives where id = any($1) and not deleted order by id for key share",
+        ids,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Writes a page of the account's list, and tells the change feed what differs. A row of a newer generation is left as it is.
 pub async fn upsert(
     conn: &mut PgConnection,

@@ -102,9 +102,11 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
     } else if files::any_otherwise(&mut tx, mirror, &swept_over).await? {
         drives::sweep_within(&mut tx, drive.id, DOUBTFUL).await?;
     }
-    for other in left.into_iter().filter(|id| *id != drive.id) {
-        drives::sweep_within(&mut tx, other, Duration::ZERO).await?;
-        news.elsewhere.push(other);
+    news.elsewhere.extend(left.iter().filter(|id| **id != drive.id));
+    // One that has gone has no job, and is to get none.
+    news.elsewhere = drives::hold(&mut tx, &news.elsewhere).await?;
+    for other in news.elsewhere.iter().filter(|id| left.contains(id)) {
+        drives::sweep_within(&mut tx, *other, Duration::ZERO).await?;
     }
     let mut followers = followers(&mut tx, run, &drive, &news).await?;
     if changed > 0 {
@@ -226,10 +228,8 @@ async fn followers(
     drive: &Drive,
     news: &News<'_>,
 ) -> Result<Vec<JobId>, sqlx::Error> {
-    let mut homes = news.elsewhere.clone();
-    homes.sort_unstable();
-    homes.dedup();
-    let jobs: Vec<NewJob> = homes
+    let jobs: Vec<NewJob> = news
+        .elsewhere
         .iter()
         .map(|id| NewJob {
             key: id.to_string(),
