@@ -49,8 +49,9 @@ use self::{
 /// name after a call of which no outcome was recorded (two minutes, and its provider's interval).
 const SETTLE: Duration = Duration::from_mins(4);
 
-/// How long everything around the faults may take at most.
-const AROUND: Duration = Duration::from_mins(12);
+/// How long everything around the faults may take at most: a list whose tokens were refused again and again is held for more than five
+/// minutes.
+const AROUND: Duration = Duration::from_mins(20);
 
 /// What the fleet keeps in step with, and where it keeps contents.
 struct World<'a> {

@@ -183,8 +183,23 @@ pub async fn channels(db: &PgPool) -> Result<(i64, i64, i64), sqlx::Error> {
     .await
 }
 
-/// Waits until nothing is left to do.
+/// How long the last list is held that was refused its tokens again and again.
+async fn longest_hold(db: &PgPool) -> anyhow::Result<Duration> {
+    let seconds: f64 = sqlx::query_scalar(
+        "select coalesce(extract(epoch from max(resync_at) - clock()), 0)::float8 from (
+            select resync_at from calendars union all select resync_at from calendar_lists
+            union all select resync_at from drives
+        ) lists
+        where resync_at > clock()",
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Duration::try_from_secs_f64(seconds)?)
+}
+
+/// Waits until nothing is left to do; `limit` is counted from when the last list is held no more.
 pub async fn settle(db: &PgPool, limit: Duration) -> anyhow::Result<()> {
+    let limit = limit + longest_hold(db).await?;
     let began = std::time::Instant::now();
     loop {
         let standing = standing(db).await?;
