@@ -77,7 +77,7 @@ pub async fn run(worker: Arc<Worker>, lane: Lane, hand_on: mpsc::Sender<Claimed>
                 }
             }
             Err(error) => {
-                let pause = trouble.pause(&error);
+                let pause = trouble.pause(lane, &error);
                 if soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                     return;
                 }
@@ -181,9 +181,9 @@ pub(crate) struct Trouble {
 
 impl Trouble {
     /// Counts a failure, and says how long to wait before the next attempt.
-    pub(crate) fn pause(&mut self, error: &sqlx::Error) -> Duration {
+    pub(crate) fn pause(&mut self, lane: Lane, error: &sqlx::Error) -> Duration {
         if self.failures == 0 {
-            tracing::warn!("the database does not answer, waiting for it: {error}");
+            tracing::warn!(lane = lane.as_str(), "the database does not answer, waiting for it: {error}");
         }
         self.failures = self.failures.saturating_add(1);
         let ceiling = Duration::from_millis(100) * 2u32.pow(self.failures.min(5));
