@@ -130,7 +130,12 @@ impl Answers {
         };
         let answer = [&self.a, &self.aaaa].into_iter().flatten().find(ends)?;
         let said = format!("not sent, as before: {}", answer.said).chars().take(LONGEST).collect();
-        Some(Answer { said, ..answer.clone() })
+        let outcome = match answer.outcome {
+            // Of what was not sent it is known that nothing was changed.
+            Outcome::Unknown(time) => Outcome::Wait(time),
+            outcome => outcome,
+        };
+        Some(Answer { outcome, said })
     }
 
     pub(super) fn set(&mut self, address: IpAddr, answer: Answer) {
@@ -238,6 +243,8 @@ mod tests {
             let answer = after(outcome).unwrap();
             assert_eq!((answer.outcome, answer.said.as_str()), (outcome, "not sent, as before: word"));
         }
+        let time = Duration::from_mins(1);
+        assert_eq!(after(Outcome::Unknown(time)).unwrap().outcome, Outcome::Wait(time), "it was not sent");
         for outcome in [Outcome::Good, Outcome::Retry, Outcome::Refused, Outcome::Park(Park::NoHost)] {
             assert_eq!(after(outcome), None);
         }

@@ -115,7 +115,7 @@ async fn nothing_nonsense_and_too_much_are_tried_again() {
     each(
         limits(),
         || Says::With(503, "retry-after", "120".to_owned(), String::new()),
-        Outcome::Wait(Duration::from_mins(2)),
+        Outcome::Unknown(Duration::from_mins(2)),
         "503",
     )
     .await;

@@ -33,5 +33,12 @@ async fn a_network_reaches_no_name_but_by_a_hosts_own_part(_: PgPoolOptions, db:
     assert_eq!(rig.bind.dig("cloud.home.test", "AAAA").await, ["2001:db8:0:100::99"]);
     assert_eq!(rig.words(cloud).await, ["good", "verified"]);
     assert_eq!(rig.bind.dig("nas.dyn.home.test", "AAAA").await, ["2001:db8:0:234::5"]);
+    let family = rig.of(cloud).await.families.remove(0);
+    let why = "it stays at 2001:db8:0:100::99: only a network is told";
+    assert!(family.failing_why.is_some_and(|said| said.starts_with(why)), "that is told");
+    rig.tell(home, "2001:db8:0:200::99").await;
+    rig.pass(Duration::from_hours(2)).await;
+    assert_eq!(rig.bind.dig("cloud.home.test", "AAAA").await, ["2001:db8:0:200::99"]);
+    assert!(rig.of(cloud).await.families[0].failing_since.is_none());
     rig.end().await;
 }

@@ -175,9 +175,10 @@ async fn an_error_that_names_a_time_does_not_tell_that_nothing_was_changed(
 async fn a_record_without_its_secret_is_failing_until_it_has_one(_: PgPoolOptions, db: PgConnectOptions) {
     let rig = Rig::start(db).await;
     let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
-    let home = rig.address("home", &[(Family::Ipv4, None)]).await;
+    let home = rig.address("home", &[(Family::Ipv4, None), (Family::Ipv6, None)]).await;
     rig.tell(home, "192.0.2.1").await;
-    let (record, job) = rig.record(home, New { provider: provider.settings(), ..New::default() }).await;
+    let new = New { provider: provider.settings(), families: &[V4, V6], ..New::default() };
+    let (record, job) = rig.record(home, new).await;
     let hidden = "update secrets set name = $1 where owner_kind = 'dns_record'";
     sqlx::query(hidden).bind("lost").execute(&rig.db).await.unwrap();
     rig.pass(Duration::from_hours(1)).await;
@@ -188,12 +189,17 @@ async fn a_record_without_its_secret_is_failing_until_it_has_one(_: PgPoolOption
     assert!(family.failing_why.unwrap().contains("has no secret"));
     assert_eq!(provider.calls().len(), 0);
     assert_eq!(rig.words(record).await, ["parked"]);
+    // The family of which nothing was to be sent waits for the same.
+    rig.tell(home, "2001:db8::1").await;
+    rig.want(job).await;
+    rig.pass(Duration::from_hours(1)).await;
     sqlx::query(hidden).bind("secret").execute(&rig.db).await.unwrap();
     rig.retry(job).await;
     rig.pass(Duration::from_hours(1)).await;
-    let family = rig.of(record).await.families.remove(0);
-    assert!(family.failing_since.is_none() && family.verified_at.is_some(), "{family:?}");
+    for family in rig.of(record).await.families {
+        assert!(family.failing_since.is_none() && family.verified_at.is_some(), "{family:?}");
+    }
     assert_eq!(provider.calls().len(), 1);
-    assert_eq!(rig.words(record).await, ["parked", "good", "verified"]);
+    assert_eq!(rig.words(record).await, ["parked", "good", "good", "verified", "verified"]);
     rig.end().await;
 }

@@ -193,6 +193,35 @@ async fn a_look_that_fails_in_passing_is_taken_again(db: PgPool) -> anyhow::Resu
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_look_that_is_slowed_down_on_its_way_has_the_drive_swept(db: PgPool) -> anyhow::Result<()> {
+    let (drives, team) = with_team(db, 1000).await?;
+    let moves_in = |id: &str| {
+        let mut world = drives.rig.fake.world();
+        make_slim(&mut world, id)?;
+        world.move_file(ANNA, id, Some("team"))
+    };
+    moves_in("slim")?;
+    drives.rig.fake.add_fault(refusal(429).times(1))?;
+    drives.rig.want(team).await?;
+    let step = drives.rig.step(team).await?;
+    assert!(matches!(step.verdict, Verdict::Throttled { .. }), "its first call waits: {step:?}");
+    sqlx::query("delete from gates").execute(&drives.rig.db).await?;
+    drives.rig.complete(team).await?;
+    assert_eq!(drives.sweeps(), 2);
+    drives.assert_mirrors().await?;
+
+    moves_in("second")?;
+    drives.rig.fake.add_fault(FaultRule::new(FaultKind::EmptyPage).on(Api::Files).times(1))?;
+    drives.rig.fake.add_fault(refusal(429).times(1))?;
+    drives.rig.want(team).await?;
+    let step = drives.rig.step(team).await?;
+    assert!(matches!(step.verdict, Verdict::Continue { .. }), "{step:?}");
+    drives.rig.complete(team).await?;
+    assert_eq!(drives.sweeps(), 3);
+    drives.assert_mirrors().await
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_folder_that_google_forgets_beside_others_is_asked_for_alone(db: PgPool) -> anyhow::Result<()> {
     let (drives, team) = with_team(db, 1000).await?;
     {

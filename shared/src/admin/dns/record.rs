@@ -165,7 +165,8 @@ pub async fn rm(
     retried(async || {
         let mut tx = db.begin().await?;
         let found = get(&mut tx, record, of).await?;
-        // First the job: a step that is about to commit does so before its record is removed, or not at all.
+        // In the order of a step's commit, which comes before this or not at all.
+        dns_records::hold(&mut tx, found.id).await?;
         jobs::remove(&mut tx, KIND, &[found.id.to_string()]).await?;
         changes::dns_record(&mut tx, found.id, What::Deleted, None).await?;
         dns_records::remove(&mut tx, found.id).await?;

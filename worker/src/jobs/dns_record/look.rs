@@ -118,7 +118,8 @@ pub(super) async fn for_what_was_sent(
                 looked.given_up = true;
                 continue;
             }
-            Err(why) if elapsed < LOOKED_FOR => {
+            // A first look is too short to give something up.
+            Err(why) if elapsed < LOOKED_FOR || limit < LOOK => {
                 let after = standing::next_look(elapsed);
                 if looked.again.as_ref().is_none_or(|(first, _)| after < *first) {
                     looked.again = Some((after, why));

@@ -39,7 +39,11 @@ pub(super) async fn step(context: &Context, run: &Run, read: &Record, change: Ch
         _ => (Verdict::Complete, held),
     };
     turns(record, sends, &mut looked.change);
-    let change = change.then(looked.change);
+    let mut change = change.then(looked.change);
+    if let Some((hold, _)) = &mut change.hold {
+        // It counts from the answer.
+        *hold = hold.saturating_sub(began.elapsed());
+    }
     let step = if change.families.is_empty() {
         Step::quiet(verdict)
     } else {
@@ -59,21 +63,21 @@ fn turns(record: &Record, sends: Option<Duration>, change: &mut Change<'_>) {
             continue;
         }
         let (now, wanted) = (record.now, family.wanted());
-        if standing::follows_again(record, family) {
+        let has_failed =
+            |why: String| RecordFamily { failing_since: Some(now), failing_why: Some(why), ..family.clone() };
+        let is_well = family.parked.is_none() && family.failing_since.is_none();
+        if is_well && let Some(why) = standing::cannot_follow(family) {
+            change.families.push(has_failed(why));
+        } else if standing::follows_again(record, family) {
             change.families.push(RecordFamily { failing_since: None, failing_why: None, ..family.clone() });
         } else if let Some(after) = sends
-            && family.parked.is_none()
-            && family.failing_since.is_none()
+            && is_well
             && wanted.is_some()
             && wanted != family.sent
             && (after >= LATE || standing::is_late(family, now))
         {
             let why = record.not_before_why.clone().unwrap_or_default();
-            change.families.push(RecordFamily {
-                failing_since: Some(now),
-                failing_why: Some(why),
-                ..family.clone()
-            });
+            change.families.push(has_failed(why));
         }
     }
 }

@@ -64,14 +64,14 @@ pub(super) fn wall_clock() -> DateTime<Utc> {
     SystemTime::now().into()
 }
 
-/// Nothing can be sent until a person acts: it cannot be told how. An outcome that is open stays so.
+/// Nothing can be sent of any family until a person acts: it cannot be told how. An outcome that is open stays so.
 async fn unusable(context: &Context, record: &Record, sending: &[IpAddr], why: &str) -> StepResult {
     let mut change = Change::default();
-    for family in &record.families {
-        let Some(address) = sending.iter().find(|address| family.family.has(**address)) else { continue };
+    for family in record.families.iter().filter(|family| family.parked.is_none()) {
         let mut next = family.clone();
         park(&mut next, record.now, Park::BadSetting.word(), why);
         change.families.push(next);
+        let Some(address) = sending.iter().find(|address| family.family.has(**address)) else { continue };
         super::count(record, What::Parked);
         change.history.push(New {
             family: family.family,

@@ -3,7 +3,10 @@
 use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, Utc};
-use shared::store::dns_records::{Record, RecordFamily};
+use shared::{
+    dns::address::NoAddress,
+    store::dns_records::{Record, RecordFamily},
+};
 
 /// An address that is not seen at the zone's servers by then is reported.
 pub(super) const LOOKED_FOR: Duration = Duration::from_mins(10);
@@ -63,6 +66,12 @@ pub(super) fn next_look(elapsed: Duration) -> Duration {
 /// Whether the name has been without its address for long. What is sent again only because it is time to is not late.
 pub(super) fn is_late(family: &RecordFamily, now: DateTime<Utc>) -> bool {
     family.sent != family.wanted() && family.since.is_some_and(|at| since(at, now) >= LATE)
+}
+
+/// Why a name that had an address does not get the one that was told.
+pub(super) fn cannot_follow(family: &RecordFamily) -> Option<String> {
+    let why = family.to_have().err().filter(|why| *why == NoAddress::NetworkAlone)?;
+    family.sent.map(|sent| format!("it stays at {sent}: {why}"))
 }
 
 /// Whether nothing keeps a name from having its address any more that was failing.

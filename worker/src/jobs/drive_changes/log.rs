@@ -76,6 +76,10 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
     let mut news = sort(&drive, &homes, &page);
     let ids: Vec<&str> = page.items.iter().map(|change| change.what.id()).collect();
     let known = files::folders(&mut tx, mirror, &ids).await?;
+    let is_here = |root: &Root| known.get(&root.id).is_some_and(|folder| folder.here);
+    if !unclear.swept_over.iter().all(is_here) {
+        return Err(has_left(&drive));
+    }
     let ended = Ended { sweep: false, read: !page.more, next_sweep: None };
     drives::save(&mut tx, drive.id, &cursor, ended).await?;
     let mut changed = files::upsert(&mut tx, mirror, &news.files).await?;
@@ -86,8 +90,7 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
     changed += files::upsert(&mut tx, mirror, &found).await?;
     changed += files::propagate_trash(&mut tx, mirror, &turned(&news, &known)).await?;
     if !files::all_here(&mut tx, mirror, &look.folders()).await? {
-        let moved = anyhow!("a folder that was looked into has left drive {} meanwhile", drive.id);
-        return Err(Failure::retry(moved, None));
+        return Err(has_left(&drive));
     }
     let left = left_behind(&mut tx, mirror, &news, &look).await?;
     // A folder may have become strange since the look: other drives' jobs write, too.
@@ -121,6 +124,10 @@ pub(super) async fn page(context: &Context, run: &Run, drive: Drive) -> StepResu
         Verdict::Complete
     };
     Ok(Step { wanted, ..Step::wrote(verdict, tx, u32::try_from(changed).unwrap_or(u32::MAX)) })
+}
+
+fn has_left(drive: &Drive) -> Failure {
+    Failure::retry(anyhow!("a folder that was looked into has left drive {} meanwhile", drive.id), None)
 }
 
 /// One entry per file, the last one: all of them tell the state of now, so an earlier one may only be older.

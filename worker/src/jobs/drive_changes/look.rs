@@ -23,6 +23,7 @@
 //!   is written has the step done again.
 //! - *A sweep is under way*: what is found gets the sweep's generation, so its end leaves it alone. If it goes before the end, the
 //!   log tells of it, or of its folder.
+//! - *The budget does not last for the look*: if not even for its first call, the step waits; else the drive is swept, page by page.
 //! - *A folder goes between the page and the look*: it is refused as not found, and the drive is swept.
 //! - *Google leaves out what is in one of several folders* that are asked for at once: those that seem empty are asked for alone, but
 //!   for new ones, which mostly are empty, and of which many may come at once.
@@ -124,7 +125,9 @@ pub(super) async fn into(
                 look.files.extend(more.files);
                 continue;
             }
-            Ok(Err(error)) if is_in_passing(&error) => return Err(error),
+            Ok(Err(error)) if is_in_passing(&error) && !calls.have_begun_and_wait(&error) => {
+                return Err(error);
+            }
             Ok(Err(error)) => error.to_string(),
             Ok(Ok(None)) => "there is too much in them, or not all is told".to_owned(),
             Err(_) => format!("it takes longer than {} s", TIME.as_secs()),
@@ -153,6 +156,14 @@ fn is_in_passing(error: &CallError) -> bool {
 }
 
 impl Calls<'_> {
+    /// Whether a look under way is out of budget, or told to slow down. To wait and begin anew may need as much again, without
+    /// an end; a sweep goes on from page to page.
+    const fn have_begun_and_wait(&self, error: &CallError) -> bool {
+        let waits = matches!(error, CallError::Quota(_))
+            || matches!(error, CallError::Call { class: Class::SlowDown { .. }, .. });
+        waits && self.left + 1 < CALLS
+    }
+
     /// Looks into folders, and into those that are found in them. None: that cannot be told.
     async fn look(&mut self, roots: &[Root]) -> Result<Option<Look>, CallError> {
         let mut look = Look::default();
