@@ -1,6 +1,7 @@
 //! A BIND 9 of one's own: on free ports of loopback, with its files in a folder that the caller gives, ended with its value.
 //!
-//! Its zones are dynamic (RFC 2136): what its key may change is written to the zone's journal before it is acknowledged.
+//! Its zones are dynamic (RFC 2136): what its key may change is written to the zone's journal before it is acknowledged. The journal only
+//! grows: to shorten that of a large zone takes BIND many seconds, in which it answers nobody.
 
 use std::{
     collections::BTreeMap,
@@ -196,7 +197,7 @@ fn configuration(
     for Zone { name, .. } in zones {
         writeln!(
             config,
-            "zone \"{name}\" {{ type primary; file \"{name}\"; update-policy {{ grant {KEY} zonesub A AAAA; }}; }};"
+            "zone \"{name}\" {{ type primary; file \"{name}\"; max-journal-size unlimited; update-policy {{ grant {KEY} zonesub A AAAA; }}; }};"
         )?;
     }
     Ok(config)
