@@ -19,12 +19,16 @@ use scheduler::{
     },
     ticks::{self, Scheduler},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use shared::{config, shutdown::Signals, store::schema, telemetry};
+use sqlx::postgres::PgConnectOptions;
 use url::Url;
 use worker::{GRACE, Settings, jobs};
 
-use self::{files::Files, postgres::Postgres};
+use self::{
+    files::Files,
+    postgres::{Postgres, RUN},
+};
 use crate::{
     exit::Exit,
     role,
@@ -83,7 +87,8 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     telemetry::log()?;
     let mut signals = Signals::listen()?;
-    let Some(url) = args.database.url()? else {
+    let named = args.database.url()?.filter(|url| !is_own(url, &args.data));
+    let Some(url) = named else {
         let path = config::search_path();
         let options =
             postgres::Options::new(args.data.clone(), &path, Some(args.postgresql_releases.clone()));
@@ -99,6 +104,14 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         return exit;
     };
     serve(args, url, None, signals).await
+}
+
+/// Whether a URL leads to the private server of this data folder, as in its file for `source`: that one is started here.
+fn is_own(url: &SecretString, data: &Path) -> bool {
+    let options: Option<PgConnectOptions> = url.expose_secret().parse().ok();
+    let sockets = options.as_ref().and_then(PgConnectOptions::get_socket);
+    let found = sockets.and_then(|folder| folder.canonicalize().ok());
+    found.is_some() && found == data.join(RUN).canonicalize().ok()
 }
 
 /// A part of the start; none: a signal came first.

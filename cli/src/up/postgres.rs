@@ -43,6 +43,7 @@ use url::Url;
 
 pub use download::RELEASES;
 pub use error::StartError;
+pub use sockets::RUN;
 
 use server::Server;
 use sockets::Sockets;

@@ -85,6 +85,29 @@ impl Drop for Data {
 }
 
 #[tokio::test]
+async fn it_starts_its_own_server_again_for_who_has_sourced_its_environment() {
+    let data = Data::new();
+    let mut up = data.up(&[]).await;
+    up.ready().await;
+    until("it says where to look", LIMIT, async || up.said("syncfleet is up") == 1).await;
+    let (_, url) = data.shell("printf %s \"$DATABASE_URL\"");
+    let first = data.postgres().unwrap();
+    up.signal(Signal::KILL);
+    up.ended(LIMIT).await;
+    kill_process(first, Signal::KILL).unwrap();
+    until("its server is gone", LIMIT, async || data.postgres().is_none()).await;
+
+    let program = Program::default().env("DATABASE_URL", &url);
+    let mut up = program.start(&["up", "--data", data.path()]).await;
+    up.ready().await;
+    assert!(data.postgres().is_some_and(|server| server != first));
+    up.signal(Signal::TERM);
+    let ended = up.ended(LIMIT).await;
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    assert!(data.postgres().is_none(), "it ends with it");
+}
+
+#[tokio::test]
 async fn it_starts_with_nothing_and_ends_with_everything() {
     let data = Data::new();
     let mut up = data.up(&[]).await;

@@ -18,6 +18,9 @@ pub fn lock_name() -> String {
     format!(".s.PGSQL.{PORT}.lock")
 }
 
+/// The folder in the data folder, or a link to it.
+pub const RUN: &str = "run";
+
 /// The longest path of a unix socket that every system takes: 108 bytes on Linux, 104 on macOS and BSD, with a
 /// closing zero.
 const LONGEST: usize = 103;
@@ -34,7 +37,7 @@ pub struct Sockets {
 impl Sockets {
     /// Makes the folder, for this user alone. A short folder that an earlier start left behind is used again.
     pub fn open(data: &Path, user: &User) -> Result<Self, StartError> {
-        let run = data.join("run");
+        let run = data.join(RUN);
         if fits(&run) {
             remove_link(&run)?;
             make(&run, 0o700)?;
