@@ -141,12 +141,58 @@ fn dyndns2(server: &str, user: &str) -> Value {
     json!({ "provider": "dyndns2", "url": url, "user": user, "dual": dual })
 }
 
+/// The keys of a format, but for those that are taken over.
+struct Keys {
+    /// Each group with what is there instead; empty if nothing is.
+    left: &'static [(&'static [&'static str], &'static str)],
+    /// Other words for keys that are taken over.
+    aliases: &'static [(&'static str, &'static str)],
+}
+
+impl Keys {
+    /// Tells of a key that is none of `taken`. The one of these that was meant comes back: what stands at it must not be had from
+    /// elsewhere, or one provider gets the secret of another.
+    fn tell(
+        &self,
+        import: &mut Import,
+        line: usize,
+        key: &str,
+        taken: &[&'static str],
+    ) -> Option<&'static str> {
+        if taken.contains(&key) {
+            return None;
+        }
+        if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+            import.fault(line, "something that is no key stands before a =");
+            return None;
+        }
+        if let Some((_, instead)) = self.left.iter().find(|(keys, _)| keys.contains(&key)) {
+            let mark = if instead.is_empty() { "" } else { ": " };
+            import.fault(line, format!("{key} is not taken over{mark}{instead}"));
+            return None;
+        }
+        let alias = self.aliases.iter().find(|(alias, of)| *alias == key && taken.contains(of));
+        let known: Vec<&'static str> = taken
+            .iter()
+            .copied()
+            .chain(self.left.iter().flat_map(|(keys, _)| keys.iter().copied()))
+            .collect();
+        // Of two that are as near, the one that is taken over counts.
+        let found = alias.map(|(_, of)| *of).or_else(|| meant(key, taken)).or_else(|| meant(key, &known));
+        match found {
+            Some(meant) => import.fault(line, format!("the key {key} is unknown; did you mean {meant}?")),
+            None => import.fault(line, format!("the key {key} is unknown")),
+        }
+        found.filter(|meant| taken.contains(meant))
+    }
+}
+
 /// The one of `known` that a misspelt word was to be.
 fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|name| (distance(word, name), *name))
-        .filter(|(apart, _)| (1..=2).contains(apart))
+        .filter(|(apart, name)| (1..=2).contains(apart) && apart * 2 <= name.len())
         .min()
         .map(|(_, name)| name)
 }
@@ -214,6 +260,7 @@ mod tests {
         assert_eq!(meant("pasword", &known), Some("password"));
         assert_eq!(meant("hostnmae", &known), Some("hostname"));
         assert_eq!(meant("token", &known), None);
+        assert_eq!(meant("foo", &["fw", "ip"]), None);
         assert_eq!(meant("password", &known), None);
         assert_eq!((distance("", "abc"), distance("abc", ""), distance("kitten", "sitting")), (3, 3, 3));
     }

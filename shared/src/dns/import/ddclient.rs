@@ -1,17 +1,142 @@
 //! ddclient.conf (<https://ddclient.net/general.html>): settings as `key=value`, with commas or blanks between; a line that ends with names
 //! is for these names, with the settings before it as defaults. A backslash at the end joins lines, `#` begins a comment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{Import, dyndns2};
+use super::{Import, Keys, dyndns2};
+
+const TAKEN: [&str; 5] = ["protocol", "server", "login", "password", "ssl"];
+
+/// <https://ddclient.net/general.html>, and what `ddclient --help` lists.
+const KEYS: Keys = Keys {
+    left: &[
+        (
+            &[
+                "use",
+                "usev4",
+                "usev6",
+                "if",
+                "ifv4",
+                "ifv6",
+                "if-skip",
+                "ip",
+                "ipv4",
+                "ipv6",
+                "web",
+                "webv4",
+                "webv6",
+                "web-skip",
+                "webv4-skip",
+                "webv6-skip",
+                "web-ssl-validate",
+                "fw",
+                "fwv4",
+                "fwv6",
+                "fw-skip",
+                "fwv4-skip",
+                "fwv6-skip",
+                "fw-login",
+                "fw-password",
+                "fw-ssl-validate",
+                "cmd",
+                "cmdv4",
+                "cmdv6",
+                "cmd-skip",
+            ],
+            "the address has its sources (`dns address`)",
+        ),
+        (&["daemon"], "how often the sources are asked is the address's (`dns address set --every`)"),
+        (&["max-interval"], "`--forced-interval` sends again what has not changed"),
+        (&["min-interval", "min-error-interval"], "each provider has its own least time"),
+        (&["postscript"], "webhooks tell of changes"),
+        (&["ttl"], "`--ttl` is for all names of an import"),
+        (&["zone"], "the zone is looked for, or set with `dns set`"),
+        (
+            &[
+                "wildcard",
+                "mx",
+                "backupmx",
+                "static",
+                "custom",
+                "script",
+                "path",
+                "proxy",
+                "timeout",
+                "retry",
+                "force",
+                "test",
+                "exec",
+                "query",
+                "geturl",
+                "curl",
+                "mail",
+                "mail-failure",
+                "mail-from",
+                "pid",
+                "cache",
+                "file",
+                "syslog",
+                "facility",
+                "priority",
+                "foreground",
+                "verbose",
+                "quiet",
+                "debug",
+                "max-warn",
+                "ssl_ca_dir",
+                "ssl_ca_file",
+                "options",
+                "host",
+                "url",
+                "email",
+                "on-ipv6",
+                "auth-id",
+                "sub-auth-id",
+                "root-domain",
+                "on-root-domain",
+            ],
+            "",
+        ),
+    ],
+    aliases: &[
+        ("user", "login"),
+        ("username", "login"),
+        ("login_env", "login"),
+        ("pass", "password"),
+        ("pwd", "password"),
+        ("token", "password"),
+        ("secret", "password"),
+        ("key", "password"),
+        ("apikey", "password"),
+        ("password_env", "password"),
+    ],
+};
+
+/// What applies at a line.
+#[derive(Default, Clone)]
+struct Settings {
+    values: BTreeMap<String, String>,
+    /// Keys that were misspelt: what was set before is not meant.
+    spoilt: BTreeSet<&'static str>,
+}
+
+impl Settings {
+    fn set(&mut self, import: &mut Import, line: usize, settings: Vec<(String, String)>) {
+        for (key, value) in settings {
+            self.spoilt.remove(key.as_str());
+            self.spoilt.extend(KEYS.tell(import, line, &key, &TAKEN));
+            self.values.insert(key, value);
+        }
+    }
+}
 
 /// Reads a ddclient.conf.
 #[must_use]
 pub fn read(text: &str) -> Import {
     let mut import = Import::default();
-    let mut defaults: BTreeMap<String, String> = BTreeMap::new();
+    let mut defaults = Settings::default();
     let mut lines = text.lines().enumerate();
     while let Some((at, line)) = lines.next() {
         let mut whole = line.to_owned();
@@ -28,11 +153,11 @@ pub fn read(text: &str) -> Import {
             }
         };
         if hosts.is_empty() {
-            defaults.extend(settings);
+            defaults.set(&mut import, at + 1, settings);
             continue;
         }
         let mut of_line = defaults.clone();
-        of_line.extend(settings);
+        of_line.set(&mut import, at + 1, settings);
         take(&mut import, at + 1, &of_line, &hosts);
     }
     import
@@ -67,8 +192,14 @@ fn words(line: &str) -> Result<Words, String> {
     Ok((settings, hosts))
 }
 
-fn take(import: &mut Import, line: usize, settings: &BTreeMap<String, String>, hosts: &[String]) {
-    let get = |key: &str| settings.get(key).map(String::as_str).unwrap_or_default();
+fn take(import: &mut Import, line: usize, settings: &Settings, hosts: &[String]) {
+    if let Some(key) = settings.spoilt.first() {
+        for host in hosts {
+            import.fault(line, format!("{host}: its {key} is misspelt, and the one before may be another provider's: the name is left out"));
+        }
+        return;
+    }
+    let get = |key: &str| settings.values.get(key).map(String::as_str).unwrap_or_default();
     if get("ssl") == "no" {
         import.fault(line, "ssl=no: the password went over the wire in the clear; it goes by TLS from now on. Change that password");
     }
@@ -120,7 +251,7 @@ mod tests {
             "daemon=300 # a comment\nuse=web\nprotocol=dyndns2, server=dyn.example.net\nlogin=u, \\\npassword='p,w #1'\nhome.example.org, cam.example.org\n\
              protocol=duckdns, password=tok home\nprotocol=keysystems password=\"k\" ks.example.org\nprotocol=cloudflare, login=token, zone=example.org, password=cf a.example.org\n",
         );
-        assert_eq!(import.faults, []);
+        assert_faults(&import, &[(1, "daemon is not"), (2, "use is not"), (9, "zone is not")]);
         assert_eq!(
             taken(&import),
             [
@@ -149,5 +280,42 @@ mod tests {
         ];
         assert_faults(&import, &expected);
         assert_eq!(import.records.len(), 1);
+    }
+
+    #[test]
+    fn every_key_is_taken_over_or_told() {
+        let import = read(
+            "usev4=webv4, foo=1, min-intervl=5, ttl=60\nprotocol=dyndns2, login=u, password=hunter2 a.example.org\n",
+        );
+        assert_faults(
+            &import,
+            &[
+                (1, "usev4 is not taken over: the address"),
+                (1, "key foo is unknown"),
+                (1, "did you mean min-interval?"),
+                (1, "--ttl"),
+            ],
+        );
+        assert_eq!(taken(&import).len(), 1);
+    }
+
+    #[test]
+    fn a_misspelt_credential_does_not_send_one_providers_secret_to_another() {
+        let before = "protocol=dyndns2, server=dyn.example.net, login=u\npassword=hunter2\na.example.org\n";
+        for (line, key) in [
+            ("protocol=duckdns, pasword=t home", "did you mean password?"),
+            ("protocol=duckdns, token=t home", "did you mean password?"),
+            ("protocol=inwx, lgoin=v, password=hunter2 b.example.org", "did you mean login?"),
+            ("protocl=duckdns, password=hunter2 home", "did you mean protocol?"),
+            ("sever=dyn.example.com, password=hunter2 b.example.org", "did you mean server?"),
+        ] {
+            let import = read(&format!("{before}{line}\n"));
+            assert_faults(&import, &[(4, key), (4, "is misspelt")]);
+            assert_eq!(taken(&import), [(3, "a.example.org", "dyndns2", "hunter2")], "{line}");
+        }
+        // In a line of its own it stands until the key is set.
+        let import = read(&format!("{before}protocol=duckdns\npasword=t\nhome\npassword=t\ncam\n"));
+        assert_faults(&import, &[(5, "did you mean password?"), (6, "home: its password is misspelt")]);
+        assert_eq!(taken(&import)[1..], [(8, "cam.duckdns.org", "duckdns", "t")]);
     }
 }

@@ -3,7 +3,43 @@
 
 use serde_json::{Value, json};
 
-use super::{Import, dyndns2};
+use super::{Import, Keys, dyndns2};
+
+/// <https://github.com/qdm12/ddns-updater#configuration>
+const KEYS: Keys = Keys {
+    left: &[
+        (
+            &["ip_version"],
+            "a name is kept in all families of its address, or in those that `--ipv4` and `--ipv6` choose for all names of an import",
+        ),
+        (&["ipv6_suffix"], "`dns set --host-id` gives a host behind the router its last bits"),
+        (&["provider_ip"], "the address has its sources (`dns address`)"),
+        (&["ttl"], "`--ttl` is for all names of an import"),
+        (&["email", "key", "user_service_key", "username", "password", "proxied", "zone_id"], ""),
+    ],
+    aliases: &[
+        ("secret", "password"),
+        ("pass", "password"),
+        ("token", "password"),
+        ("password", "token"),
+        ("user", "username"),
+        ("login", "username"),
+    ],
+};
+
+/// What is taken over of each provider's entries, beside `provider`, `domain` and `host`; none: it is not known here.
+fn taken(provider: &str) -> Option<Vec<&'static str>> {
+    let own: &[&str] = match provider {
+        "duckdns" | "desec" => &["token"],
+        "dd24" => &["password"],
+        "dyn" => &["username", "client_key"],
+        "noip" | "inwx" => &["username", "password"],
+        "route53" => &["zone_id", "access_key", "secret_key"],
+        "cloudflare" => &["token", "zone_identifier", "proxied"],
+        _ => return None,
+    };
+    Some([&["provider", "domain", "host"], own].concat())
+}
 
 /// Reads a config.json. Of a file that is no JSON the line and column are told; entries are counted from 1 instead of lines.
 #[must_use]
@@ -21,6 +57,9 @@ pub fn read(text: &str) -> Import {
         import.fault(1, "there is no array settings");
         return import;
     };
+    for key in config.as_object().into_iter().flat_map(serde_json::Map::keys) {
+        KEYS.tell(&mut import, 0, key, &["settings"]);
+    }
     for (at, entry) in settings.iter().enumerate() {
         take(&mut import, at + 1, entry);
     }
@@ -41,7 +80,18 @@ fn take(import: &mut Import, at: usize, entry: &Value) {
     if domains.is_empty() {
         import.fault(at, "an entry without domain");
     }
+    let mut misspelt = None;
+    if let (Some(taken), Some(entry)) = (taken(get("provider")), entry.as_object()) {
+        for key in entry.keys() {
+            let meant = KEYS.tell(import, at, key, &taken);
+            misspelt = misspelt.or(meant.filter(|meant| !entry.contains_key(*meant)));
+        }
+    }
     for host in domains {
+        if let Some(key) = misspelt {
+            import.fault(at, format!("{host}: its {key} is misspelt: the name is left out"));
+            continue;
+        }
         let (settings, secret) = match get("provider") {
             "duckdns" => (json!({"provider": "duckdns"}), get("token")),
             "dd24" => (json!({"provider": "key-systems"}), get("password")),
@@ -77,7 +127,7 @@ fn take(import: &mut Import, at: usize, entry: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::import::tests::{assert_faults, taken};
+    use crate::dns::import::tests::{assert_faults, taken as names};
 
     #[test]
     fn entries_are_taken_over_or_told() {
@@ -95,7 +145,7 @@ mod tests {
             .to_string(),
         );
         assert_eq!(
-            taken(&import),
+            names(&import),
             [
                 (1, "home.duckdns.org", "duckdns", "t"),
                 (2, "a.example.org", "key-systems", "k"),
@@ -103,7 +153,16 @@ mod tests {
                 (3, "y.example.org", "cloudflare", "c")
             ]
         );
-        let expected = [(4, "global key"), (5, "porkbun"), (6, "/hostedzone/"), (7, "without domain")];
+        let expected = [
+            (1, "ip_version is not taken over"),
+            (3, "ttl is not taken over"),
+            (4, "email is not"),
+            (4, "key is not"),
+            (4, "global key"),
+            (5, "porkbun"),
+            (6, "/hostedzone/"),
+            (7, "without domain"),
+        ];
         assert_faults(&import, &expected);
     }
 
@@ -118,5 +177,25 @@ mod tests {
                 "{import:?}"
             );
         }
+    }
+
+    #[test]
+    fn every_key_is_taken_over_or_told() {
+        let import = read(
+            &json!({"settings": [
+                {"provider": "duckdns", "domain": "a.duckdns.org", "tokn": "hunter2"},
+                {"provider": "duckdns", "domain": "b.duckdns.org", "token": "t", "bogus": 1, "provider_ip": true},
+            ], "sttings": 1})
+            .to_string(),
+        );
+        let expected = [
+            (0, "did you mean settings?"),
+            (1, "did you mean token?"),
+            (1, "a.duckdns.org: its token is misspelt"),
+            (2, "key bogus is unknown"),
+            (2, "provider_ip is not taken over"),
+        ];
+        assert_faults(&import, &expected);
+        assert_eq!(names(&import), [(2, "b.duckdns.org", "duckdns", "t")]);
     }
 }

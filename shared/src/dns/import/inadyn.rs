@@ -5,7 +5,64 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Import, dyndns2};
+use super::{Import, Keys, dyndns2};
+
+/// What is taken over of a section.
+const TAKEN: [&str; 5] = ["hostname", "username", "password", "ssl", "proxied"];
+
+/// <https://github.com/troglobit/inadyn/blob/master/man/inadyn.conf.5>
+const KEYS: Keys = Keys {
+    left: &[
+        (
+            &[
+                "iface",
+                "checkip-server",
+                "checkip-path",
+                "checkip-ssl",
+                "checkip-command",
+                "fake-address",
+                "allow-ipv6",
+            ],
+            "the address has its sources (`dns address`)",
+        ),
+        (&["period"], "how often the sources are asked is the address's (`dns address set --every`)"),
+        (&["forced-update"], "`--forced-interval` sends again what has not changed"),
+        (&["ttl"], "`--ttl` is for all names of an import"),
+        (
+            &["ddns-server", "ddns-path", "ddns-response", "append-myip"],
+            "the provider template may describe it",
+        ),
+        (
+            &[
+                "user-agent",
+                "wildcard",
+                "verify-address",
+                "broken-rtc",
+                "ca-trust-file",
+                "cache-dir",
+                "startup-delay",
+                "iterations",
+                "secure-ssl",
+                "include",
+            ],
+            "",
+        ),
+    ],
+    aliases: &[
+        ("user", "username"),
+        ("login", "username"),
+        ("pass", "password"),
+        ("pwd", "password"),
+        ("token", "password"),
+        ("secret", "password"),
+        ("key", "password"),
+        ("alias", "hostname"),
+        ("host", "hostname"),
+    ],
+};
+
+/// A section's settings by their keys, each with its line.
+type Settings = BTreeMap<String, (usize, Vec<String>)>;
 
 /// Reads an inadyn.conf.
 #[must_use]
@@ -26,6 +83,21 @@ pub fn read(text: &str) -> Import {
             take(&mut import, line, word == "custom", &name, &settings);
             at = end;
         } else {
+            if word == "include" || word.starts_with("include(") {
+                import.fault(line, "include: that file is not read; import it too");
+            } else if tokens.get(at + 1).is_some_and(|(_, token)| token == "=") {
+                let value = tokens.get(at + 2).map(|(_, token)| token.as_str()).unwrap_or_default();
+                if word != "secure-ssl" {
+                    KEYS.tell(&mut import, line, word, &[]);
+                } else if value == "false" {
+                    import.fault(
+                        line,
+                        "secure-ssl = false: TLS was not checked, the password went to whoever answered; it is checked from now on. Change that password",
+                    );
+                }
+                // A value is no key.
+                at += 2;
+            }
             at += 1;
         }
     }
@@ -56,8 +128,8 @@ fn tokens(text: &str) -> Vec<(usize, String)> {
 }
 
 /// The settings of a section that begins here, and where it ends; beyond the end of the tokens if it does not.
-fn section(tokens: &[(usize, String)], from: usize) -> (BTreeMap<String, Vec<String>>, usize) {
-    let mut settings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+fn section(tokens: &[(usize, String)], from: usize) -> (Settings, usize) {
+    let mut settings = Settings::new();
     let word = |at: usize| tokens.get(at).map(|(_, token)| token.as_str());
     let mut at = from;
     while let Some(key) = word(at) {
@@ -68,7 +140,7 @@ fn section(tokens: &[(usize, String)], from: usize) -> (BTreeMap<String, Vec<Str
             at += 1;
             continue;
         }
-        let values = settings.entry(key.to_owned()).or_default();
+        let (_, values) = settings.entry(key.to_owned()).or_insert_with(|| (tokens[at].0, Vec::new()));
         if word(at + 2) == Some("{") {
             at += 3;
             while let Some(value) = word(at).filter(|value| *value != "}") {
@@ -86,17 +158,30 @@ fn section(tokens: &[(usize, String)], from: usize) -> (BTreeMap<String, Vec<Str
     (settings, tokens.len() + 1)
 }
 
-fn take(
-    import: &mut Import,
-    line: usize,
-    custom: bool,
-    name: &str,
-    settings: &BTreeMap<String, Vec<String>>,
-) {
+/// Tells of the keys of a section that are not taken over; a misspelt one that matters comes back.
+fn keys(import: &mut Import, name: &str, settings: &Settings) -> Option<&'static str> {
+    let mut misspelt = None;
+    // In the order of the lines.
+    let mut all: Vec<_> =
+        settings.iter().map(|(key, (line, values))| (*line, key.as_str(), values)).collect();
+    all.sort_by_key(|(line, ..)| *line);
+    for (line, key, values) in all {
+        let is_set = values.first().is_some_and(|value| value != "false");
+        if key == "proxied" && is_set && !name.contains("cloudflare.com") {
+            import.fault(line, "proxied is not taken over: only Cloudflare has it");
+        }
+        let meant = KEYS.tell(import, line, key, &TAKEN);
+        misspelt = misspelt.or(meant.filter(|meant| !settings.contains_key(*meant)));
+    }
+    misspelt
+}
+
+fn take(import: &mut Import, line: usize, custom: bool, name: &str, settings: &Settings) {
+    let misspelt = if custom { None } else { keys(import, name, settings) };
     let get = |key: &str| {
-        settings.get(key).and_then(|values| values.first()).map(String::as_str).unwrap_or_default()
+        settings.get(key).and_then(|(_, values)| values.first()).map(String::as_str).unwrap_or_default()
     };
-    let hosts = settings.get("hostname").map(Vec::as_slice).unwrap_or_default();
+    let hosts = settings.get("hostname").map(|(_, values)| values.as_slice()).unwrap_or_default();
     if hosts.is_empty() {
         import.fault(line, format!("{name}: it has no hostname"));
     }
@@ -108,6 +193,10 @@ fn take(
     }
     let (user, password) = (get("username"), get("password"));
     for host in hosts {
+        if let Some(key) = misspelt {
+            import.fault(line, format!("{host}: its {key} is misspelt: the name is left out"));
+            continue;
+        }
         if custom {
             let what = "its URL is put together by ddns-server and ddns-path; describe it by the provider template, or by dyndns2 if that is what it speaks";
             import.fault(line, format!("{host}: {name}: {what}"));
@@ -122,7 +211,9 @@ fn take(
             "desec.io" => (json!({"provider": "desec", "user": user}), password),
             "domaindiscount24.com" => (json!({"provider": "key-systems"}), password),
             "duckdns.org" => (json!({"provider": "duckdns"}), user),
-            "cloudflare.com" => (json!({"provider": "cloudflare"}), password),
+            "cloudflare.com" => {
+                (json!({"provider": "cloudflare", "proxied": get("proxied") == "true"}), password)
+            }
             _ => {
                 import.fault(
                     line,
@@ -149,7 +240,7 @@ mod tests {
              provider domaindiscount24.com:1 {\n password = \"k s#1\"\n hostname = { a.example.org, \"b.example.org\" }\n}\n\
              provider ipv4@desec.io { username=u password=p hostname=c.dedyn.io }\n",
         );
-        assert_eq!(import.faults, []);
+        assert_faults(&import, &[(1, "period is not"), (2, "allow-ipv6 is not")]);
         assert_eq!(
             taken(&import),
             [
@@ -172,5 +263,34 @@ mod tests {
             [(1, "freedns"), (2, "template"), (3, "no hostname"), (4, "in the clear"), (5, "not closed")];
         assert_faults(&import, &expected);
         assert_eq!(import.records.len(), 1);
+    }
+
+    #[test]
+    fn every_key_is_taken_over_or_told() {
+        let import = read(
+            "iface = eth0\nsecure-ssl = false\nbogus = 1\nsecure-ssl = true\ninclude(\"/etc/more.conf\")\nprovider cloudflare.com {\n\
+             username = example.org\npassword = p\nproxied = true\nttl = 1\nhostname = a.example.org\n}\n\
+             provider desec.io { username=u pasword=hunter2 hostname=b.dedyn.io }\nprovider desec.io { username=u password=p hostnme=c.dedyn.io }\n\
+             provider desec.io { username=u password=p proxied=true hostname=d.dedyn.io }\n",
+        );
+        assert_faults(
+            &import,
+            &[
+                (1, "iface is not taken over"),
+                (2, "TLS was not checked"),
+                (3, "key bogus is unknown"),
+                (5, "include"),
+                (10, "ttl is not taken over"),
+                (13, "did you mean password?"),
+                (13, "b.dedyn.io: its password is misspelt"),
+                (14, "did you mean hostname?"),
+                (14, "no hostname"),
+                (15, "proxied is not taken over"),
+            ],
+        );
+        let names: Vec<_> = import.records.iter().map(|record| record.host.as_str()).collect();
+        assert_eq!(names, ["a.example.org", "d.dedyn.io"]);
+        let cloudflare = serde_json::to_value(&import.records[0].provider).unwrap();
+        assert_eq!(cloudflare["proxied"], true, "{cloudflare}");
     }
 }
