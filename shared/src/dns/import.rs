@@ -60,7 +60,9 @@ impl Format {
             Self::Inadyn
         } else if lines().any(|line| word(line) == "protocol" && line.contains('=')) {
             Self::Ddclient
-        } else if lines().any(|line| line.contains("curl") || line.contains("wget")) {
+        } else if lines()
+            .any(|line| ["curl", "wget"].iter().any(|tool| line.contains(tool)) || command::is_crontab(line))
+        {
             Self::Command
         } else {
             Self::Ddclient

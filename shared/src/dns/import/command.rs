@@ -5,6 +5,8 @@
 mod manifest;
 mod shell;
 
+use std::net::IpAddr;
+
 use serde_json::json;
 use url::Url;
 
@@ -13,6 +15,12 @@ use super::{Import, dyndns2, meant};
 
 /// Who calls.
 const TOOLS: [&str; 2] = ["curl", "wget"];
+
+/// Duck DNS's hosts.
+const DUCKDNS_HOSTS: [&str; 2] = ["www.duckdns.org", "duckdns.org"];
+
+/// Parameters that are addresses, at any of the providers.
+const ADDRESSES: [&str; 4] = ["ip", "ipv6", "myip", "myipv6"];
 
 /// What a URL's parameters are called at each provider.
 const KEY_SYSTEMS: [&str; 4] = ["hostname", "password", "ip", "mx"];
@@ -32,6 +40,11 @@ pub fn read(text: &str) -> Import {
         script(&mut import, 1, text, &Around::default());
     }
     import
+}
+
+/// Whether a line is one of a crontab, which calls a script.
+pub(super) fn is_crontab(line: &str) -> bool {
+    shell::script(line).is_some()
 }
 
 /// What stands around a call.
@@ -73,6 +86,11 @@ fn script(import: &mut Import, first: usize, text: &str, around: &Around<'_>) {
         if whole.starts_with('#') || around.variables.assign(&whole) {
             continue;
         }
+        let whole = shell::piped(&whole).unwrap_or(whole);
+        if let Some(script) = shell::script(&whole) {
+            import.fault(first + at, format!("{script} is a script, which is not read from here: if it updates a name, import that file"));
+            continue;
+        }
         let (mut parts, mut cut) = shell::words(&whole);
         // A script within quotes is read as a line of its own.
         if let Some(inner) = parts.iter().find(|part| part.contains(' ') && part.contains("://")).cloned() {
@@ -96,6 +114,7 @@ fn call(import: &mut Import, line: usize, parts: &[String], cut: bool, around: &
         import.fault(line, "the URL cannot be read");
         return;
     };
+    let url = with_parameters(url);
     if cut {
         import.fault(line, "the URL is not quoted: the shell ends it at the first &, so that only its first parameter is sent");
     }
@@ -117,20 +136,55 @@ fn call(import: &mut Import, line: usize, parts: &[String], cut: bool, around: &
     }
     import.fault(line, "the tool's exit code alone tells success: a refusal in the answer goes unseen; it is read from now on");
 
-    let user = parts[tool..]
-        .windows(2)
-        .find(|pair| ["-u", "--user"].contains(&pair[0].as_str()))
-        .map(|pair| around.variables.fill(&pair[1]));
+    let user = credentials(&parts[tool..], is_curl, around);
     let shows = |name: &str| ["password", "pasword", "token"].contains(&name);
     if url.query_pairs().any(|(name, value)| shows(&name) && !value.is_empty()) || url.password().is_some() {
         import.fault(line, "the password stands in the URL, which process lists and the logs of proxies and jobs show; change it");
     } else if user.is_some() {
         import.fault(line, "the password is an argument, which process lists show; change it");
     }
-    if url.query_pairs().any(|(name, value)| name == "ip" && value == "auto") {
-        import.fault(line, "ip=auto sets the family of the connection alone, and whatever address the call comes from, a VPN's too; what the address tells is sent from now on");
+    for (name, value) in url.query_pairs().filter(|(name, _)| ADDRESSES.contains(&&**name)) {
+        if value == "auto" {
+            import.fault(line, format!("{name}=auto sets the family of the connection alone, and whatever address the call comes from, a VPN's too; what the address tells is sent from now on"));
+        } else if value.split(',').any(|address| address.parse::<IpAddr>().is_ok()) {
+            import.fault(line, format!("{name} is a fixed address, which is not kept: the name follows the address that is named here (`dns address add NAME --ipv4 fixed:A` keeps one)"));
+        }
     }
     known(import, line, &url, user.as_deref());
+}
+
+/// What a call gives as user and password, with a colon between.
+fn credentials(parts: &[String], is_curl: bool, around: &Around<'_>) -> Option<String> {
+    let option = |names: &[&str]| {
+        let value = parts.iter().enumerate().find_map(|(at, part)| match part.split_once('=') {
+            Some((name, value)) if names.contains(&name) => Some(value),
+            None if names.contains(&part.as_str()) => parts.get(at + 1).map(String::as_str),
+            _ => None,
+        })?;
+        Some(around.variables.fill(value))
+    };
+    if is_curl {
+        return option(&["-u", "--user"]);
+    }
+    let password = option(&["--http-password", "--password"])?;
+    Some(format!("{}:{password}", option(&["--http-user", "--user"]).unwrap_or_default()))
+}
+
+/// Duck DNS takes names, token and address in the path too (<https://www.duckdns.org/spec.jsp>): the same URL with parameters.
+fn with_parameters(mut url: Url) -> Url {
+    if !url.host_str().is_some_and(|host| DUCKDNS_HOSTS.contains(&host)) {
+        return url;
+    }
+    let path = url.path().to_owned();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    if let ["update", names, token, rest @ ..] = parts.as_slice() {
+        url.set_path("/update");
+        let mut query = url.query_pairs_mut();
+        query.append_pair("domains", names).append_pair("token", token);
+        query.extend_pairs(rest.first().map(|address| ("ip", address)));
+        drop(query);
+    }
+    url
 }
 
 fn known(import: &mut Import, line: usize, url: &Url, user: Option<&str>) {
@@ -138,7 +192,7 @@ fn known(import: &mut Import, line: usize, url: &Url, user: Option<&str>) {
     let host = url.host_str().unwrap_or_default();
     let names: &[&str] = match host {
         "dynamicdns.key-systems.net" => &KEY_SYSTEMS,
-        "www.duckdns.org" | "duckdns.org" => &DUCKDNS,
+        _ if DUCKDNS_HOSTS.contains(&host) => &DUCKDNS,
         _ if url.path().ends_with("/nic/update") || url.path().ends_with("/v3/update") => &DYNDNS2,
         _ => {
             import.fault(line, format!("{host} is not known here; the provider template may describe it"));
@@ -351,6 +405,68 @@ mod tests {
         assert_eq!(records, [("home.duckdns.org".to_owned(), "duckdns", "hunter2".to_owned())], "{faults}");
         let (records, faults) = one("curl 'https://www.duckdns.org/update?domains=home&token=$TOKEN'\n");
         assert!(records.is_empty() && faults.contains("TOKEN is not known: it is set nowhere"), "{faults}");
+    }
+
+    #[test]
+    fn credentials_of_wget_are_read() {
+        for options in [
+            "--user=me --password=hunter2",
+            "--http-user=me --http-password='hunter2'",
+            "--user me --password hunter2",
+        ] {
+            let (records, faults) = one(&format!(
+                "wget -qO- {options} 'https://dyn.example.net/nic/update?hostname=a.example.org'"
+            ));
+            assert_eq!(records, [("a.example.org".to_owned(), "dyndns2", "hunter2".to_owned())], "{faults}");
+            assert!(faults.contains("the password is an argument"), "{faults}");
+        }
+    }
+
+    #[test]
+    fn addresses_in_a_url_are_told() {
+        for (address, what) in [
+            ("auto", "myip=auto"),
+            ("192.0.2.7", "myip is a fixed address"),
+            ("192.0.2.7,2001:db8::1", "fixed"),
+        ] {
+            let (records, faults) = one(&format!(
+                "curl -u me:hunter2 'https://dyn.example.net/nic/update?hostname=a.example.org&myip={address}'"
+            ));
+            assert!(records.len() == 1 && faults.contains(what), "{faults}");
+        }
+    }
+
+    #[test]
+    fn the_forms_of_duck_dns_are_read() {
+        for line in [
+            "echo url=\"https://www.duckdns.org/update?domains=zz&token=hunter2&ip=\" | curl -k -o ~/duckdns/duck.log -K -",
+            "*/5 * * * * echo url='https://www.duckdns.org/update?domains=zz&token=hunter2&ip=' | curl -k -o ~/duckdns/duck.log -K - >/dev/null 2>&1",
+            "*/5 * * * * echo 'url=\"https://www.duckdns.org/update?domains=zz&token=hunter2&ip=\"' | /usr/bin/curl -k --config -",
+            "curl -k https://www.duckdns.org/update/zz/hunter2",
+            "curl -k https://www.duckdns.org/update/zz/hunter2/192.0.2.7",
+        ] {
+            let (records, faults) = one(line);
+            assert_eq!(
+                records,
+                [("zz.duckdns.org".to_owned(), "duckdns", "hunter2".to_owned())],
+                "{line}: {faults}"
+            );
+            assert!(faults.contains("-k:") && faults.contains("in the URL"), "{line}: {faults}");
+            assert!(!faults.contains("not quoted"), "{line}: {faults}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_is_called_is_told() {
+        for line in
+            ["*/5 * * * * ~/duckdns/duck.sh >/dev/null 2>&1", "@hourly root /bin/sh ~/duckdns/duck.sh"]
+        {
+            assert_eq!(crate::dns::import::Format::of(line), crate::dns::import::Format::Command, "{line}");
+            let (records, faults) = one(line);
+            assert!(records.is_empty() && faults.contains("~/duckdns/duck.sh is a script"), "{faults}");
+        }
+        let (_, faults) = one("*/5 * * * * /root/a.sh; curl 'https://ddns.example.net/do'");
+        assert!(!faults.contains("is a script") && faults.contains("template"), "{faults}");
     }
 
     #[test]

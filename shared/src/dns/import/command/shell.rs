@@ -44,6 +44,44 @@ pub(super) fn words(line: &str) -> (Vec<String>, bool) {
     (words, cut)
 }
 
+/// `echo url="…" | curl -K -` with the URL as an argument.
+pub(super) fn piped(line: &str) -> Option<String> {
+    let (before, after) = line.rsplit_once('|')?;
+    let (_, url) = before.split_once("url=")?;
+    let (tool, options) = after.trim().split_once(' ')?;
+    let reads = ["-K -", "-K-", "--config -", "--config=-"].iter().any(|option| options.contains(option));
+    let url = url.trim().trim_matches(['"', '\'']);
+    (reads && tool.ends_with("curl")).then(|| format!("{tool} \"{url}\" {options}"))
+}
+
+/// What a line of a crontab runs.
+fn scheduled(line: &str) -> Option<&str> {
+    let mut rest = line.trim();
+    let fields = if rest.starts_with('@') { 1 } else { 5 };
+    for _ in 0..fields {
+        let (field, after) = rest.split_once(char::is_whitespace)?;
+        let time = |c: char| c.is_ascii_alphanumeric() || "*/,-".contains(c);
+        let first = field.starts_with(|c: char| c.is_ascii_digit() || "*@".contains(c));
+        // Months and weekdays may be words.
+        if !(field.starts_with('@') || field.chars().all(time) && (first || field.len() <= 7)) {
+            return None;
+        }
+        rest = after.trim_start();
+    }
+    (fields == 1 || line.trim().starts_with(|c: char| c.is_ascii_digit() || c == '*')).then_some(rest)
+}
+
+/// The script that a line of a crontab runs, if it calls nothing itself.
+pub(super) fn script(line: &str) -> Option<&str> {
+    let command = scheduled(line)?;
+    if ["curl", "wget", "://"].iter().any(|word| command.contains(word)) {
+        return None;
+    }
+    command
+        .split([' ', '\t', ';', '&', '|', '"', '\''])
+        .find(|word| word.rsplit_once('.').is_some_and(|(_, kind)| kind == "sh"))
+}
+
 /// Variables that a call may name, each with its value or why that is not known.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables(BTreeMap<String, Result<String, String>>);
