@@ -81,9 +81,33 @@ impl Format {
     }
 }
 
+/// What the places in a file are counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Places {
+    /// Lines.
+    #[default]
+    Lines,
+    /// Entries of the array `settings`, of a file in JSON.
+    Settings,
+}
+
+impl Places {
+    /// A place, for people; 0 is the file as a whole.
+    #[must_use]
+    pub fn name(self, number: usize) -> String {
+        match self {
+            _ if number == 0 => "the file".to_owned(),
+            Self::Lines => format!("line {number}"),
+            Self::Settings => format!("setting {number}"),
+        }
+    }
+}
+
 /// What a file held.
 #[derive(Debug, Clone, Default)]
 pub struct Import {
+    /// What `line` counts.
+    pub places: Places,
     /// What could be taken over.
     pub records: Vec<Record>,
     /// What could not, and every fault that was seen, in the order of the lines.
@@ -93,7 +117,7 @@ pub struct Import {
 /// A name with its provider.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// The line where it stands, from 1.
+    /// The place where it stands, from 1.
     pub line: usize,
     /// The name.
     pub host: Host,
@@ -106,7 +130,7 @@ pub struct Record {
 /// Something to be seen to. No secret stands in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The line, from 1.
+    /// The place, from 1; 0: the file as a whole.
     pub line: usize,
     /// What, and what to do.
     pub what: String,

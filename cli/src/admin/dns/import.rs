@@ -28,8 +28,8 @@ const LONGEST: u64 = 4 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Everything of a file is taken over at once or nothing. What could not be taken over is told, and every fault that was seen:
-misspelt parameters, URLs that a shell cuts short, connections without TLS, passwords that others can see.
+    after_help = "Every name that can be read is taken over, all at once; a name that cannot be read is left out, and told. If a name does not fit to the
+address, nothing is taken over. Told is every key that is not taken over, and every fault that was seen: misspelt keys and parameters, URLs that a shell cuts short, connections without TLS, passwords that others can see.
 
   ddclient       ddclient.conf
   inadyn         inadyn.conf
@@ -109,16 +109,17 @@ fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 fn print(imported: &Imported, format: Format) -> anyhow::Result<()> {
+    let place = |number| imported.places.name(number);
     for record in &imported.records {
         let how = match (record.id, record.there, imported.stored) {
             (Some(id), ..) => format!("record {id}"),
             (None, true, _) => "there is a record already, which stays as it is".to_owned(),
             (None, false, _) => "would be added".to_owned(),
         };
-        line(&format!("line {}: {} at {}: {how}", record.line, record.host, record.provider))?;
+        line(&format!("{}: {} at {}: {how}", place(record.line), record.host, record.provider))?;
     }
     for fault in &imported.faults {
-        say(&format!("line {}: {}", fault.line, fault.what))?;
+        say(&format!("{}: {}", place(fault.line), fault.what))?;
     }
     let names = words::count(i64::try_from(imported.records.len()).unwrap_or(i64::MAX), "name");
     let faults = words::count(i64::try_from(imported.faults.len()).unwrap_or(i64::MAX), "fault");

@@ -36,7 +36,7 @@ fn files() -> Vec<(&'static str, &'static str, Value, Vec<&'static str>)> {
                 ["x.example.org", "cloudflare"],
                 ["y.example.org", "cloudflare"]
             ]),
-            vec!["porkbun"],
+            vec!["setting 2: ttl is not taken over", "setting 3: p.example.org: the provider porkbun"],
         ),
         (
             "cronjob.yaml",
@@ -147,7 +147,7 @@ async fn a_file_is_taken_over_whole_or_not_at_all(db: PgPool) {
     // A name that stands there twice is taken once.
     let twice = read(&good.repeat(2), &[]);
     assert!(
-        twice.code == 0 && twice.stderr.contains("line 2: a.example.org at dyndns2: a line before"),
+        twice.code == 0 && twice.stderr.contains("line 2: a.example.org at dyndns2: one before"),
         "{twice:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! `dns import`: configurations of other clients become records, all of a file at once or none.
+//! `dns import`: configurations of other clients become records: all that could be read of a file at once, or none.
 
 use std::time::Duration;
 
@@ -8,7 +8,10 @@ use sqlx::PgPool;
 use super::record::{Families, New, insert, ready};
 use crate::{
     admin::{Actor, AdminError},
-    dns::{Host, Provider, import},
+    dns::{
+        Host, Provider,
+        import::{self, Places},
+    },
     job::Policy,
     secrets::KeyRing,
     store::{dns_records::RecordId, job_state::Wanted},
@@ -40,6 +43,9 @@ pub struct Imported {
     pub records: Vec<Taken>,
     /// What could not be taken over, and every fault that was seen.
     pub faults: Vec<Fault>,
+    /// What the places are counted in.
+    #[serde(skip)]
+    pub places: Places,
     /// For the bell, after the commit.
     #[serde(skip)]
     pub bell: Vec<Wanted>,
@@ -48,7 +54,7 @@ pub struct Imported {
 /// A name that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Taken {
-    /// Where it stands, from 1.
+    /// Where it stands, from 1: its line, in JSON the number of its setting.
     pub line: usize,
     /// The name.
     pub host: String,
@@ -63,13 +69,14 @@ pub struct Taken {
 /// Something to be seen to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// The line, from 1.
+    /// Its line, from 1, in JSON the number of its setting; 0: the file as a whole.
     pub line: usize,
     /// What, and what to do.
     pub what: String,
 }
 
-/// Takes over what a file held. Names that do not fit to the address or its families refuse the whole file. Without `keys` it is a dry
+/// Takes over what could be read of a file; what could not was left out with a fault. Names that do not fit to the address or its
+/// families refuse the whole file. Without `keys` it is a dry
 /// run.
 pub async fn import(
     db: &PgPool,
@@ -79,7 +86,7 @@ pub async fn import(
     read: &import::Import,
     to: &To<'_>,
 ) -> Result<Imported, AdminError> {
-    let mut imported = Imported { stored: keys.is_some(), ..Imported::default() };
+    let mut imported = Imported { stored: keys.is_some(), places: read.places, ..Imported::default() };
     imported.faults =
         read.faults.iter().map(|fault| Fault { line: fault.line, what: fault.what.clone() }).collect();
     let mut seen: Vec<(&Host, &'static str)> = Vec::new();
@@ -87,7 +94,7 @@ pub async fn import(
     for record in &read.records {
         let place = (&record.host, record.provider.name());
         if seen.contains(&place) {
-            let what = format!("{} at {}: a line before is taken, this one is left out", place.0, place.1);
+            let what = format!("{} at {}: one before is taken, this one is left out", place.0, place.1);
             imported.faults.push(Fault { line: record.line, what });
             continue;
         }
@@ -95,7 +102,7 @@ pub async fn import(
         let new = new(record, to);
         let named = |error| match error {
             AdminError::Refused(why) => {
-                AdminError::Refused(format!("line {}: {}: {why}", record.line, record.host))
+                AdminError::Refused(format!("{}: {}: {why}", read.places.name(record.line), record.host))
             }
             error => error,
         };

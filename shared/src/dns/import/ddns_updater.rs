@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Import, Keys, dyndns2};
+use super::{Import, Keys, Places, dyndns2};
 
 /// <https://github.com/qdm12/ddns-updater#configuration>
 const KEYS: Keys = Keys {
@@ -54,9 +54,10 @@ pub fn read(text: &str) -> Import {
         }
     };
     let Some(settings) = config["settings"].as_array() else {
-        import.fault(1, "there is no array settings");
+        import.fault(0, "there is no array settings");
         return import;
     };
+    import.places = Places::Settings;
     for key in config.as_object().into_iter().flat_map(serde_json::Map::keys) {
         KEYS.tell(&mut import, 0, key, &["settings"]);
     }
@@ -172,6 +173,7 @@ mod tests {
             [("{\n\"hunter2", "no JSON"), ("[]", "no array"), ("{\"settings\": 7}", "no array")]
         {
             let import = read(text);
+            assert_eq!(import.places, Places::Lines);
             assert!(
                 import.faults[0].what.contains(what) && !import.faults[0].what.contains("hunter2"),
                 "{import:?}"
@@ -196,6 +198,7 @@ mod tests {
             (2, "provider_ip is not taken over"),
         ];
         assert_faults(&import, &expected);
+        assert_eq!((import.places.name(0), import.places.name(2)), ("the file".into(), "setting 2".into()));
         assert_eq!(names(&import), [(2, "b.duckdns.org", "duckdns", "t")]);
     }
 }
