@@ -148,6 +148,19 @@ async fn an_answer_that_never_comes_is_looked_for(_: PgPoolOptions, db: PgConnec
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_arrived_unheard_may_have_done_so_just_now(_: PgPoolOptions, db: PgConnectOptions) {
+    let stage = stage(db, Acts::TakesSilently).await;
+    stage.rig.pass(Duration::from_mins(1)).await;
+    stage.provider.acts(Acts::Right);
+    stage.rig.tell(stage.home, "192.0.2.52").await;
+    // Within it the minimum interval is over, and the backoff after a call without an answer.
+    stage.rig.pass(Duration::from_mins(7)).await;
+    assert_eq!(stage.rig.words(stage.record).await, ["retry", "observed"]);
+    assert_eq!(stage.provider.calls().len(), 1, "the interval counts from the look");
+    stage.ends_with(2, &["retry", "observed", "good", "verified"]).await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn the_address_moves_back_after_a_crash(_: PgPoolOptions, db: PgConnectOptions) {
     let stage = stage(db, Acts::Right).await;
     stage.rig.pass(Duration::from_mins(10)).await;

@@ -77,6 +77,10 @@ pub(super) async fn for_open_outcomes(context: &Context, record: &Record) -> Res
     if change.families.is_empty() {
         return Ok(None);
     }
+    // It may have arrived just now: a server that was stopped takes what nobody waits for any more.
+    if standing::held(record).is_none_or(|left| left < record.min_interval) {
+        change.hold = Some((record.min_interval, send::MIN_INTERVAL));
+    }
     super::commit(context, record, change, Verdict::Continue { lane: None }).await.map(Some)
 }
 

@@ -33,7 +33,8 @@ const REFUSALS: i32 = 5;
 /// The word for them.
 const REFUSED: &str = "refused";
 
-const MIN_INTERVAL: &str = "the provider's minimum interval";
+/// Why nothing is sent, most of the time.
+pub(super) const MIN_INTERVAL: &str = "the provider's minimum interval";
 
 pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepResult {
     let dns = context.dns()?;
