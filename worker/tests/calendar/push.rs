@@ -144,13 +144,12 @@ impl Pushed {
         bail!("{messages} messages are not taken: {:?}", self.fake().push().counts)
     }
 
-    /// Waits until so many live channels have delivered.
+    /// Waits until all live channels of the account have delivered, and so many there are at least.
     pub async fn heard(&self, channels: usize) -> anyhow::Result<()> {
         for _ in 0..2000 {
-            let rows = self.rows().await?;
-            if rows.iter().filter(|row| row.state == State::Live && row.heard_at.is_some()).count()
-                >= channels
-            {
+            let mut live = self.rows().await?;
+            live.retain(|row| row.state == State::Live);
+            if live.len() >= channels && live.iter().all(|row| row.heard_at.is_some()) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
