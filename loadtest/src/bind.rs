@@ -1,7 +1,7 @@
 //! A BIND 9 of one's own: on free ports of loopback, with its files in a folder that the caller gives, ended with its value.
 //!
-//! Its zones are dynamic (RFC 2136): what its key may change is written to the zone's journal before it is acknowledged. The journal only
-//! grows: to shorten that of a large zone takes BIND many seconds, in which it answers nobody.
+//! Its zones are dynamic (RFC 2136): what its key may change is written to the zone's journal before it is acknowledged. The journal
+//! only grows: to shorten it would fall into what is measured.
 
 use std::{
     collections::BTreeMap,
