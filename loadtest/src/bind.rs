@@ -90,7 +90,7 @@ impl Bind {
         }
         // Between finding a free port and taking it somebody else may come: then another one.
         for _ in 0..10 {
-            let (server, statistics) = (free_port().await?, free_port().await?);
+            let (server, statistics) = (free_port().await, free_port().await);
             let config =
                 configuration(folder, zones, &secret, [server, statistics].map(|at| at.port()), remember)?;
             fs::write(folder.join("named.conf"), config).context("cannot write named.conf")?;
@@ -254,12 +254,13 @@ fn start(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
-/// An address that is free for TCP and UDP a moment later.
-async fn free_port() -> std::io::Result<SocketAddr> {
+/// An address that is free for TCP and UDP a moment later. Its port is below those that Linux hands out by itself: nsupdate takes one of
+/// those for each question, and shares it with whoever has it (`SO_REUSEPORT`); with the server's own it would ask itself.
+async fn free_port() -> SocketAddr {
     loop {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?;
-        if UdpSocket::bind(address).await.is_ok() {
-            return Ok(address);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rand::rng().random_range(10_000..32_000)));
+        if UdpSocket::bind(address).await.is_ok() && TcpListener::bind(address).await.is_ok() {
+            return address;
         }
     }
 }
