@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use loadtest::proxy::{Mode, Proxy, Upstream};
 use rustix::process::Signal;
 use secrecy::SecretString;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     fault::{Line, Member, Role},
@@ -60,6 +60,7 @@ pub struct Unit {
     admin: SocketAddr,
     launch: Launch,
     process: Mutex<Option<Process>>,
+    turn: Mutex<()>,
 }
 
 impl Fleet {
@@ -199,7 +200,13 @@ impl Unit {
             owner: None,
             log: around.logs.join(format!("{member}.log")),
         };
-        Ok(Self { member, postgres, redis, admin, launch, process: Mutex::new(None) })
+        Ok(Self { member, postgres, redis, admin, launch, process: Mutex::new(None), turn: Mutex::default() })
+    }
+
+    /// Waits until what was done to the process before is done, and keeps others waiting: on a busy machine it may take far longer to
+    /// end than the plan thinks, and one that has not been started again cannot be stopped.
+    pub async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// Its log, over all its starts.

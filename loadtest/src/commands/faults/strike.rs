@@ -101,6 +101,7 @@ impl Target {
         match fault {
             Fault::Kill { member, away } => {
                 let unit = self.fleet.unit(member)?;
+                let _turn = unit.turn().await;
                 let pid = unit.pid().await;
                 let at = now();
                 unit.kill().await?;
@@ -110,6 +111,7 @@ impl Target {
             }
             Fault::Stop { member, lasts } => {
                 let unit = self.fleet.unit(member)?;
+                let _turn = unit.turn().await;
                 let (pid, at) = (unit.pid().await, now());
                 unit.signal(Signal::STOP).await?;
                 self.note_held(member, pid, at).await;
@@ -118,6 +120,7 @@ impl Target {
             }
             Fault::Renew { member } => {
                 let unit = self.fleet.unit(member)?;
+                let _turn = unit.turn().await;
                 let ended = unit.end().await;
                 unit.start().await?;
                 ended
