@@ -107,7 +107,7 @@ pub async fn set(conn: &mut PgConnection, id: RecordId, new: &NewRecord<'_>) -> 
         "-- dns_records::set
         update dns_records set
             address_id = $2, provider = $3, ttl = $4, min_interval_seconds = $5, forced_interval_seconds = $6,
-            verify = $7, verify_servers = $8, step = step + 1
+            verify = $7, verify_servers = $8, kept_since = clock(), step = step + 1
         where id = $1",
         id,
         new.address,

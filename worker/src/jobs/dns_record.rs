@@ -36,6 +36,7 @@
 //! - *It dies after the outcome is recorded.* Outcome and verdict are one commit.
 //! - *The call is not answered, or after our time.* It may have arrived, or arrive yet: the intent stays open, and it goes on as above. From
 //!   when it is found to have arrived the minimum interval counts anew.
+//! - *A later call is refused, or told to wait.* It changed nothing, and settles nothing: what was open before it stays so.
 //! - *Two steps run at once* (one was taken for dead): the intent is written in a transaction that checks that the lease still stands
 //!   ([`job_state::checkpoint`]), that nobody has written the row since it was read (`step`), and that `not_before` is over; it
 //!   sets `not_before`. Of two steps one writes it.

@@ -44,6 +44,27 @@ impl Stage {
         self.rig.reap().await;
     }
 
+    /// What the zone's servers say, whatever the provider has.
+    async fn shows(&self, address: &str) {
+        let script =
+            format!("update delete cloud.home.test. A\nupdate add cloud.home.test. 60 A {address}\n");
+        self.rig.bind.nsupdate(&script).await;
+    }
+
+    /// An update is not answered, and cannot be seen; the next one is refused for half an hour.
+    async fn open_behind_a_refusal(&self) {
+        self.rig.pass(Duration::from_mins(10)).await;
+        self.provider.acts(Acts::Silent);
+        self.rig.tell(self.home, "192.0.2.52").await;
+        self.rig.pass(Duration::from_mins(1)).await;
+        self.provider.acts(Acts::Says("911"));
+        self.rig.pass(Duration::from_mins(10)).await;
+        assert_eq!(self.rig.words(self.record).await, ["good", "verified", "retry", "wait"]);
+        let family = self.rig.of(self.record).await.families.remove(0);
+        assert_eq!(family.sending.map(|address| address.to_string()).as_deref(), Some("192.0.2.52"));
+        self.provider.acts(Acts::Right);
+    }
+
     async fn ends_with(self, calls: usize, words: &[&str]) {
         self.rig.pass(Duration::from_hours(10)).await;
         assert_eq!(self.provider.calls().len(), calls, "{:?}", self.provider.calls());
@@ -171,6 +192,24 @@ async fn the_address_moves_back_after_a_crash(_: PgPoolOptions, db: PgConnectOpt
     stage.rig.tell(stage.home, "192.0.2.51").await;
     stage.provider.acts(Acts::Right);
     stage.ends_with(3, &["good", "verified", "observed", "good", "verified"]).await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_refusal_in_between_does_not_settle_what_is_open(_: PgPoolOptions, db: PgConnectOptions) {
+    let stage = stage(db, Acts::Right).await;
+    stage.open_behind_a_refusal().await;
+    // It had arrived.
+    stage.shows("192.0.2.52").await;
+    stage.ends_with(3, &["good", "verified", "retry", "wait", "observed"]).await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn the_address_moves_back_after_a_refusal(_: PgPoolOptions, db: PgConnectOptions) {
+    let stage = stage(db, Acts::Right).await;
+    stage.open_behind_a_refusal().await;
+    // What was recorded last is what is wanted now, and it is not known whether the provider has that.
+    stage.rig.tell(stage.home, "192.0.2.51").await;
+    stage.ends_with(4, &["good", "verified", "retry", "wait", "nochg", "verified"]).await;
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]

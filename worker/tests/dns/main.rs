@@ -9,6 +9,7 @@ mod at_once;
 mod bind;
 mod crash;
 mod keep;
+mod late;
 mod month;
 mod networks;
 mod provider;

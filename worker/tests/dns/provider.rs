@@ -46,6 +46,8 @@ pub enum Acts {
     Hangs,
     /// It is changed, and who stands before it is out of order for twenty minutes: 503 with `Retry-After`.
     TakesBehind503,
+    /// Nothing is changed: 429, and two hours are to pass.
+    TooMany,
 }
 
 /// A call that came, and what it was answered with.
@@ -146,6 +148,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
             state.take(&host, &addresses, at).await;
             ("503".to_owned(), Some(String::new()))
         }
+        Acts::TooMany => ("429".to_owned(), Some(String::new())),
     };
     state.calls.send_modify(|calls| calls.push(Call { at, addresses, answer }));
     match acts {
@@ -159,6 +162,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
         let length = body.len();
         let status = match acts {
             Acts::TakesBehind503 => "503 Service Unavailable\r\nretry-after: 1200",
+            Acts::TooMany => "429 Too Many Requests\r\nretry-after: 7200",
             _ => "200 OK",
         };
         let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use shared::dns::address::Family;
+use shared::{dns::address::Family, job::JobId};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -26,18 +26,21 @@ const ZONE: &str = "0123456789abcdef0123456789abcdef";
 struct Cloudflare {
     /// What the A record holds.
     content: Mutex<String>,
+    /// It answers for the name with addresses of its own.
+    proxied: bool,
     /// Writes are taken, and not answered.
     hangs: AtomicBool,
     writes: watch::Sender<usize>,
 }
 
 impl Cloudflare {
-    async fn start() -> (Arc<Self>, Value, JoinSet<()>) {
+    async fn start(proxied: bool) -> (Arc<Self>, Value, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/client/v4", listener.local_addr().unwrap());
         let settings = json!({"provider": "cloudflare", "url": url, "zone_id": ZONE});
         let fake = Arc::new(Self {
             content: Mutex::new("192.0.2.1".to_owned()),
+            proxied,
             hangs: AtomicBool::new(false),
             writes: watch::Sender::new(0),
         });
@@ -52,9 +55,22 @@ impl Cloudflare {
         (fake, settings, serving)
     }
 
+    /// The worker dies when the fake has taken so many writes.
+    async fn dies_in_a_write(&self, rig: &Rig, job: JobId, nth: usize) {
+        let run = rig.claim(job).await;
+        let mut writes = self.writes.subscribe();
+        tokio::select! {
+            step = rig.act(&run) => panic!("it was answered: {step:?}"),
+            called = tokio::time::timeout(Duration::from_mins(1), writes.wait_for(|writes| *writes == nth)) => {
+                called.expect("it is called").unwrap();
+            }
+        }
+        rig.reap().await;
+    }
+
     fn record(&self) -> Value {
         let content = self.content.lock().unwrap().clone();
-        json!({"id": "r1", "type": "A", "name": "cloud.home.test", "content": content, "ttl": 1, "proxied": true})
+        json!({"id": "r1", "type": "A", "name": "cloud.home.test", "content": content, "ttl": 1, "proxied": self.proxied})
     }
 }
 
@@ -99,7 +115,7 @@ async fn read(stream: &mut TcpStream) -> Option<(String, String)> {
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn the_provider_is_asked_where_it_stands_before_the_name(_: PgPoolOptions, db: PgConnectOptions) {
     let rig = Rig::start(db).await;
-    let (fake, provider, _serving) = Cloudflare::start().await;
+    let (fake, provider, _serving) = Cloudflare::start(true).await;
     let home = rig.address("home", &[(Family::Ipv4, None)]).await;
     rig.tell(home, "192.0.2.77").await;
     let min_interval = Duration::from_mins(1);
@@ -113,19 +129,43 @@ async fn the_provider_is_asked_where_it_stands_before_the_name(_: PgPoolOptions,
     // A worker that dies in the call: what has arrived is found there, too.
     rig.tell(home, "192.0.2.78").await;
     fake.hangs.store(true, Ordering::SeqCst);
-    let run = rig.claim(job).await;
-    let mut writes = fake.writes.subscribe();
-    tokio::select! {
-        step = rig.act(&run) => panic!("it was answered: {step:?}"),
-        called = tokio::time::timeout(Duration::from_mins(1), writes.wait_for(|writes| *writes == 2)) => {
-            called.expect("it is called").unwrap();
-        }
-    }
-    rig.reap().await;
+    fake.dies_in_a_write(&rig, job, 2).await;
     fake.hangs.store(false, Ordering::SeqCst);
     rig.pass(Duration::from_hours(1)).await;
     assert_eq!(rig.words(record).await, ["good", "verified", "observed"]);
     assert_eq!(*fake.writes.borrow(), 2, "nothing is written twice");
     assert_eq!(*fake.content.lock().unwrap(), "192.0.2.78");
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_the_provider_holds_is_looked_for_at_the_zone_all_the_same(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let rig = Rig::start(db).await;
+    let (fake, provider, _serving) = Cloudflare::start(false).await;
+    let home = rig.address("home", &[(Family::Ipv4, None)]).await;
+    rig.tell(home, "192.0.2.78").await;
+    let min_interval = Duration::from_mins(1);
+    let (record, job) = rig.record(home, New { provider, min_interval, ..New::default() }).await;
+    fake.hangs.store(true, Ordering::SeqCst);
+    fake.dies_in_a_write(&rig, job, 1).await;
+    fake.hangs.store(false, Ordering::SeqCst);
+    // The provider has it, and its servers go on with the old address.
+    rig.pass(Duration::from_mins(5)).await;
+    assert_eq!(rig.words(record).await, ["observed"]);
+    let family = rig.of(record).await.families.remove(0);
+    assert!(family.sent.is_some() && family.verified_at.is_none(), "{family:?}");
+    rig.pass(Duration::from_mins(20)).await;
+    assert_eq!(rig.words(record).await, ["observed", "unverified"]);
+    assert!(rig.of(record).await.families[0].failing_since.is_some());
+    rig.bind
+        .nsupdate("update delete cloud.home.test. A\nupdate add cloud.home.test. 60 A 192.0.2.78\n")
+        .await;
+    rig.pass(Duration::from_hours(2)).await;
+    assert_eq!(rig.words(record).await, ["observed", "unverified", "verified"]);
+    assert!(rig.of(record).await.families[0].failing_since.is_none());
+    assert_eq!(*fake.writes.borrow(), 1);
     rig.end().await;
 }

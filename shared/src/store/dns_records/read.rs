@@ -44,6 +44,8 @@ pub struct Record {
     pub not_before: Option<DateTime<Utc>>,
     /// Why.
     pub not_before_why: Option<String>,
+    /// Since when it is kept as it is set.
+    pub kept_since: DateTime<Utc>,
     /// Counts writes.
     pub step: i64,
     /// The families that it is kept in, IPv4 first.
@@ -144,7 +146,7 @@ pub async fn of(conn: &mut PgConnection, ids: &[RecordId]) -> Result<Vec<Record>
     let rows = sqlx::query!(
         r#"-- dns_records::of
         select r.id, r.tenant_id, r.address_id, r.host, r.provider, r.ttl, r.min_interval_seconds, r.forced_interval_seconds,
-            r.verify, r.verify_servers, nullif(r.not_before, '-infinity') as not_before, r.not_before_why, r.step,
+            r.verify, r.verify_servers, nullif(r.not_before, '-infinity') as not_before, r.not_before_why, r.kept_since, r.step,
             clock() as "now!", f.family as "family?: Family", f.host_id as "host_id?", host(f.sending) as "sending?",
             f.sending_since as "sending_since?", host(f.sent) as "sent?", f.resend as "resend?", f.sent_at as "sent_at?",
             f.verified_at as "verified_at?", f.verify_ms as "verify_ms?", f.unverified_at as "unverified_at?",
@@ -185,6 +187,7 @@ pub async fn of(conn: &mut PgConnection, ids: &[RecordId]) -> Result<Vec<Record>
                 verify_servers: servers.transpose()?,
                 not_before: row.not_before,
                 not_before_why: row.not_before_why,
+                kept_since: row.kept_since,
                 step: row.step,
                 families: Vec::new(),
                 now: row.now,

@@ -48,22 +48,28 @@ pub(super) async fn for_open_outcomes(context: &Context, record: &Record) -> Res
     .await;
     let mut change = Change::default();
     for (family, address, found) in found {
-        if let Err(why) = found {
-            tracing::debug!(host = %record.host, %address, "an open outcome is not to be seen: {why}");
-            continue;
-        }
+        let there = match found {
+            Ok((there, _)) => there,
+            Err(why) => {
+                tracing::debug!(host = %record.host, %address, "an open outcome is not to be seen: {why}");
+                continue;
+            }
+        };
         super::count(record, What::Observed);
-        let (family, took) = seen(
-            record.now,
-            &RecordFamily {
-                sent: Some(address),
-                sent_at: family.sending_since,
-                sending: None,
-                sending_since: None,
-                refusals: 0,
-                ..family.clone()
-            },
-        );
+        let arrived = RecordFamily {
+            sent: Some(address),
+            sent_at: family.sending_since,
+            sending: None,
+            sending_since: None,
+            verified_at: None,
+            verify_ms: None,
+            unverified_at: None,
+            refusals: 0,
+            ..family.clone()
+        };
+        let (seen, took) = seen(record.now, &arrived);
+        // What the provider holds, its servers may not have yet.
+        let family = if there == There::AtZone || !record.verify { seen } else { arrived };
         let said = "it had arrived, although its outcome was not recorded".to_owned();
         change.history.push(New {
             family: family.family,
@@ -111,9 +117,9 @@ pub(super) async fn for_what_was_sent(
     let mut looked = Looked::default();
     let now = record.now + began.elapsed();
     for (family, address, found) in found {
-        let elapsed = family.sent_at.map(|at| standing::since(at, now)).unwrap_or_default();
+        let elapsed = family.sent_at.and_then(|at| (now - at).to_std().ok());
         let (next, what, said, took) = match found {
-            Ok(servers) => {
+            Ok((_, servers)) => {
                 let (next, took) = seen(now, family);
                 histogram!("syncfleet_dns_verify_seconds").record(took.as_secs_f64());
                 (next, What::Verified, servers, took)
@@ -123,7 +129,7 @@ pub(super) async fn for_what_was_sent(
                 continue;
             }
             // A first look is too short to give something up.
-            Err(why) if elapsed < LOOKED_FOR || limit < LOOK => {
+            Err(why) if elapsed.is_none_or(|elapsed| elapsed < LOOKED_FOR) || limit < LOOK => {
                 let after = standing::next_look(elapsed);
                 if looked.again.as_ref().is_none_or(|(first, _)| after < *first) {
                     looked.again = Some((after, why));
@@ -140,7 +146,7 @@ pub(super) async fn for_what_was_sent(
                     failing_why: Some(why.clone()),
                     ..family.clone()
                 };
-                (next, What::Unverified, why, elapsed)
+                (next, What::Unverified, why, elapsed.unwrap_or_default())
             }
         };
         let (family, took) = (next.family, Some(took));
@@ -150,18 +156,19 @@ pub(super) async fn for_what_was_sent(
     looked
 }
 
-/// A family whose address is seen, and how long after it was sent.
+/// A family whose address is seen, and how long after it was sent. It fails on if that is not what it is to have, or if it is parked.
 fn seen(now: DateTime<Utc>, family: &RecordFamily) -> (RecordFamily, Duration) {
     let took = family.sent_at.map(|at| standing::since(at, now)).unwrap_or_default();
-    let family = RecordFamily {
+    let mut seen = RecordFamily {
         verified_at: Some(now),
         verify_ms: Some(i64::try_from(took.as_millis()).unwrap_or(i64::MAX)),
         unverified_at: None,
-        failing_since: None,
-        failing_why: None,
         ..family.clone()
     };
-    (family, took)
+    if family.parked.is_none() && !standing::is_behind(family) {
+        (seen.failing_since, seen.failing_why) = (None, None);
+    }
+    (seen, took)
 }
 
 /// Who speaks for an address.
@@ -173,16 +180,26 @@ enum Of {
     Sent,
 }
 
-/// Whether the address is there, in words; else what is there.
+/// Where an address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum There {
+    /// Whoever asks for the name gets it, or an address that the provider stands before it with.
+    AtZone,
+    /// The provider holds it; its servers do not answer with it.
+    AtProvider,
+}
+
+/// Whether the address is there, and in words; else what is there.
 async fn look(
     context: &Context,
     record: &Record,
     address: IpAddr,
     of: Of,
     limit: Duration,
-) -> Result<String, String> {
+) -> Result<(There, String), String> {
     let late = |_| Err(format!("no answer within {} s", limit.as_secs()));
     let zone = tokio::time::timeout(limit, at_zone(context, record, address)).await.unwrap_or_else(late);
+    let zone = zone.map(|servers| (There::AtZone, servers));
     let may_be_proxied = matches!(record.provider, Provider::Cloudflare(_));
     if zone.is_ok() || of == Of::Sent && !may_be_proxied {
         return zone;
@@ -190,9 +207,11 @@ async fn look(
     let held = tokio::time::timeout(limit, at_provider(context, record, address)).await;
     match held.ok().flatten() {
         Some(held) if held.just(address) && held.proxied => {
-            Ok("the provider holds it, and stands before it".to_owned())
+            Ok((There::AtZone, "the provider holds it, and stands before it".to_owned()))
         }
-        Some(held) if held.just(address) && of == Of::Open => Ok("the provider holds it".to_owned()),
+        Some(held) if held.just(address) && of == Of::Open => {
+            Ok((There::AtProvider, "the provider holds it".to_owned()))
+        }
         _ => zone,
     }
 }

@@ -36,7 +36,8 @@ pub(super) async fn step(context: &Context, run: &Run, read: &Record, change: Ch
             let why = record.not_before_why.as_deref().unwrap_or_default();
             (Verdict::Wait { after, why: format!("to send {}: {why}", addresses.join(" and ")) }, Some(after))
         }
-        _ => (Verdict::Complete, held),
+        // An address that moves meanwhile and is to wait for long is told: a step must see it.
+        _ => (Verdict::Complete, held.filter(|left| *left < LATE)),
     };
     turns(record, sends, &mut looked.change);
     let mut change = change.then(looked.change);
@@ -62,9 +63,11 @@ fn turns(record: &Record, sends: Option<Duration>, change: &mut Change<'_>) {
         if change.families.iter().any(|changed| changed.family == family.family) {
             continue;
         }
-        let (now, wanted) = (record.now, family.wanted());
-        let has_failed =
-            |why: String| RecordFamily { failing_since: Some(now), failing_why: Some(why), ..family.clone() };
+        let has_failed = |why: String| RecordFamily {
+            failing_since: Some(record.now),
+            failing_why: Some(why),
+            ..family.clone()
+        };
         let is_well = family.parked.is_none() && family.failing_since.is_none();
         if is_well && let Some(why) = standing::cannot_follow(family) {
             change.families.push(has_failed(why));
@@ -72,9 +75,8 @@ fn turns(record: &Record, sends: Option<Duration>, change: &mut Change<'_>) {
             change.families.push(RecordFamily { failing_since: None, failing_why: None, ..family.clone() });
         } else if let Some(after) = sends
             && is_well
-            && wanted.is_some()
-            && wanted != family.sent
-            && (after >= LATE || standing::is_late(family, now))
+            && standing::is_behind(family)
+            && (after >= LATE || standing::is_late(record, family))
         {
             let why = record.not_before_why.clone().unwrap_or_default();
             change.families.push(has_failed(why));

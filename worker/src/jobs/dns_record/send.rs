@@ -17,7 +17,10 @@ use shared::{
     },
 };
 
-use super::{Change, KIND, rest, standing};
+use super::{
+    Change, KIND, rest,
+    standing::{self, LATE},
+};
 use crate::jobs::{Context, rng};
 
 /// How long a call may take with all that belongs to it: some providers are asked for a minute and a half whether they are done.
@@ -48,8 +51,10 @@ pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepR
         // Looked at when it was added; a program of another version may see it otherwise.
         return unusable(context, record, &sending, &error.to_string()).await;
     }
-    let (record, began) = begin(context, run, record, &sending).await?;
-    if began.elapsed() > FRESH {
+    let before = record;
+    let (record, began, woke) = begin(context, run, before, &sending).await?;
+    // The one does not count while the machine sleeps, the other may be set back.
+    if began.elapsed().max(woke.elapsed().unwrap_or_default()) > FRESH {
         return Err(anyhow!("the worker was stopped before the call; nothing was sent").into());
     }
     let call = record.provider.update(&dns.http, &secret, &wanted, wall_clock());
@@ -57,7 +62,7 @@ pub(super) async fn step(context: &Context, run: &Run, record: &Record) -> StepR
         Ok(answers) => answers,
         Err(_) => unanswered(&sending, &format!("no end within {} s", CALL.as_secs())),
     };
-    conclude(context, run, &record, &sending, &answers, began.elapsed()).await
+    conclude(context, run, (before, &record), &sending, &answers, began.elapsed()).await
 }
 
 /// The time of signatures: other machines compare it with theirs.
@@ -86,16 +91,16 @@ async fn unusable(context: &Context, record: &Record, sending: &[IpAddr], why: &
     super::commit(context, record, change, Verdict::Park { parked: Parked::Failed, why }).await
 }
 
-/// Writes the intent. The record as it stands with it, and when it was last known that the lease stands.
+/// Writes the intent. The record as it stands with it, and when it was last known that the lease stands, by both clocks.
 async fn begin(
     context: &Context,
     run: &Run,
     record: &Record,
     sending: &[IpAddr],
-) -> Result<(Record, Instant), Failure> {
+) -> Result<(Record, Instant, SystemTime), Failure> {
     let mut tx = context.db.begin().await?;
     let since = dns_records::begin_sending(&mut tx, record, sending, CALL, MIN_INTERVAL).await?;
-    let began = Instant::now();
+    let (began, woke) = (Instant::now(), SystemTime::now());
     job_state::checkpoint(&mut tx, run).await?;
     tx.commit().await?;
     let mut record = record.clone();
@@ -106,7 +111,7 @@ async fn begin(
             family.sending_since = Some(since);
         }
     }
-    Ok((record, began))
+    Ok((record, began, woke))
 }
 
 fn unanswered(sending: &[IpAddr], why: &str) -> Answers {
@@ -121,11 +126,12 @@ fn unanswered(sending: &[IpAddr], why: &str) -> Answers {
     answers
 }
 
-/// Records what came of a call. If all was accepted, it is looked at at once whether it is there.
+/// Records what came of a call. If all was accepted, it is looked at at once whether it is there. `before` is the record as it stood
+/// without the intent.
 async fn conclude(
     context: &Context,
     run: &Run,
-    record: &Record,
+    (before, record): (&Record, &Record),
     sending: &[IpAddr],
     answers: &Answers,
     took: Duration,
@@ -142,7 +148,9 @@ async fn conclude(
             Family::Ipv6 => answers.aaaa.as_ref(),
         };
         let answer = answer.unwrap_or(&silent);
-        let (family, what) = after(record, family, *address, answer);
+        let open = before.families.iter().find(|before| before.family == family.family);
+        let open = open.and_then(|before| before.sending.zip(before.sending_since));
+        let (family, what) = after(record, family, open, *address, answer);
         super::count(record, what);
         match (answer.outcome, &family.parked) {
             (Outcome::Good | Outcome::NoChange, _) => served += 1,
@@ -190,9 +198,17 @@ async fn conclude(
     Ok(step.not_before(floor))
 }
 
-/// How a family stands after an answer.
-fn after(record: &Record, family: &RecordFamily, sent: IpAddr, answer: &Answer) -> (RecordFamily, What) {
+/// How a family stands after an answer. `open` is what was open before the call: a call that changed nothing does not settle it.
+fn after(
+    record: &Record,
+    family: &RecordFamily,
+    open: Option<(IpAddr, DateTime<Utc>)>,
+    sent: IpAddr,
+    answer: &Answer,
+) -> (RecordFamily, What) {
     let mut next = RecordFamily { sending: None, sending_since: None, ..family.clone() };
+    let nothing_changed = |next: &mut RecordFamily| (next.sending, next.sending_since) = open.unzip();
+    let lasts = |time| standing::is_behind(family) && time >= LATE || standing::is_late(record, family);
     let what = match answer.outcome {
         Outcome::Good | Outcome::NoChange => {
             next.sent = Some(sent);
@@ -211,20 +227,23 @@ fn after(record: &Record, family: &RecordFamily, sent: IpAddr, answer: &Answer) 
                 What::NoChange
             }
         }
-        Outcome::Wait(_) => {
-            if standing::is_late(family, record.now) {
+        Outcome::Wait(time) => {
+            nothing_changed(&mut next);
+            if lasts(time) {
                 fail(&mut next, record.now, answer.said.clone());
             }
             What::Wait
         }
         Outcome::Park(reason) => {
+            nothing_changed(&mut next);
             park(&mut next, record.now, reason.word(), &answer.said);
             What::Parked
         }
         Outcome::Retry | Outcome::Unknown(_) => {
             // Whether it has arrived is not known.
             (next.sending, next.sending_since) = (family.sending, family.sending_since);
-            if standing::is_late(family, record.now) {
+            let time = if let Outcome::Unknown(time) = answer.outcome { time } else { Duration::ZERO };
+            if lasts(time) {
                 fail(&mut next, record.now, answer.said.clone());
             }
             if answer.outcome == Outcome::Retry { What::Retry } else { What::Wait }

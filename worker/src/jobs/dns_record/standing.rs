@@ -54,8 +54,9 @@ pub(super) fn unseen(record: &Record, family: &RecordFamily) -> Option<IpAddr> {
     family.sent.filter(|_| record.verify && family.verified_at.is_none() && family.sending.is_none())
 }
 
-/// How long after a look the next one is, by how long ago the address was sent.
-pub(super) fn next_look(elapsed: Duration) -> Duration {
+/// How long after a look the next one is, by how long ago the address was sent. None: the clock has been set back since.
+pub(super) fn next_look(elapsed: Option<Duration>) -> Duration {
+    let Some(elapsed) = elapsed else { return Duration::from_secs(EVERY) };
     let seconds = elapsed.as_secs();
     let next = LOOKS.into_iter().find(|look| *look > seconds);
     let last = LOOKS[LOOKS.len() - 1];
@@ -63,9 +64,15 @@ pub(super) fn next_look(elapsed: Duration) -> Duration {
     Duration::from_secs(next).saturating_sub(elapsed).max(Duration::from_secs(1))
 }
 
-/// Whether the name has been without its address for long. What is sent again only because it is time to is not late.
-pub(super) fn is_late(family: &RecordFamily, now: DateTime<Utc>) -> bool {
-    family.sent != family.wanted() && family.since.is_some_and(|at| since(at, now) >= LATE)
+/// Whether the name has another address than it is to have. What is sent again only because it is time to has not.
+pub(super) fn is_behind(family: &RecordFamily) -> bool {
+    family.wanted().is_some_and(|wanted| family.sent != Some(wanted))
+}
+
+/// Whether it has been so for long: since the address moved, or since the name was to follow it.
+pub(super) fn is_late(record: &Record, family: &RecordFamily) -> bool {
+    let behind_since = |at: DateTime<Utc>| at.max(record.kept_since);
+    is_behind(family) && family.since.is_some_and(|at| since(behind_since(at), record.now) >= LATE)
 }
 
 /// Why a name that had an address does not get the one that was told.
@@ -98,9 +105,10 @@ mod tests {
         let mut at = Duration::from_millis(300);
         let mut looks = Vec::new();
         while at < Duration::from_mins(3) {
-            at += next_look(at);
+            at += next_look(Some(at));
             looks.push(at.as_millis());
         }
+        assert_eq!(next_look(None), Duration::from_secs(30), "the clock has been set back");
         assert_eq!(looks, [1_300, 3_000, 8_000, 18_000, 48_000, 78_000, 108_000, 138_000, 168_000, 198_000]);
     }
 }
