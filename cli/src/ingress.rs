@@ -25,6 +25,8 @@ pub struct Args {
     #[command(flatten)]
     redis: config::Redis,
     #[command(flatten)]
+    log: config::Log,
+    #[command(flatten)]
     listeners: config::Listeners,
     #[command(flatten)]
     public_url: config::PublicUrl,
@@ -40,7 +42,7 @@ pub struct Args {
 
 /// Runs the role until a signal.
 pub async fn run(args: &Args) -> anyhow::Result<Exit> {
-    telemetry::log()?;
+    telemetry::log(args.log)?;
     let mut role = role::begin(
         "ingress",
         args.database.required()?,

@@ -193,7 +193,9 @@ pub fn context(
     dns: Option<worker::jobs::Dns>,
 ) -> anyhow::Result<worker::jobs::Context> {
     if google.is_none() {
-        tracing::warn!("no OAuth client is configured: jobs that call Google will fail until there is one");
+        tracing::info!(
+            "no OAuth client: what calls Google waits until SYNCFLEET_GOOGLE_CLIENT_ID and SYNCFLEET_GOOGLE_CLIENT_SECRET are set"
+        );
     }
     Ok(worker::jobs::Context {
         db: db.clone(),

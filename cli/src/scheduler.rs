@@ -20,6 +20,8 @@ pub struct Args {
     #[command(flatten)]
     redis: config::Redis,
     #[command(flatten)]
+    log: config::Log,
+    #[command(flatten)]
     listeners: config::Listeners,
     #[command(flatten)]
     retention: config::Retention,
@@ -29,7 +31,7 @@ pub struct Args {
 
 /// Runs the role until a signal.
 pub async fn run(args: &Args) -> anyhow::Result<Exit> {
-    telemetry::log()?;
+    telemetry::log(args.log)?;
     let mut role = role::begin(
         "scheduler",
         args.database.required()?,

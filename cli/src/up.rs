@@ -3,10 +3,10 @@
 #[cfg(feature = "demo")]
 mod demo;
 mod files;
+mod greeting;
 mod postgres;
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,13 +20,19 @@ use scheduler::{
     ticks::{self, Scheduler},
 };
 use secrecy::{ExposeSecret, SecretString};
-use shared::{config, shutdown::Signals, store::schema, telemetry};
+use shared::{
+    config,
+    shutdown::Signals,
+    store::schema::{self, Version},
+    telemetry,
+};
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 use worker::{GRACE, Settings, jobs};
 
 use self::{
     files::Files,
+    greeting::Greeting,
     postgres::{Postgres, RUN},
 };
 use crate::{
@@ -62,6 +68,8 @@ pub struct Args {
     #[command(flatten)]
     redis: config::Redis,
     #[command(flatten)]
+    log: config::Log,
+    #[command(flatten)]
     listeners: config::Listeners,
     #[command(flatten)]
     public_url: config::PublicUrl,
@@ -85,7 +93,7 @@ pub struct Args {
 
 /// Starts everything and runs until a signal.
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
-    telemetry::log()?;
+    telemetry::log(args.log)?;
     let mut signals = Signals::listen()?;
     let named = args.database.url()?.filter(|url| !is_own(url, &args.data));
     let Some(url) = named else {
@@ -141,26 +149,31 @@ async fn serve(
     let mut role =
         role::begin("up", url, args.database.database_connections, &args.listeners, signals).await?;
     let public = listen::bind(args.listeners.public_addr, "public", config::listeners::PUBLIC_ADDR).await?;
+    let public_addr = public.local_addr().context("cannot read the public listener's address")?;
     let migrated = unless_told_to_end(&mut role.signals, schema::migrate(&role.db)).await;
     let Some(before) = migrated else { return Ok(Exit::Done) };
     let before = before.context("cannot bring the database up to date")?;
-    tracing::info!(?before, "the database is up to date");
+    match before {
+        Version::Current => tracing::info!("the database is up to date"),
+        Version::Older(0) => tracing::info!("the database is new"),
+        Version::Older(migration) => tracing::info!(from = migration, "the database is brought up to date"),
+    }
 
     let bell = role::bell(&args.redis)?;
     #[cfg(feature = "demo")]
     let demo = if args.demo {
-        let public = public.local_addr().context("cannot read the public listener's address")?;
         let (google, public_url) = (&mut args.google, &mut args.public_url);
-        Some(demo::start(&role, public, google, public_url, &args.keys).await?)
+        Some(demo::start(&role, public_addr, google, public_url, &args.keys).await?)
     } else {
         None
     };
     let google = role::google(&args.keys, &args.google)?;
+    let (google_is_set, public_url) = (google.is_some(), args.public_url.url()?);
     let ingress = Ingress {
         db: role.db.clone(),
         bell: Arc::clone(&bell),
         google: google.clone(),
-        public_url: args.public_url.url()?,
+        public_url: public_url.clone(),
         policies: jobs::policies().into(),
         feed_readers: args.feed.feed_readers,
         trusted_proxies: args.proxies.trusted().into(),
@@ -186,7 +199,18 @@ async fn serve(
     let (worker, heart) = worker::start(settings, context, bell, &role.tasks)?;
 
     let environment = files.environment(&role.database_url, &args)?;
-    tell(&args, &environment)?;
+    let greeting = Greeting {
+        environment: &environment,
+        public: public_addr,
+        public_url: public_url.as_ref(),
+        admin: args.listeners.admin_addr,
+        google: google_is_set,
+        #[cfg(feature = "demo")]
+        demo: args.demo,
+        #[cfg(not(feature = "demo"))]
+        demo: false,
+    };
+    greeting.print()?;
     let failed = async {
         match postgres {
             Some(postgres) => anyhow::Error::from(postgres.failed().await),
@@ -199,30 +223,4 @@ async fn serve(
         demo.stop().await;
     }
     exit
-}
-
-/// Says where to look.
-fn tell(args: &Args, environment: &Path) -> anyhow::Result<()> {
-    let admin = args.listeners.admin_addr;
-    writeln!(
-        std::io::stdout(),
-        "syncfleet is up. Stop it with Ctrl-C.
-
-  In another terminal:
-    source {}
-    syncfleet calendar ls
-    syncfleet event ls --account 1 --from now
-    syncfleet file ls --account 1 --name '*lunch*'
-    syncfleet channel ls
-    syncfleet job ls
-    syncfleet job explain 1
-    syncfleet run ls
-    syncfleet feed tail --account 1
-    syncfleet account connect --tenant NAME
-
-  Metrics: http://{admin}/metrics   health: http://{admin}/readyz
-",
-        environment.display(),
-    )
-    .context("cannot say where to look")
 }

@@ -29,6 +29,8 @@ pub struct Args {
     #[command(flatten)]
     slots: Slots,
     #[command(flatten)]
+    log: config::Log,
+    #[command(flatten)]
     listeners: config::Listeners,
     #[command(flatten)]
     public_url: config::PublicUrl,
@@ -69,7 +71,7 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
 }
 
 async fn work(args: &Args) -> anyhow::Result<Exit> {
-    telemetry::log()?;
+    telemetry::log(args.log)?;
     let database = &args.access.database;
     let mut role = role::begin(
         "worker",

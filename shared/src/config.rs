@@ -7,6 +7,7 @@ mod feed;
 pub mod google;
 mod keys;
 pub mod listeners;
+mod log;
 mod objects;
 mod proxies;
 mod public_url;
@@ -29,6 +30,7 @@ pub use self::{
     google::Google,
     keys::Keys,
     listeners::Listeners,
+    log::{Log, LogFormat},
     objects::Objects,
     proxies::Proxies,
     public_url::PublicUrl,

@@ -10,6 +10,8 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
+use crate::config::{self, LogFormat};
+
 /// What is logged when `RUST_LOG` does not say otherwise.
 const DEFAULT_LEVELS: &str = "info,sqlx=warn,hyper=warn,reqwest=warn,apalis=warn,apalis_core=warn";
 
@@ -20,16 +22,21 @@ const TALKATIVE: &str = "yup_oauth2";
 const DELAYS: [f64; 17] =
     [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
 
-/// Begins to log: text on a terminal, JSON lines otherwise, to standard error. Levels come from `RUST_LOG`.
-pub fn log() -> anyhow::Result<()> {
+/// Begins to log, to standard error. Levels come from `RUST_LOG`.
+pub fn log(log: config::Log) -> anyhow::Result<()> {
     let given =
         EnvFilter::builder().from_env().context("RUST_LOG is not valid; it looks like info,sqlx=warn")?;
     let levels =
         if EnvFilter::try_from_default_env().is_ok() { given } else { EnvFilter::new(DEFAULT_LEVELS) };
     let terminal = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = if terminal {
-        lines.with_target(false).boxed()
+    let text = match log.log_format {
+        LogFormat::Auto => terminal,
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    let lines = if text {
+        lines.with_ansi(terminal && !config::no_color()).with_target(false).boxed()
     } else {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     };

@@ -42,6 +42,8 @@ struct Settings {
     #[command(flatten)]
     redis: config::Redis,
     #[command(flatten)]
+    log: config::Log,
+    #[command(flatten)]
     listeners: config::Listeners,
     #[command(flatten)]
     public_url: config::PublicUrl,

@@ -71,6 +71,7 @@ async fn settings_are_shown_with_their_source_and_checked(db: PgPool) {
     for (name, value, from) in [
         ("SYNCFLEET_ADMIN_ADDR", json!("127.0.0.1:1234"), "flag"),
         ("SYNCFLEET_PUBLIC_ADDR", json!("127.0.0.1:8080"), "default"),
+        ("SYNCFLEET_LOG_FORMAT", json!("auto"), "default"),
         ("SYNCFLEET_RUNS_KEEP", json!("7days"), "environment"),
         ("SYNCFLEET_CHANGES_KEEP", json!("7days"), "default"),
         ("SYNCFLEET_WEBHOOK_ALLOW", json!(null), "unset"),
@@ -128,6 +129,7 @@ fn what_is_wrong_is_named_and_no_secret_is_shown() {
 fn a_wrong_value_names_its_variable() {
     for (name, value, why) in [
         ("SYNCFLEET_ADMIN_ADDR", "9090", "invalid socket address"),
+        ("SYNCFLEET_LOG_FORMAT", "xml", "allowed are auto, text and json"),
         ("SYNCFLEET_RUNS_KEEP", "1h", "from 1day to 3650days"),
         ("SYNCFLEET_CHANGES_KEEP", "1h", "from 1day to 3650days"),
         ("SYNCFLEET_WEBHOOK_ALLOW", "10.0.0.0/33", "no network"),

@@ -12,6 +12,7 @@ mod dns;
 mod dyndns;
 mod feed;
 mod keys;
+mod log;
 mod metrics;
 mod notifications;
 mod outage;

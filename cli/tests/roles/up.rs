@@ -114,6 +114,14 @@ async fn it_starts_with_nothing_and_ends_with_everything() {
     up.ready().await;
     until("it says where to look", LIMIT, async || up.said("syncfleet is up") == 1).await;
     assert_eq!(get(up.public, "/healthz").await.unwrap().0, 200);
+    let reach = format!("Routers call http://{}/nic/update, from this machine alone", up.public);
+    for words in ["syncfleet dns address find echo", &reach] {
+        assert_eq!(up.said(words), 1, "{words}: {}", up.log());
+    }
+    // Who wants names alone is not warned of Google.
+    let log = up.log();
+    let google: Vec<_> = log.lines().filter(|line| line.contains("no OAuth client")).collect();
+    assert!(google.len() == 1 && google[0].contains("\"level\":\"INFO\""), "{log}");
 
     let (code, text) = data.shell(
         "syncfleet tenant add acme && syncfleet enqueue noop --key a --tenant acme --wait --timeout 30s",
