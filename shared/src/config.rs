@@ -10,7 +10,7 @@ pub mod listeners;
 mod log;
 mod objects;
 mod proxies;
-mod public_url;
+pub mod public_url;
 mod redis;
 mod retention;
 mod tls;

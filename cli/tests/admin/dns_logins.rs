@@ -71,6 +71,45 @@ async fn a_login_is_added_with_what_routers_need_and_its_password_is_shown_once(
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_router_at_home_gets_an_address_of_its_own_and_is_told_when_its_password_can_be_read(db: PgPool) {
+    let program = with_home(&db).await;
+    let plain = ["--url", "http://192.168.1.5:8080"];
+    let added = program.run(&[&ADD[..], &plain].concat());
+    assert_eq!(added.code, 0, "{added:?}");
+    let note = "the password goes to http://192.168.1.5:8080/ without TLS";
+    assert!(added.stderr.contains(note), "{added:?}");
+    for line in [
+        "Update-URL   http://192.168.1.5:8080/nic/update?hostname=home.example.org,nas.example.org&myip=<ipaddr>",
+        "option use_https '0'",
+        "ssl=no\nprotocol=dyndns2\nserver=192.168.1.5:8080",
+        "ssl         = false",
+    ] {
+        assert!(added.stdout.contains(line), "{line} is missing: {}", added.stdout);
+    }
+    assert!(!added.stdout.contains("sync.example"), "{}", added.stdout);
+    let shown = program.run(&["dns", "login", "show", "router", "--url", "https://192.168.1.5"]);
+    assert!(shown.stdout.contains("https://192.168.1.5/nic/update") && shown.stderr.is_empty(), "{shown:?}");
+    let shown = program.run(&["dns", "login", "show", "router"]);
+    assert!(shown.stdout.contains("https://sync.example.net/nic/update"), "{shown:?}");
+    let changed = program.json(&[&["dns", "login", "passwd", "router"][..], &plain].concat());
+    assert_eq!(changed["url"], "http://192.168.1.5:8080/");
+
+    let nowhere = Program::with(&db).run(&["dns", "login", "show", "router"]);
+    assert!(nowhere.stderr.contains("SYNCFLEET_PUBLIC_URL is not set"), "{nowhere:?}");
+    assert!(nowhere.stderr.contains("--url http://ADDRESS:8080"), "{nowhere:?}");
+    for bad in ["http://8.8.8.8:8080", "http://nas.home.arpa:8080", "192.168.1.5:8080", "ftp://192.168.1.5"] {
+        let words = ["--url", "https, or http to a private address"];
+        let words = if bad.contains("//") { &words[..] } else { &["--url", "is not a URL"] };
+        program.refused(&["dns", "login", "show", "router", "--url", bad], 2, words);
+    }
+    Program::with(&db).env("SYNCFLEET_PUBLIC_URL", "http://192.168.1.5:8080").refused(
+        &["dns", "login", "show", "router"],
+        2,
+        &["SYNCFLEET_PUBLIC_URL", "dns login add --url"],
+    );
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_login_is_blocked_given_names_and_removed(db: PgPool) {
     let program = with_home(&db).await;
     program.ok(&ADD);

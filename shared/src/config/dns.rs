@@ -22,6 +22,15 @@ const ANSWER: Duration = Duration::from_secs(5);
 const PRIVATE: [&str; 6] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128"];
 
+/// Whether an address lies in one of them.
+pub(super) fn is_private(address: IpAddr) -> bool {
+    private().any(|network| network.contains(address))
+}
+
+fn private() -> impl Iterator<Item = Network> {
+    PRIVATE.iter().filter_map(|text| text.parse().ok())
+}
+
 /// How names that follow addresses are looked at, and what may be called for them.
 ///
 /// In a fleet whoever may add a record could otherwise make it call what only the fleet can reach. In `up` that is whoever runs the
@@ -154,7 +163,6 @@ impl DnsAllow {
     /// What is allowed.
     #[must_use]
     pub fn networks(&self) -> Allow {
-        let private = || PRIVATE.iter().filter_map(|text| text.parse().ok());
         let networks = self.dns_allow.iter().flatten().flat_map(|part| match part {
             Part::Private => private().collect(),
             Part::Public => Vec::new(),

@@ -1,6 +1,7 @@
 //! `dns login`: who may tell addresses from outside, and by which names.
 
 mod clients;
+mod reach;
 
 use std::path::PathBuf;
 
@@ -12,12 +13,11 @@ use shared::{
         self,
         dns::login::{self, NewLogin, Opened, Shown},
     },
-    config,
     dns::Host,
 };
 use url::Url;
 
-use self::clients::Setup;
+use self::{clients::Setup, reach::Reach};
 use crate::{
     admin::{Access, confirm::confirm, token},
     exit::Exit,
@@ -27,6 +27,9 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Let a router tell an address; prints what to put into it. The password is shown once
+    #[command(after_help = "Examples:
+  syncfleet dns login add fritz --tenant acme --address home --host home.example.org
+  syncfleet dns login add fritz --tenant acme --address home --host home.example.org --url http://192.168.1.5:8080")]
     Add(Add),
     /// List logins
     Ls {
@@ -39,7 +42,7 @@ pub enum Verb {
         /// Its user name
         name: String,
         #[command(flatten)]
-        public_url: config::PublicUrl,
+        reach: Reach,
     },
     /// Give a login a new password; the old one opens nothing from then on
     Passwd {
@@ -48,7 +51,7 @@ pub enum Verb {
         #[command(flatten)]
         password: Password,
         #[command(flatten)]
-        public_url: config::PublicUrl,
+        reach: Reach,
     },
     /// Let a login call further names
     Allow {
@@ -108,7 +111,7 @@ pub struct Add {
     #[command(flatten)]
     password: Password,
     #[command(flatten)]
-    public_url: config::PublicUrl,
+    reach: Reach,
 }
 
 #[derive(Debug, clap::Args)]
@@ -129,7 +132,7 @@ pub async fn run(access: &Access, verb: &Verb, out: Output) -> anyhow::Result<Ex
     let actor = access.actor();
     match verb {
         Verb::Add(add) => {
-            let (url, password) = (add.public_url.url()?, add.password.read()?);
+            let (url, password) = (add.reach.url()?, add.password.read()?);
             let new = NewLogin {
                 username: &add.name,
                 tenant: &add.tenant,
@@ -156,8 +159,8 @@ pub async fn run(access: &Access, verb: &Verb, out: Output) -> anyhow::Result<Ex
                 ]
             })?;
         }
-        Verb::Show { name, public_url } => {
-            let url = public_url.url()?;
+        Verb::Show { name, reach } => {
+            let url = reach.url()?;
             let mut conn = db.acquire().await?;
             let shown = login::show(&mut conn, name).await?;
             show(&shown, admin::now(&mut conn).await?, out)?;
@@ -165,8 +168,8 @@ pub async fn run(access: &Access, verb: &Verb, out: Output) -> anyhow::Result<Ex
                 setup(&shown, url.as_ref(), None)?;
             }
         }
-        Verb::Passwd { name, password, public_url } => {
-            let (url, password) = (public_url.url()?, password.read()?);
+        Verb::Passwd { name, password, reach } => {
+            let (url, password) = (reach.url()?, password.read()?);
             let changed = login::passwd(&db, &actor, name, password.as_ref()).await?;
             opened(&changed, url.as_ref(), "has a new password", out)?;
         }
@@ -222,9 +225,7 @@ fn opened(opened: &Opened, url: Option<&Url>, what: &str, out: Output) -> anyhow
 
 /// Prints what to put into a router.
 fn setup(login: &Shown, url: Option<&Url>, password: Option<&str>) -> anyhow::Result<()> {
-    if url.is_none() {
-        say("note: SYNCFLEET_PUBLIC_URL is not set; below stands sync.example.com in its place")?;
-    }
+    reach::note(url)?;
     let example = Url::parse("https://sync.example.com/")?;
     let hosts: Vec<_> = login.names.iter().map(|name| name.host.as_str()).collect();
     let setup = Setup {

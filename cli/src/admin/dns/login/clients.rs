@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 
+use shared::config::public_url;
 use url::Url;
 
 /// What a router needs to know.
@@ -22,6 +23,12 @@ impl Setup<'_> {
         let all = hosts.join(",");
         let quoted = hosts.iter().map(|host| format!("\"{host}\"")).collect::<Vec<_>>().join(", ");
         let (yes, one) = if ssl { ("yes", '1') } else { ("no", '0') };
+        // There the caller's own address is a private one, and of no use.
+        let (tells, myip, ip) = if public_url::at_home(url) {
+            ("ADDRESS", "&myip=ADDRESS", "&ip=ADDRESS")
+        } else {
+            ("its own address", "", "")
+        };
         let token: String = url::form_urlencoded::byte_serialize(password.as_bytes()).collect();
         let openwrt =
             format!("{scheme}://[USERNAME]:[PASSWORD]@{server}{path}nic/update?hostname=[DOMAIN]&myip=[IP]");
@@ -60,15 +67,15 @@ impl Setup<'_> {
             ),
         );
         section(
-            "curl, which tells its own address; the first line into ~/.netrc, closed to others",
+            &format!("curl, which tells {tells}; the first line into ~/.netrc, closed to others"),
             &format!(
                 "machine {host} login {username} password {password}\n\
-                 curl --fail-with-body --netrc '{scheme}://{server}{path}nic/update?hostname={all}'"
+                 curl --fail-with-body --netrc '{scheme}://{server}{path}nic/update?hostname={all}{myip}'"
             ),
         );
         section(
             "Clients of DuckDNS",
-            &format!("{scheme}://{server}{path}update?domains={all}&token={username}.{token}"),
+            &format!("{scheme}://{server}{path}update?domains={all}&token={username}.{token}{ip}"),
         );
         lines.trim_end().to_owned()
     }
@@ -93,6 +100,20 @@ mod tests {
             "ddns-path   = \"/fleet/nic/update?hostname=%h&myip=%i\"",
             "machine sync.example.com login router password se-cr#et_1",
             "/fleet/update?domains=home.example.org,nas.example.org&token=router.se-cr%23et_1",
+        ] {
+            assert!(lines.contains(line), "{line} is missing:\n{lines}");
+        }
+        assert!(lines.ends_with("se-cr%23et_1") && lines.contains("nas.example.org'\n"), "{lines}");
+    }
+
+    #[test]
+    fn at_home_a_caller_has_to_name_the_address() {
+        let url = Url::parse("http://[fd12::5]:8080/").unwrap();
+        let lines =
+            Setup { url: &url, username: "router", password: "p", hosts: &["home.example.org"] }.lines();
+        for line in [
+            "curl --fail-with-body --netrc 'http://[fd12::5]:8080/nic/update?hostname=home.example.org&myip=ADDRESS'",
+            "http://[fd12::5]:8080/update?domains=home.example.org&token=router.p&ip=ADDRESS",
         ] {
             assert!(lines.contains(line), "{line} is missing:\n{lines}");
         }
