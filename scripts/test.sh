@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh postgresql redis bind chromium python kubectl
 deploy/test/render.sh
+deploy/test/units.sh
 # The fault test starts it as separate processes.
 cargo build --locked -p syncfleet
 scripts/with-servers.sh cargo test --locked --workspace "$@"

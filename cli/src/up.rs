@@ -5,6 +5,8 @@ mod demo;
 mod files;
 mod greeting;
 mod postgres;
+#[cfg(test)]
+mod unit;
 
 use std::{
     path::{Path, PathBuf},

@@ -43,6 +43,8 @@ use url::Url;
 
 pub use download::RELEASES;
 pub use error::StartError;
+#[cfg(test)]
+pub use server::QUIT_WITHIN;
 pub use sockets::RUN;
 
 use server::Server;

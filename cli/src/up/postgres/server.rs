@@ -17,7 +17,7 @@ use super::sockets::PORT;
 use super::user::User;
 
 /// How long an immediate shutdown may take before the process is killed.
-const QUIT_WITHIN: Duration = Duration::from_secs(5);
+pub const QUIT_WITHIN: Duration = Duration::from_secs(5);
 /// What a start of the server process takes.
 #[derive(Debug, Clone)]
 pub struct Start {
