@@ -2,7 +2,7 @@
 //! the look at a zone's own servers afterwards ([`verify`]).
 //!
 //! Nothing here keeps state or decides when to send: an [`Outcome`] says what an answer means, and whoever keeps the record acts on
-//! it. `docs/dns.md` lists every answer with its outcome.
+//! it. `docs/dns-providers.md` lists every answer with its outcome.
 
 pub mod address;
 pub mod check;

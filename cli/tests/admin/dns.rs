@@ -1,6 +1,7 @@
 //! Names that follow addresses, as an operator adds, changes and looks at them. No worker runs: nothing is sent.
 
 mod check;
+mod examples;
 mod import;
 mod plan;
 mod refused;
