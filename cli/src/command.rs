@@ -88,3 +88,6 @@ pub async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<Exit> {
         Command::Completions(args) => admin::completions::run(&args),
     }
 }
+
+#[cfg(test)]
+mod tests;
