@@ -3,7 +3,7 @@
 use std::{io::Write, process::ExitCode};
 
 use clap::error::{ContextKind, ContextValue};
-use shared::{admin::AdminError, config::Invalid};
+use shared::{admin::AdminError, config::Invalid, store};
 
 /// What `--help` says of exit codes.
 pub const HELP: &str = "Exit codes:
@@ -58,7 +58,10 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
 
 /// Prints what clap has to say: help, or what is wrong with the flags. A wrong value may come from the environment, so that
 /// name is told, too.
-pub fn unparsed(error: &clap::Error, mut command: clap::Command) -> ExitCode {
+pub fn unparsed(mut error: clap::Error, mut command: clap::Command) -> ExitCode {
+    if let Some(usage) = usage(&error, command.clone()) {
+        error.insert(ContextKind::Usage, usage);
+    }
     // Only a built command can print its flags.
     command.build();
     // As clap's own exit: what cannot be printed has to be left.
@@ -71,6 +74,15 @@ pub fn unparsed(error: &clap::Error, mut command: clap::Command) -> ExitCode {
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
+/// The usage line, of what was typed alone. What the environment gives counts for clap as typed, and would stand there as if it had to be.
+fn usage(error: &clap::Error, command: clap::Command) -> Option<ContextValue> {
+    fn without_environment(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| arg.env(None::<&'static str>)).mut_subcommands(without_environment)
+    }
+    let again = without_environment(command).try_get_matches().err()?;
+    again.get(ContextKind::Usage).filter(|_| again.kind() == error.kind()).cloned()
+}
+
 /// The environment variable behind a flag as clap prints it: `--runs-keep <TIME>`.
 fn variable(command: &clap::Command, flag: &str) -> Option<String> {
     let here = command.get_arguments().filter(|arg| arg.to_string() == flag).find_map(clap::Arg::get_env);
@@ -81,7 +93,7 @@ fn variable(command: &clap::Command, flag: &str) -> Option<String> {
 fn code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<AdminError>() {
         Some(AdminError::NotFound { .. }) => return 3,
-        Some(AdminError::UnknownKind { .. }) => return 2,
+        Some(AdminError::UnknownKind { .. } | AdminError::Invalid(_)) => return 2,
         Some(
             AdminError::Refused(_)
             | AdminError::OtherAccount { .. }
@@ -95,10 +107,18 @@ fn code(error: &anyhow::Error) -> u8 {
 
 /// The error and its causes. A cause that its error has told already is not told again.
 fn chain(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
+    let mut text = String::new();
+    for cause in error.chain() {
+        let database = cause.downcast_ref::<sqlx::Error>();
+        let said = database.map_or_else(|| cause.to_string(), store::said);
+        if text.is_empty() {
+            text = said;
+        } else if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        // What comes below it says the same once more.
+        if database.is_some() {
+            break;
         }
     }
     text
@@ -119,6 +139,8 @@ mod tests {
         assert_eq!(code(&anyhow::anyhow!("x")), 1);
         assert_eq!(code(&Usage("x".to_owned()).into()), 2);
         assert_eq!(code(&Invalid::new("DATABASE_URL", "not set").into()), 2);
+        assert_eq!(code(&AdminError::Invalid("x".to_owned()).into()), 2);
+        assert_eq!(code(&AdminError::Refused("x".to_owned()).into()), 1);
         let missing = AdminError::NotFound { what: "tenant", which: "x".to_owned(), hint: String::new() };
         assert_eq!(code(&anyhow::Error::new(missing).context("while looking")), 3);
     }

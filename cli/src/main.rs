@@ -21,7 +21,7 @@ use command::Cli;
 fn main() -> ExitCode {
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
-        Err(error) => return exit::unparsed(&error, Cli::command()),
+        Err(error) => return exit::unparsed(error, Cli::command()),
     };
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,

@@ -32,7 +32,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 pub use self::gate::{Gate, Switched};
-use crate::job::Policy;
+use crate::{job::Policy, store};
 
 /// Why an operation was refused.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,9 @@ pub enum AdminError {
         /// All kinds, with commas.
         known: String,
     },
+    /// A value that is not allowed, however things stand.
+    #[error("{0}")]
+    Invalid(String),
     /// The request makes no sense as things stand.
     #[error("{0}")]
     Refused(String),
@@ -72,7 +75,7 @@ pub enum AdminError {
     #[error("Google gave no refresh token, and there is none that is still good: nothing was stored")]
     NoRefreshToken,
     /// The database did not answer, or not as expected.
-    #[error("the database refused: {0}")]
+    #[error("the database refused: {}", store::said(.0))]
     Database(#[from] sqlx::Error),
 }
 

@@ -53,6 +53,12 @@ pub async fn limited<T, E: From<sqlx::Error>>(
     tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(no_answer(limit).into()))
 }
 
+/// What the database says of an error. sqlx adds where in its own source code the server was, which helps nobody here.
+#[must_use]
+pub fn said(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
 fn no_answer(limit: std::time::Duration) -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer in {limit:?}")))
 }

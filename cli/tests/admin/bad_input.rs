@@ -1,4 +1,4 @@
-use sqlx::PgPool;
+use sqlx::{ConnectOptions as _, PgPool};
 
 use crate::program::Program;
 
@@ -19,6 +19,42 @@ fn the_database_must_be_named_and_reachable() {
         assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
     }
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_postgres_says_comes_without_its_source_code(db: PgPool) {
+    let mut url: url::Url = db.connect_options().to_url_lossy();
+    url.set_path("/nowhere");
+    let program = Program::bare().env("DATABASE_URL", url.as_str());
+    let ended = program.refused(
+        &["tenant", "ls"],
+        1,
+        &["cannot reach the database at", "\"nowhere\" does not exist"],
+    );
+    assert!(!ended.stderr.contains(" at line "), "{}", ended.stderr);
+    // The same within a statement.
+    sqlx::query("alter table tenants rename to other").execute(&db).await.unwrap();
+    let ended = Program::with(&db).refused(&["tenant", "ls"], 1, &["relation \"tenants\" does not exist"]);
+    assert!(!ended.stderr.contains(" at line "), "{}", ended.stderr);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_usage_line_holds_what_was_typed_and_what_is_missing(db: PgPool) {
+    let program = Program::with(&db).env("SYNCFLEET_ACTOR", "ada").env("REDIS_URL", "redis://127.0.0.1:1");
+    let ended = program.refused(
+        &["dns", "add", "a.example.org"],
+        2,
+        &["--tenant <TENANT>", "Usage: syncfleet dns add"],
+    );
+    for setting in ["--database-url", "--redis-url", "--actor"] {
+        assert!(!ended.stderr.contains(setting), "{}", ended.stderr);
+    }
+    let typed = ["enqueue", "noop", "--all", "--key", "a", "--actor", "eve"];
+    let ended = program.refused(&typed, 2, &["cannot be used with", "Usage: syncfleet enqueue"]);
+    assert!(!ended.stderr.contains("--database-url"), "{}", ended.stderr);
+    // A wrong value of the environment has no other usage.
+    let wrong = Program::with(&db).env("SYNCFLEET_DATABASE_CONNECTIONS", "many");
+    wrong.refused(&["tenant", "ls"], 2, &["environment variable SYNCFLEET_DATABASE_CONNECTIONS"]);
 }
 
 #[sqlx::test(migrations = false)]

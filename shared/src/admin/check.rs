@@ -73,7 +73,9 @@ async fn ask_connections(url: &SecretString, pool: u32) -> Result<String, String
     let db =
         store::connect(url, &Session::new("syncfleet check", 1)).map_err(|error| format!("{error:#}"))?;
     let room = store::limited(PATIENCE, async { schema::room(&mut *db.acquire().await?).await });
-    let room = room.await.map_err(|error: sqlx::Error| format!("the database does not answer: {error}"))?;
+    let room = room
+        .await
+        .map_err(|error: sqlx::Error| format!("the database does not answer: {}", store::said(&error)))?;
     enough(pool, room)
 }
 

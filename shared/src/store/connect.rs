@@ -115,11 +115,14 @@ async fn is_alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// Connects once and leaves again, to learn early and in plain words why the database cannot be reached.
 pub async fn reach(url: &SecretString, patience: Duration) -> anyhow::Result<()> {
     let options = options(url, "syncfleet")?;
-    let place = format!("the database at {}:{}", options.get_host(), options.get_port());
+    let place = match options.get_socket() {
+        Some(folder) => format!("the database at {}", folder.display()),
+        None => format!("the database at {}:{}", options.get_host(), options.get_port()),
+    };
     let connection = tokio::time::timeout(patience, PgConnection::connect_with(&options))
         .await
         .map_err(|_| anyhow::anyhow!("{place} did not answer within {} s", patience.as_secs()))?
-        .with_context(|| format!("cannot reach {place}"))?;
+        .map_err(|error| anyhow::anyhow!("cannot reach {place}: {}", super::said(&error)))?;
     // The answer is known; how the server takes the farewell is of no interest.
     let _ = connection.close().await;
     Ok(())

@@ -35,7 +35,7 @@ pub enum SchemaError {
     #[error("the database's migrations do not match the program's: {0}")]
     Mismatch(MigrateError),
     /// The database did not answer.
-    #[error(transparent)]
+    #[error("{}", super::said(.0))]
     Database(#[from] sqlx::Error),
 }
 
