@@ -27,18 +27,20 @@ use crate::{exit::Exit, output::Output};
 /// Names that follow addresses
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "An address moves, and is told by a source or by a router; a record is a name at a provider that follows it. A record is
-named by its host, or by its number.
+    after_help = "An address moves, and is told by a source or by a router; a record is a name at a provider that follows it. A record is named by its host, or by its number.
 
 Examples:
   syncfleet dns address add home --tenant acme --ipv4 echo --ipv6 interface:eth0
-  syncfleet dns add home.example.org --tenant acme --address home --provider cloudflare --secret-file token
-  syncfleet dns add nas.example.org --tenant acme --address home --provider rfc2136 --server ns1.example.org \\
-    --zone example.org --key ddns-key --secret-file key --host-id ::1234
+  syncfleet dns add home.example.org --tenant acme --address home \\
+    --provider cloudflare --secret-file token
+  syncfleet dns add nas.example.org --tenant acme --address home \\
+    --provider rfc2136 --server ns1.example.org --zone example.org \\
+    --key ddns-key --secret-file key --host-id ::1234
   syncfleet dns check home.example.org
   syncfleet dns update home.example.org --dry-run
   syncfleet dns import /etc/ddclient.conf --tenant acme --address home --dry-run
-  syncfleet dns login add router --tenant acme --address home --host home.example.org"
+  syncfleet dns login add router --tenant acme --address home \\
+    --host home.example.org"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -132,14 +134,21 @@ pub async fn run(args: &Args, out: Output) -> anyhow::Result<Exit> {
 fn host_id(text: &str) -> Result<HostId, String> {
     let text = text.trim();
     let full = if text.contains('/') { text.to_owned() } else { format!("{text}/64") };
-    full.parse::<HostId>().map_err(|error| error.to_string())
+    full.parse::<HostId>().map_err(|error| error.why)
+}
+
+/// How long others may keep a name, in seconds.
+fn ttl(text: &str) -> Result<u32, String> {
+    let ttl = text.trim().parse().ok().filter(|ttl| (1..=86_400).contains(ttl));
+    ttl.ok_or_else(|| "allowed are 1 to 86400 seconds, as a number alone".to_owned())
 }
 
 /// A server of DNS: an address, with a port if it is not 53.
 fn server(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
     let alone = || text.trim_matches(['[', ']']).parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
-    text.parse().or_else(|_| alone()).map_err(|_| {
+    let server: Option<SocketAddr> = text.parse().ok().or_else(|| alone().ok());
+    server.filter(|server| server.port() != 0 && !server.ip().is_unspecified()).ok_or_else(|| {
         format!("{text:?} is no server's address: allowed are 192.0.2.1, 192.0.2.1:5353 and [2001:db8::1]:53")
     })
 }

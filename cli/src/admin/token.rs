@@ -37,7 +37,10 @@ pub fn read(file: Option<&Path>, what: &str) -> anyhow::Result<SecretString> {
 
 fn all(from: impl Read) -> io::Result<SecretString> {
     let mut text = String::new();
-    from.take(LONGEST).read_to_string(&mut text)?;
+    // Half a secret would be taken for a whole one.
+    if from.take(LONGEST + 1).read_to_string(&mut text)? as u64 > LONGEST {
+        return Err(io::Error::other(format!("longer than {} KiB, which no secret is", LONGEST >> 10)));
+    }
     Ok(SecretString::from(text.trim()))
 }
 

@@ -30,8 +30,10 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   syncfleet webhook add --tenant acme --url https://crm.acme.example/hooks/calendar
-  syncfleet webhook add --tenant acme --url https://crm.acme.example/hooks --account 42 --resource event --secret-file secret
-  syncfleet webhook add --tenant home --url https://ntfy.sh --form ntfy --topic names-9fa2 --resource dns_record --what failing,recovered
+  syncfleet webhook add --tenant acme --url https://crm.acme.example/hooks \\
+    --account 42 --resource event --secret-file secret
+  syncfleet webhook add --tenant home --url https://ntfy.sh --form ntfy \\
+    --topic names-9fa2 --resource dns_record --what failing,recovered
   syncfleet webhook test 3
   syncfleet webhook resume 3")]
 pub struct Args {

@@ -152,15 +152,15 @@ async fn what_cannot_be_is_refused_and_nothing_is_half_done(db: PgPool) {
     };
     program.refused(
         &add("Router", "a.example.org"),
-        1,
+        2,
         &["\"Router\" is no user name", "lower-case letters"],
     );
-    program.refused(&add("a.b", "a.example.org"), 1, &["is no user name"]);
+    program.refused(&add("a.b", "a.example.org"), 2, &["is no user name"]);
     program.refused(&add("router", "home"), 2, &["no full host name"]);
     program.refused(&ADD[..8], 2, &["--host"]);
     let mut nowhere = add("router", "a.example.org");
     nowhere[7] = "office";
-    program.refused(&nowhere, 3, &["there is no address office"]);
+    program.refused(&nowhere, 3, &["there is no address office of that tenant: `syncfleet dns address ls`"]);
     let mut nobody = add("router", "a.example.org");
     nobody[5] = "nobody";
     program.refused(&nobody, 3, &["nobody"]);
@@ -170,7 +170,7 @@ async fn what_cannot_be_is_refused_and_nothing_is_half_done(db: PgPool) {
         let mut arguments = add("router", "a.example.org").to_vec();
         arguments.extend(["--password-file", "-"]);
         let refused = program.fed(&arguments, password);
-        refused.is_refusal(1, &[why]);
+        refused.is_refusal(2, &[why]);
         assert!(!refused.stderr.contains(password), "{}", refused.stderr);
     }
     for verb in ["show", "passwd", "block", "unblock"] {

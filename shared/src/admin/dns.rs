@@ -52,10 +52,16 @@ fn store_error(error: SecretError) -> AdminError {
 
 impl From<FieldError> for AdminError {
     fn from(error: FieldError) -> Self {
-        Self::Refused(error.to_string())
+        Self::Invalid(error.to_string())
     }
 }
 
+/// What is not allowed however things stand.
+fn invalid(why: impl Into<String>) -> AdminError {
+    AdminError::Invalid(why.into())
+}
+
+/// What cannot be as things stand.
 fn refused(why: impl Into<String>) -> AdminError {
     AdminError::Refused(why.into())
 }
@@ -67,7 +73,7 @@ fn within(field: &str, span: Duration, least: Duration, most: Duration) -> Resul
         return Ok(whole);
     }
     let told = |span: Duration| super::words::span(i64::try_from(span.as_secs()).unwrap_or(i64::MAX));
-    Err(refused(format!(
+    Err(invalid(format!(
         "{field}: {} is not allowed; allowed are {} to {}",
         told(span),
         told(least),

@@ -166,6 +166,12 @@ impl Source {
     pub fn check(&self, family: Family) -> Result<(), FieldError> {
         match self {
             Self::Echo { services, agree } => {
+                let twice =
+                    services.iter().enumerate().find(|(at, service)| services[..*at].contains(service));
+                if twice.is_some() {
+                    let why = "one is there twice: each has one voice, and two must agree";
+                    return Err(FieldError::new("echo.services", why));
+                }
                 let there = if services.is_empty() { echo::services(family).len() } else { services.len() };
                 enough(*agree, there)
             }
@@ -278,6 +284,7 @@ mod tests {
             (json!({"echo": {}}), "", ""),
             (json!({"echo": {"agree": 9}}), "of 3 services", "of 3 services"),
             (json!({"echo": {"services": ["https://a.example/"], "agree": 1}}), "", ""),
+            (json!({"echo": {"services": ["https://a.example/", "https://a.example"]}}), "twice", "twice"),
             (json!({"whoami": {"agree": 0}}), "1 to 3", "1 to 3"),
             (json!({"interface": {"name": "eth0"}}), "", ""),
             (json!({"interface": {"name": ""}}), "as eth0", "as eth0"),

@@ -143,6 +143,22 @@ impl Provider {
             Self::Template(p) => Duration::from_secs(p.minimum_interval_seconds as u64),
         }
     }
+
+    /// Whether a TTL can be chosen for its names. The protocols of DynDNS have no word for it.
+    #[must_use]
+    pub fn takes_ttl(&self) -> bool {
+        match self {
+            Self::Cloudflare(_)
+            | Self::Hetzner(_)
+            | Self::Route53(_)
+            | Self::GoogleCloud(_)
+            | Self::Rfc2136(_) => true,
+            Self::Template(p) => p.takes_ttl(),
+            Self::Dyndns2(_) | Self::KeySystems(_) | Self::DuckDns(_) | Self::Desec(_) | Self::Inwx(_) => {
+                false
+            }
+        }
+    }
 }
 
 /// The default of an endpoint. The texts are this crate's own, and a test reads them all.

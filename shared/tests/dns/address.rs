@@ -59,6 +59,10 @@ async fn two_of_three_services_must_agree() {
     );
     let error = echo(vec![page(), says(503, ""), says(302, "")], v4, limits()).await.unwrap_err();
     assert!(matches!(&error, AddressError::None(_)), "{error}");
+    // Each is named by its own URL, as several may be at one host.
+    let told = error.to_string();
+    let urls: Vec<&str> = told.split("http://127.0.0.1:").skip(1).collect();
+    assert!(urls.len() == 3 && urls.iter().all(|url| url.contains("/: ")), "{told}");
     let error = echo(vec![says(200, "10.0.0.1"), says(200, "10.0.0.1")], v4, limits()).await.unwrap_err();
     assert!(matches!(&error, AddressError::Forbidden(why) if why.contains("private")), "{error}");
     let quick = Limits { call: Duration::from_secs(5), ..limits() };

@@ -30,10 +30,13 @@ use crate::{
     after_help = "The secret comes from a file or from stdin, never from an argument, which others could see.
 
 Examples:
-  syncfleet dns add home.example.org --tenant acme --address home --provider cloudflare --secret-file token
-  syncfleet dns add home.duckdns.org --tenant acme --address home --provider duckdns --secret-file token --dry-run
-  syncfleet dns add home.example.org --tenant acme --address home --provider dyndns2 \\
-    --url https://dyn.example.net/nic/update --user ada --secret-file password"
+  syncfleet dns add home.example.org --tenant acme --address home \\
+    --provider cloudflare --secret-file token
+  syncfleet dns add home.duckdns.org --tenant acme --address home \\
+    --provider duckdns --secret-file token --dry-run
+  syncfleet dns add home.example.org --tenant acme --address home \\
+    --provider dyndns2 --url https://dyn.example.net/nic/update --user ada \\
+    --secret-file password"
 )]
 pub struct Add {
     /// The name

@@ -8,7 +8,7 @@ use shared::{
     dns::address::{Family, HostId},
 };
 
-use super::{Which, host_id, server, settings::Flags};
+use super::{Which, host_id, server, settings::Flags, ttl};
 use crate::{
     admin::{Access, ring, span, token},
     exit::{Exit, Usage},
@@ -50,8 +50,8 @@ pub struct Set {
     /// Its IPv6 address is the address itself
     #[arg(long, conflicts_with = "host_id")]
     no_host_id: bool,
-    /// How long others may keep it, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    /// How long others may keep it, in seconds, where the provider lets it be chosen (`syncfleet dns providers`)
+    #[arg(long, value_name = "SECONDS", value_parser = ttl, allow_negative_numbers = true)]
     ttl: Option<u32>,
     /// As long as it is there, or as the provider says
     #[arg(long, conflicts_with = "ttl")]

@@ -85,7 +85,8 @@ pub fn provider(name: Option<&str>, file: Option<&PathBuf>, flags: &Flags) -> an
         return Err(Usage(what).into());
     }
     settings::read(base, &flags.pairs()).map_err(|error| {
-        let which = name.unwrap_or("the provider");
+        let which = name
+            .map_or_else(|| file.map_or_else(String::new, |file| file.display().to_string()), str::to_owned);
         Usage(format!("{which}: {error}; `syncfleet dns providers` lists the settings")).into()
     })
 }

@@ -191,7 +191,7 @@ pub async fn history(access: &Access, args: &History, out: Output) -> anyhow::Re
 
 /// Lists providers.
 pub fn providers(out: Output) -> anyhow::Result<Exit> {
-    let columns = ["PROVIDER", "OF", "NEEDS", "TAKES", "SECRET", "AT LEAST", "CHECKED"];
+    let columns = ["PROVIDER", "OF", "NEEDS", "TAKES", "SECRET", "AT LEAST", "TTL", "CHECKED"];
     out.list(&PROVIDERS, "no providers", &columns, |described| {
         vec![
             described.name.to_owned(),
@@ -200,6 +200,7 @@ pub fn providers(out: Output) -> anyhow::Result<Exit> {
             described.takes.join(" "),
             described.secret.to_owned(),
             words::span(i64::try_from(described.min_interval_seconds).unwrap_or(i64::MAX)),
+            described.ttl.to_owned(),
             yes(described.can_be_read),
         ]
     })?;

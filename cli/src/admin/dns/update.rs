@@ -23,8 +23,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "What was sent is not sent again while it does not change, as providers take that for abuse: --force does,
-and serves again what is parked. Nothing shortens a provider's least time between two updates.
+    after_help = "What was sent is not sent again while it does not change, as providers take that for abuse: --force does, and serves again what is parked. Nothing shortens a provider's least time between two updates.
 
 Examples:
   syncfleet dns update home.example.org --dry-run

@@ -32,14 +32,17 @@ fn a_source_is_asked_now() {
     let program = Program::bare();
     let find =
         |source: &str, more: &[&str]| program.run(&[&["dns", "address", "find", source], more].concat());
-    let (one, other) = (echo("8.8.4.4\n"), echo("8.8.8.8\n"));
+    let (one, other, third) = (echo("8.8.4.4\n"), echo("8.8.8.8\n"), echo("8.8.4.4\n"));
     let found = find(&format!("echo:{one}"), &["--ipv4"]);
     assert_eq!((found.code, found.stdout.as_str()), (0, "8.8.4.4\n"), "{found:?}");
-    let agree = find(&format!("echo:{one},{other},{one}"), &["--ipv4"]);
+    let agree = find(&format!("echo:{one},{other},{third}"), &["--ipv4"]);
     assert_eq!((agree.code, agree.stdout.as_str()), (0, "8.8.4.4\n"), "{agree:?}");
     let disagree = find(&format!("echo:{one},{other}"), &["--ipv4"]);
     assert_eq!(disagree.code, 1, "{disagree:?}");
-    assert!(disagree.stderr.contains("fewer than 2 of 2 agree"), "{disagree:?}");
+    let who = format!("fewer than 2 of 2 agree on an address: {one}: 8.8.4.4; {other}: 8.8.8.8");
+    assert!(disagree.stderr.contains(&who), "{disagree:?}");
+    let twice = find(&format!("echo:{one},{one}"), &["--ipv4"]);
+    assert!(twice.code == 1 && twice.stderr.contains("one is there twice"), "{twice:?}");
     let private = echo("192.168.1.5");
     let refused = find(&format!("echo:{private}"), &["--ipv4"]);
     assert!(refused.code == 1 && refused.stderr.contains("it is private"), "{refused:?}");

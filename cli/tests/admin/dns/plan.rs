@@ -81,10 +81,22 @@ async fn an_update_says_what_it_would_send_and_what_not(db: PgPool) {
     let plan = |more: &[&str]| program.json(&[&["dns", "update", "1", "--dry-run"], more].concat());
     let what = |plan: &Value, family: usize| plan["families"][family]["what"].as_str().unwrap().to_owned();
 
+    // Before anybody has told the address, the addresses for documentation stand in, as with `add --dry-run`.
     let unknown = plan(&[]);
-    assert!(what(&unknown, 0).contains("nobody has told") && unknown["steps"] == json!([]), "{unknown}");
+    for (family, address) in [(0, "192.0.2.1"), (1, "2001:db8::1")] {
+        let told = format!(
+            "nobody has told the address yet: nothing is sent until then; {address} stands for it here"
+        );
+        assert_eq!((what(&unknown, family), &unknown["families"][family]["sent"]), (told, &json!(false)));
+    }
+    let steps = unknown["steps"].to_string();
+    assert!(steps.contains("ip=192.0.2.1") && steps.contains("ip=2001%3Adb8%3A%3A1"), "{unknown}");
+    let added = program.fed(&add("a.example.org", "key-systems", &["--dry-run", "-o", "json"]), SECRET);
+    let added: Value = serde_json::from_str(&added.stdout).unwrap();
+    assert_eq!((&added["steps"], &added["families"]), (&unknown["steps"], &unknown["families"]));
     tell(&db, "ipv4", "8.8.4.4").await;
     let first = plan(&[]);
+    assert_eq!(what(&first, 1), "nobody has told the address yet: nothing is sent until then");
     assert_eq!((what(&first, 0).as_str(), first["steps"].as_array().unwrap().len()), ("is sent", 1));
 
     let sent = |ago: &'static str| {

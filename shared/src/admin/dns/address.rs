@@ -15,7 +15,7 @@ pub use self::{
     find::{Asked, find},
     list::{Address, AddressFamily, Filter, ls, show},
 };
-use super::{refused, source, within, word};
+use super::{invalid, refused, source, within, word};
 use crate::{
     admin::{Actor, AdminError, policy, remove::retried, tenant},
     dns::{
@@ -71,7 +71,7 @@ pub struct Done {
 /// Adds an address, with its job if a source is to be asked.
 pub async fn add(db: &PgPool, actor: &Actor, policies: &[Policy], new: &New<'_>) -> Result<Done, AdminError> {
     if new.families.is_empty() {
-        return Err(refused("an address has a family: give --ipv4 SOURCE, --ipv6 SOURCE or both"));
+        return Err(invalid("an address has a family: give --ipv4 SOURCE, --ipv6 SOURCE or both"));
     }
     for (family, source) in new.families {
         fits(*family, source.as_ref(), new.allowed)?;
@@ -86,7 +86,7 @@ pub async fn add(db: &PgPool, actor: &Actor, policies: &[Policy], new: &New<'_>)
             return Err(refused(format!("tenant {} has an address {} already", new.tenant, new.name)));
         }
         Err(sqlx::Error::Database(error)) if error.is_check_violation() => {
-            return Err(refused(format!(
+            return Err(invalid(format!(
                 "{:?} is not an address's name: use 1 to 63 of a-z 0-9 . _ - and begin with a letter or digit",
                 new.name
             )));
@@ -120,11 +120,11 @@ fn texts(networks: &[Network]) -> Vec<String> {
 /// Whether a source fits its family; one that is fixed also the rules.
 fn fits(family: Family, source: Option<&Source>, allowed: &[Network]) -> Result<(), AdminError> {
     let Some(source) = source else { return Ok(()) };
-    source.check(family).map_err(|error: FieldError| refused(format!("{}: {error}", word(family))))?;
+    source.check(family).map_err(|error: FieldError| invalid(format!("{}: {error}", word(family))))?;
     if let Source::Fixed { address } = source {
         Rules::new(allowed.to_vec())
             .check(*address)
-            .map_err(|error| refused(format!("{}: {error} (--allow)", word(family))))?;
+            .map_err(|error| invalid(format!("{}: {error}", word(family))))?;
     }
     Ok(())
 }

@@ -148,7 +148,7 @@ pub async fn block(
     let why = why.map(str::trim);
     if why.is_some_and(|why| why.is_empty() || why.chars().count() > 200 || why.chars().any(char::is_control))
     {
-        return Err(AdminError::Refused(
+        return Err(AdminError::Invalid(
             "the reason has 1 to 200 characters, none of them a control character".to_owned(),
         ));
     }
@@ -227,7 +227,8 @@ async fn give(
     hosts: &[Host],
 ) -> Result<Vec<String>, AdminError> {
     let id = dns_addresses::find(&mut *conn, tenant, address).await?.ok_or_else(|| {
-        AdminError::not_found("address", address, "of that tenant: `syncfleet dns address ls` shows all")
+        let which = format!("{address} of that tenant");
+        AdminError::not_found("address", which, "`syncfleet dns address ls` shows all")
     })?;
     let hosts = texts(hosts);
     let given = dns_hosts::insert(conn, login, id, &hosts).await?;
@@ -246,7 +247,7 @@ fn check_username(username: &str) -> Result<(), AdminError> {
     if fits {
         return Ok(());
     }
-    Err(AdminError::Refused(format!(
+    Err(AdminError::Invalid(format!(
         "{username:?} is no user name: allowed are 1 to 63 lower-case letters, digits, - and _, a letter or digit first"
     )))
 }
@@ -257,7 +258,7 @@ async fn hash(given: Option<&SecretString>) -> Result<(String, Option<SecretStri
         let given = given.expose_secret();
         let fits = |b: u8| b.is_ascii_graphic() && !b"'\"\\".contains(&b);
         if !(SHORTEST..=LONGEST).contains(&given.len()) || !given.bytes().all(fits) {
-            return Err(AdminError::Refused(format!(
+            return Err(AdminError::Invalid(format!(
                 "the password has {SHORTEST} to {LONGEST} characters of visible ASCII without quotes and backslashes: routers disagree \
                  about all others"
             )));

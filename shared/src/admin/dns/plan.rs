@@ -8,11 +8,14 @@ use sqlx::PgConnection;
 
 use super::{
     RecordRef,
-    record::{New, Ready, get, ready},
+    record::{New, Ready, get, ready, stand_in},
 };
 use crate::{
     admin::{AdminError, words},
-    dns::{address::Family, provider::Step},
+    dns::{
+        address::{Family, NoAddress},
+        provider::Step,
+    },
     store::dns_records::{Record, RecordFamily},
 };
 
@@ -29,7 +32,7 @@ pub struct Plan {
     pub not_before: Option<DateTime<Utc>>,
     /// Why not.
     pub not_before_why: Option<String>,
-    /// What would be sent, step by step.
+    /// What would be sent, step by step; with addresses for documentation in place of those that nobody has told yet.
     pub steps: Vec<Step>,
 }
 
@@ -57,9 +60,7 @@ pub async fn of_new(conn: &mut PgConnection, new: &New<'_>, now: DateTime<Utc>) 
             address: address.filter(|_| unknown.is_none()),
             sent: unknown.is_none(),
             what: match (address, unknown) {
-                (Some(address), Some((_, why))) => {
-                    format!("{why}: nothing is sent until then; {address} stands for it here")
-                }
+                (Some(address), Some((_, why))) => stood_for(*why, address),
                 _ => "is sent".to_owned(),
             },
         }
@@ -85,27 +86,42 @@ pub async fn of_record(
     Ok(plan(&record, force))
 }
 
+/// Why nothing is sent of a family, and what stands for its address.
+fn stood_for(why: NoAddress, address: IpAddr) -> String {
+    format!("{why}: nothing is sent until then; {address} stands for it here")
+}
+
 fn plan(record: &Record, force: bool) -> Plan {
+    // Of a name that has nothing to follow yet the steps are shown all the same.
+    let untold = record.families.iter().all(|family| family.to_have().is_err());
     let families: Vec<Planned> =
-        record.families.iter().map(|family| planned(record, family, force)).collect();
-    let addresses: Vec<IpAddr> =
+        record.families.iter().map(|family| planned(record, family, force, untold)).collect();
+    let sent: Vec<IpAddr> =
         families.iter().filter(|planned| planned.sent).filter_map(|planned| planned.address).collect();
-    let wanted = record.given(&addresses);
-    let sends = !addresses.is_empty();
-    let not_before = record.not_before.filter(|at| sends && *at > record.now);
+    let not_before = record.not_before.filter(|at| !sent.is_empty() && *at > record.now);
+    let shown = if untold {
+        record.families.iter().map(|family| stand_in(family.family, family.host_id)).collect()
+    } else {
+        sent
+    };
     Plan {
         host: record.host.to_string(),
         provider: record.provider.name(),
         not_before,
         not_before_why: not_before.and(record.not_before_why.clone()),
-        steps: if sends { record.provider.plan(&wanted, record.now) } else { Vec::new() },
+        steps: if shown.is_empty() {
+            Vec::new()
+        } else {
+            record.provider.plan(&record.given(&shown), record.now)
+        },
         families,
     }
 }
 
-fn planned(record: &Record, family: &RecordFamily, force: bool) -> Planned {
+fn planned(record: &Record, family: &RecordFamily, force: bool, untold: bool) -> Planned {
     let address = family.to_have();
     let (sent, what) = match (address, &family.parked, family.sending) {
+        (Err(why), ..) if untold => (false, stood_for(why, stand_in(family.family, family.host_id))),
         (Err(why), ..) => (false, format!("{why}: nothing is sent until then")),
         (_, Some(parked), _) if !force => {
             let why = family.parked_why.as_deref().unwrap_or_default();

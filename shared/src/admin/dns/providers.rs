@@ -17,6 +17,9 @@ pub struct Described {
     pub min_interval_seconds: u64,
     /// Whether credentials can be tried without an update.
     pub can_be_read: bool,
+    /// When a TTL that is chosen counts: `always`, `new` (a record that is there keeps its own), `by a parameter`; `-`: none can be
+    /// chosen.
+    pub ttl: &'static str,
     /// Who it is.
     pub about: &'static str,
 }
@@ -26,9 +29,9 @@ const fn described(
     about: &'static str,
     (needs, takes): (&'static [&'static str], &'static [&'static str]),
     secret: &'static str,
-    (min_interval_seconds, can_be_read): (u64, bool),
+    (min_interval_seconds, can_be_read, ttl): (u64, bool, &'static str),
 ) -> Described {
-    Described { name, needs, takes, secret, min_interval_seconds, can_be_read, about }
+    Described { name, needs, takes, secret, min_interval_seconds, can_be_read, ttl, about }
 }
 
 /// All of them.
@@ -38,52 +41,52 @@ pub const PROVIDERS: [Described; 11] = [
         "any server that speaks dyndns2",
         (&["url", "user"], &["dual"]),
         "the password",
-        (300, false),
+        (300, false, "-"),
     ),
     described(
         "key-systems",
         "domaindiscount24, moniker, RRPproxy",
         (&[], &["url"]),
         "the name's DynDNS password",
-        (1_800, false),
+        (1_800, false, "-"),
     ),
-    described("duckdns", "Duck DNS", (&[], &["url"]), "the token", (300, false)),
+    described("duckdns", "Duck DNS", (&[], &["url"]), "the token", (300, false, "-")),
     described(
         "cloudflare",
         "Cloudflare",
         (&[], &["zone_id", "owner", "proxied", "url"]),
         "an API token with Zone:Read and DNS:Edit",
-        (60, true),
+        (60, true, "new"),
     ),
-    described("desec", "deSEC", (&["user"], &["url"]), "a token", (300, false)),
+    described("desec", "deSEC", (&["user"], &["url"]), "a token", (300, false, "-")),
     described(
         "hetzner",
         "Hetzner Cloud DNS",
         (&["zone"], &["owner", "url"]),
         "an API token of the zone's project",
-        (60, true),
+        (60, true, "new"),
     ),
-    described("inwx", "INWX", (&["user"], &["url"]), "the DynDNS account's password", (300, false)),
+    described("inwx", "INWX", (&["user"], &["url"]), "the DynDNS account's password", (300, false, "-")),
     described(
         "route53",
         "Amazon Route 53",
         (&["zone_id", "access_key_id"], &["url"]),
         "the secret access key",
-        (60, true),
+        (60, true, "always"),
     ),
     described(
         "google-cloud",
         "Google Cloud DNS",
         (&["project", "zone"], &["url"]),
         "a service account's key file",
-        (60, true),
+        (60, true, "new"),
     ),
     described(
         "rfc2136",
         "a zone's primary server, by DNS UPDATE",
         (&["server", "zone", "key"], &["algorithm", "require", "owner"]),
         "the key's secret in base64, as tsig-keygen prints it",
-        (10, true),
+        (10, true, "always"),
     ),
     described(
         "template",
@@ -93,7 +96,7 @@ pub const PROVIDERS: [Described; 11] = [
             &["method", "sign_in", "no_change", "bad_auth", "minimum_interval_seconds"],
         ),
         "what it takes for one",
-        (300, false),
+        (300, false, "by a parameter"),
     ),
 ];
 
@@ -149,6 +152,8 @@ mod tests {
                 described.name
             );
             assert_eq!(provider.can_be_read(), described.can_be_read, "{}", described.name);
+            let takes_ttl = !["-", "by a parameter"].contains(&described.ttl);
+            assert_eq!(provider.takes_ttl(), takes_ttl, "{}", described.name);
             for without in described.needs {
                 assert!(needed(Some(without)).is_err(), "{} without {without}", described.name);
             }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
-pub(super) use self::ready::{Ready, ready};
+pub(super) use self::ready::{Ready, ready, stand_in};
 pub use self::{
     change::{Becomes, Change, set},
     ready::Families,

@@ -25,6 +25,10 @@ pub fn read(base: Map<String, Value>, pairs: &[(String, String)]) -> Result<Prov
             settings.insert(key.clone(), Value::String(value.clone()));
         }
     }
+    if settings.contains_key("ttl") {
+        let why = "it is the name's, not the provider's: give it by --ttl".to_owned();
+        return Err(FieldError { field: "ttl".to_owned(), why });
+    }
     let mut read = Provider::parse(Value::Object(settings.clone()));
     // Once for each that could be something else than a text.
     for _ in pairs {
@@ -84,6 +88,7 @@ mod tests {
         for (pairs, why) in [
             (&[("user", "u"), ("password", "hunter2")][..], "--secret-file"),
             (&[("usr", "u")], "unknown field `usr`"),
+            (&[("user", "u"), ("ttl", "60")], "by --ttl"),
             (&[], "missing field `user`"),
             (&[("user", "u"), ("url", "http://a.example/")], "https://"),
         ] {

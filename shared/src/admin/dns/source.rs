@@ -50,7 +50,10 @@ fn endpoints(urls: &str) -> Result<Vec<Endpoint>, String> {
 }
 
 fn gateway(text: &str) -> Result<Ipv4Addr, String> {
-    text.parse().map_err(|_| format!("{text:?} is no gateway: it is an IPv4 address, as 192.168.1.1"))
+    let gateway: Option<Ipv4Addr> = text.parse().ok();
+    gateway
+        .filter(|address| !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast())
+        .ok_or_else(|| format!("{text:?} is no gateway: it is an IPv4 address, as 192.168.1.1"))
 }
 
 /// A source as it is typed; `router` if there is none.
@@ -115,6 +118,7 @@ mod tests {
             ("interface", "interface:NAME"),
             ("fixed:home", "no IP address"),
             ("nat-pmp:router", "an IPv4 address"),
+            ("nat-pmp:0.0.0.0", "an IPv4 address"),
             ("echo:http://a.example/", "https://"),
             ("echo:https://a.example/,", "not a URL"),
             ("upnp:eth0", "allowed are echo"),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use futures_util::future::join_all;
 use reqwest::Method;
+use url::Url;
 
 use super::{Family, Told};
 use crate::dns::{Endpoint, http::Caller};
@@ -25,15 +26,21 @@ pub fn services(family: Family) -> Vec<Endpoint> {
 pub(super) async fn ask(caller: &Caller, services: &[Endpoint], family: Family) -> Vec<Told> {
     join_all(services.iter().map(|service| async move {
         let url = service.url();
-        let name = url.host_str().unwrap_or_default().to_owned();
         let found = match caller.send(caller.request(Method::GET, url.clone())).await {
             Ok(reply) if reply.status.is_success() => read(&reply.body, family),
             Ok(reply) => Err(reply.by_status("").said),
             Err(why) => Err(why),
         };
-        (name, found)
+        (name(url), found)
     }))
     .await
+}
+
+/// A service, as people are told of it: several may be at one host. What stands behind its path is nobody's business.
+fn name(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.into()
 }
 
 /// The address that is the whole answer, or the line `ip=` of one.
@@ -51,6 +58,16 @@ fn read(body: &str, family: Family) -> Result<IpAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_is_told_by_its_url() {
+        for (url, told) in [
+            ("https://api.ipify.org/", "https://api.ipify.org/"),
+            ("http://127.0.0.1:8080/ip?key=hunter2", "http://127.0.0.1:8080/ip"),
+        ] {
+            assert_eq!(name(&url.parse().unwrap()), told);
+        }
+    }
 
     #[test]
     fn only_an_address_is_an_answer() {

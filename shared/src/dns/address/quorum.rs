@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use super::AddressError;
 
-/// What one of those who were asked says: its name, and the address or why there is none.
+/// What one of those who were asked says: its name or URL, and the address or why there is none.
 pub type Told = (String, Result<IpAddr, String>);
 
 /// The address that at least `agree` say. It must have more voices than any other: a VPN, a proxy or a service that is wrong has few.

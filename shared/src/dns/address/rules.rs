@@ -23,7 +23,8 @@ impl Rules {
         }
         forbidden(address).map_or(Ok(()), |why| {
             Err(AddressError::Forbidden(format!(
-                "{address} is not of the public internet: it is {why}; nobody outside could reach it. Allow its network if that is meant"
+                "{address} is not of the public internet: it is {why}; nobody outside could reach it. If that is meant, \
+                 allow its network by --allow (`syncfleet dns address add`, `set`, `find`)"
             )))
         })
     }
@@ -66,6 +67,7 @@ mod tests {
             let error = rules.check(address.parse().unwrap()).unwrap_err().to_string();
             // The last address of IPv4 is reserved and broadcast at once.
             assert!(error.contains(why) || address == "255.255.255.255", "{address}: {error}");
+            assert!(error.contains("by --allow (`syncfleet dns address add`, `set`"), "{address}: {error}");
         }
         for address in ["8.8.8.8", "100.63.255.255", "100.128.0.1", "2a00:1450::1", "2606:4700::1111"] {
             assert_eq!(rules.check(address.parse().unwrap()), Ok(()), "{address}");

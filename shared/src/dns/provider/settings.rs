@@ -64,6 +64,12 @@ impl Provider {
                 "it begins or ends with white space: as from a file with a last line break; leave that out",
             ));
         }
+        if text.chars().any(char::is_control) && !matches!(self, Self::GoogleCloud(_)) {
+            return Err(FieldError::new(
+                "secret",
+                "it has line breaks or other control characters within, as no secret has: perhaps it is another file",
+            ));
+        }
         let bearer = match self {
             Self::Cloudflare(_) | Self::Hetzner(_) => true,
             Self::Template(p) => p.sign_in == Sign::Bearer,
@@ -79,13 +85,8 @@ impl Provider {
         if wanted.v4.is_none() && wanted.v6.is_none() {
             return Err(FieldError::new("address", "none is given; give one of IPv4, one of IPv6 or both"));
         }
-        if let Some(ttl) = wanted.ttl
-            && !(1..=86_400).contains(&ttl)
-        {
-            return Err(FieldError::new(
-                "ttl",
-                format!("{ttl} is not allowed; allowed are 1 to 86400 seconds"),
-            ));
+        if let Some(ttl) = wanted.ttl {
+            within(ttl)?;
         }
         match self {
             Self::Dyndns2(p) => p.check(),
@@ -100,12 +101,31 @@ impl Provider {
         }
     }
 
+    /// Whether a name there can have this TTL. To be asked when somebody chooses one: `update` sends none where there is no place for it.
+    pub fn check_ttl(&self, ttl: u32) -> Result<(), FieldError> {
+        within(ttl)?;
+        let why = match self {
+            _ if self.takes_ttl() => return Ok(()),
+            Self::Template(_) => "no parameter of the template is ttl".to_owned(),
+            _ => format!("{} lets none be chosen", self.name()),
+        };
+        Err(FieldError::new("ttl", format!("{why}: leave it out (--no-ttl takes one away that is there)")))
+    }
+
     /// The setting, shown in plans and lists, that has the secret in it. Short ones stand in many a word.
     fn field_with(&self, secret: &str) -> Option<String> {
         let (url, texts) = match self {
             Self::Dyndns2(p) => (&p.url, Vec::new()),
+            Self::KeySystems(p) => (&p.url, Vec::new()),
+            Self::DuckDns(p) => (&p.url, Vec::new()),
+            Self::Cloudflare(p) => (&p.url, Vec::new()),
+            Self::Desec(p) => (&p.url, Vec::new()),
+            Self::Hetzner(p) => (&p.url, Vec::new()),
+            Self::Inwx(p) => (&p.url, Vec::new()),
+            Self::Route53(p) => (&p.url, Vec::new()),
+            Self::GoogleCloud(p) => (&p.url, Vec::new()),
             Self::Template(p) => (&p.url, p.texts()),
-            _ => return None,
+            Self::Rfc2136(_) => return None,
         };
         if secret.len() < 6 {
             return None;
@@ -116,6 +136,13 @@ impl Provider {
         }
         texts.into_iter().find(|(_, text)| text.contains(secret)).map(|(field, _)| field)
     }
+}
+
+fn within(ttl: u32) -> Result<(), FieldError> {
+    if (1..=86_400).contains(&ttl) {
+        return Ok(());
+    }
+    Err(FieldError::new("ttl", format!("{ttl} is not allowed; allowed are 1 to 86400 seconds")))
 }
 
 fn read<T: DeserializeOwned>(settings: Value) -> Result<T, FieldError> {
@@ -177,8 +204,10 @@ mod tests {
             "parameters": [{"name": "h", "is": "host"}, {"name": "b", "is": "ipv4"}, {"name": "c", "is": "ipv6"},
             {"name": "t", "is": {"text": "s3cret&x"}}, {"name": "p", "is": "secret"}]});
         let token = json!({"provider": "cloudflare"});
+        let own = json!({"provider": "key-systems", "url": "https://a.example/s3cret%26x/update"});
         for (settings, secret, field) in [
             (&url, "s3cret&x", "url"),
+            (&own, "s3cret%26x", "url"),
             (&text, "s3cret&x", "parameters[3].is.text"),
             (&token, "t\u{f6}ken", "secret"),
             (&token, "to ken", "secret"),
@@ -200,11 +229,32 @@ mod tests {
         assert_eq!(check(&wanted(), "s"), Ok(()));
         assert!(check(&wanted(), "").unwrap_err().starts_with("secret: it is empty"));
         assert!(check(&wanted(), "hunter2\n").unwrap_err().contains("white space"));
+        assert!(check(&wanted(), "hunter2\nhunter3").unwrap_err().contains("another file"));
         let none = Wanted { v4: None, v6: None, ..wanted() };
         assert!(check(&none, "s").unwrap_err().starts_with("address: none"));
         for ttl in [0, 86_401] {
             let bad = Wanted { ttl: Some(ttl), ..wanted() };
             assert!(check(&bad, "s").unwrap_err().contains("1 to 86400"));
         }
+        // What is stored already is sent as before, without it: only who chooses one is told.
+        assert_eq!(check(&Wanted { ttl: Some(60), ..wanted() }, "s"), Ok(()));
+    }
+
+    #[test]
+    fn a_ttl_is_refused_where_there_is_no_place_for_it() {
+        let check = |settings: Value, ttl| {
+            Provider::parse(settings).unwrap().check_ttl(ttl).map_err(|error| error.to_string())
+        };
+        let refused = check(json!({"provider": "duckdns"}), 60).unwrap_err();
+        assert!(refused.starts_with("ttl: duckdns lets none be chosen"), "{refused}");
+        assert_eq!(check(json!({"provider": "cloudflare"}), 1), Ok(()));
+        assert!(check(json!({"provider": "cloudflare"}), 0).unwrap_err().contains("1 to 86400"));
+        let template = |more: &[Value]| {
+            let parameters = [&[json!({"name": "a", "is": "address"})], more].concat();
+            json!({"provider": "template", "url": "https://a.example/", "parameters": parameters,
+                "good": {"first_word": ["ok"]}})
+        };
+        assert!(check(template(&[]), 60).unwrap_err().contains("no parameter of the template is ttl"));
+        assert_eq!(check(template(&[json!({"name": "t", "is": "ttl"})]), 60), Ok(()));
     }
 }

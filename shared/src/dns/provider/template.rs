@@ -162,6 +162,10 @@ impl Template {
         self.bad_auth.as_ref().map_or(Ok(()), |rule| rule.check("bad_auth"))
     }
 
+    pub(super) fn takes_ttl(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.is == Value::Ttl)
+    }
+
     /// Its fixed texts, each with its field.
     pub(super) fn texts(&self) -> Vec<(String, &str)> {
         let mut texts = Vec::new();

@@ -113,6 +113,12 @@ pub async fn set(
         let address = address(&mut tx, &before, change, of).await?;
         let families = families(&before, &address, change)?;
         let ttl = change.ttl.over(before.ttl);
+        // One that is there already counts until somebody touches it, or the settings that it goes by.
+        if let Some(ttl) = ttl
+            && (change.ttl != Becomes::Same || provider != before.provider)
+        {
+            provider.check_ttl(ttl)?;
+        }
         provider.check(&wanted(&before.host, &address, &families, ttl).0, &secret)?;
         let least =
             change.min_interval.or_else(|| Some(before.min_interval.max(provider.minimum_interval())));
@@ -193,8 +199,7 @@ fn families(
     let mut families = Vec::new();
     for family in Family::ALL {
         let kept = before.families.iter().find(|found| found.family == family);
-        let with = change.with.contains(&family)
-            || family == Family::Ipv6 && matches!(change.host_id, Becomes::Value(_));
+        let with = change.with.contains(&family);
         if change.without.contains(&family) {
             if kept.is_none() {
                 return Err(refused(format!("{} is not kept in {}", before.host, word(family))));
@@ -202,6 +207,12 @@ fn families(
             continue;
         }
         if kept.is_none() && !with {
+            if family == Family::Ipv6 && matches!(change.host_id, Becomes::Value(_)) {
+                return Err(refused(format!(
+                    "host-id: it is a part of an IPv6 address, and {} is not kept in ipv6: give --ipv6 too",
+                    before.host
+                )));
+            }
             continue;
         }
         if !address.families.iter().any(|found| found.family == family) {

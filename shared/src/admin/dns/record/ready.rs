@@ -11,7 +11,7 @@ use crate::{
         AdminError,
         dns::{
             address::{Named, named},
-            refused, within, word,
+            invalid, refused, within, word,
         },
         tenant,
     },
@@ -39,16 +39,33 @@ pub struct Families {
 }
 
 impl Families {
+    /// Those that are named; empty: none is.
+    pub(in crate::admin::dns) fn named(self) -> Vec<Family> {
+        let named = [(Family::Ipv4, self.ipv4), (Family::Ipv6, self.ipv6 || self.host_id.is_some())];
+        named.into_iter().filter(|(_, named)| *named).map(|(family, _)| family).collect()
+    }
+
     fn of(self, address: &Address) -> Result<Vec<(Family, Option<HostId>)>, AdminError> {
         let there = |family| address.families.iter().any(|found| found.family == family);
-        let all = !self.ipv4 && !self.ipv6 && self.host_id.is_none();
-        let ipv6 = self.ipv6 || self.host_id.is_some();
+        let chosen = self.named();
+        if self.host_id.is_some() && self.ipv4 && !self.ipv6 {
+            return Err(invalid(
+                "host-id: it is a part of an IPv6 address, and --ipv4 alone keeps none: give --ipv6 too, or leave one of them out",
+            ));
+        }
+        if self.host_id.is_some() && !there(Family::Ipv6) {
+            return Err(refused(format!(
+                "host-id: it is a part of an IPv6 address, and {}",
+                lacks(address, Family::Ipv6)
+            )));
+        }
         let mut families = Vec::new();
-        for (family, named) in [(Family::Ipv4, self.ipv4), (Family::Ipv6, ipv6)] {
-            if named && !there(family) {
+        for family in Family::ALL {
+            let is_chosen = chosen.contains(&family);
+            if is_chosen && !there(family) {
                 return Err(lacks(address, family));
             }
-            if named || all && there(family) {
+            if is_chosen || chosen.is_empty() && there(family) {
                 families.push((family, self.host_id.filter(|_| family == Family::Ipv6)));
             }
         }
@@ -90,6 +107,9 @@ pub(in crate::admin::dns) async fn ready(
         .ok_or_else(|| AdminError::not_found("address", new.address, ""))?;
     let families = new.families.of(&address)?;
     let (wanted, unknown) = wanted(new.host, &address, &families, new.ttl);
+    if let Some(ttl) = new.ttl {
+        new.provider.check_ttl(ttl)?;
+    }
     new.provider.check(&wanted, new.secret)?;
     Ok(Ready {
         tenant,
@@ -117,16 +137,20 @@ pub(super) fn wanted(
         if let Err(why) = own {
             unknown.push((*family, why));
         }
-        match (family, own) {
-            (Family::Ipv4, Ok(IpAddr::V4(own))) => wanted.v4 = Some(own),
-            (Family::Ipv6, Ok(IpAddr::V6(own))) => wanted.v6 = Some(own),
-            (Family::Ipv4, _) => wanted.v4 = Some(STAND_IN.0),
-            (Family::Ipv6, _) => {
-                wanted.v6 = Some(host_id.map_or(STAND_IN.1, |host_id| host_id.within(STAND_IN.1)));
-            }
+        match own.unwrap_or_else(|_| stand_in(*family, *host_id)) {
+            IpAddr::V4(own) => wanted.v4 = Some(own),
+            IpAddr::V6(own) => wanted.v6 = Some(own),
         }
     }
     (wanted, unknown)
+}
+
+/// What stands for an address that is not known yet, with the host's own part if it has one.
+pub(in crate::admin::dns) fn stand_in(family: Family, host_id: Option<HostId>) -> IpAddr {
+    match family {
+        Family::Ipv4 => STAND_IN.0.into(),
+        Family::Ipv6 => host_id.map_or(STAND_IN.1, |host_id| host_id.within(STAND_IN.1)).into(),
+    }
 }
 
 /// The least time between two updates: never under the provider's.
