@@ -45,4 +45,20 @@ mod tests {
     fn verify_cli() {
         Cli::command().debug_assert();
     }
+
+    /// What clap wraps cannot be pasted into a shell. Where there is no terminal it wraps at 100.
+    #[test]
+    fn examples_are_not_wrapped() {
+        fn look(command: &clap::Command, examples: &mut usize) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter(|line| line.starts_with("  ")) {
+                *examples += usize::from(line.trim_start().starts_with("syncfleet"));
+                assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+            }
+            command.get_subcommands().for_each(|sub| look(sub, examples));
+        }
+        let mut examples = 0;
+        look(&Cli::command(), &mut examples);
+        assert!(examples > 50, "{examples}");
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use shared::{
     admin::{
-        dns::import::{self, Imported, To},
+        dns::import::{self, Imported, Taken, To},
         words,
     },
     config,
@@ -27,23 +27,23 @@ use crate::{
 const LONGEST: u64 = 4 << 20;
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Every name that can be read is taken over, all at once; a name that cannot be read is left out, and told. If a name does not fit to the
-address, nothing is taken over. Told is every key that is not taken over, and every fault that was seen: misspelt keys and parameters, URLs that a shell cuts short, connections without TLS, passwords that others can see.
-
+#[command(after_help = "Formats:
   ddclient       ddclient.conf
   inadyn         inadyn.conf
   ddns-updater   config.json of qdm12/ddns-updater
-  command        a crontab, a script or a Kubernetes CronJob that calls a provider's URL by wget or curl
+  command        a crontab, a script or a Kubernetes CronJob that calls a
+                 provider's URL by wget or curl
+
+Every name that can be read is taken over, all at once; a name that cannot be read is left out, and told. If a name does not fit to the address, nothing is taken over. Told is every key that is not taken over, and every fault that was seen: misspelt keys and parameters, URLs that a shell cuts short, connections without TLS, passwords that others can see. Exit code 3 if there is no name in it.
 
 Examples:
   syncfleet dns import /etc/ddclient.conf --tenant acme --address home --dry-run
-  crontab -l | syncfleet dns import - --format command --tenant acme --address home"
-)]
+  crontab -l | syncfleet dns import - --format command \\
+    --tenant acme --address home")]
 pub struct Import {
     /// The file; - is stdin
     file: PathBuf,
-    /// What it is of [default: told by its contents]
+    /// What it is of: ddclient, inadyn, ddns-updater or command [default: told by its contents]
     #[arg(long, value_name = "FORMAT", value_parser = Format::parse)]
     format: Option<Format>,
     /// Whose the names are to be
@@ -108,6 +108,12 @@ fn read(path: &Path) -> anyhow::Result<String> {
     String::from_utf8(bytes).with_context(|| format!("{name} is not text in UTF-8"))
 }
 
+/// What of a name is not as it would be by itself.
+fn kept(record: &Taken) -> impl Iterator<Item = String> {
+    let families = record.families.iter().map(ToString::to_string);
+    families.chain(record.ttl.map(|ttl| format!("TTL {ttl} s")))
+}
+
 fn print(imported: &Imported, format: Format) -> anyhow::Result<()> {
     let place = |number| imported.places.name(number);
     for record in &imported.records {
@@ -116,10 +122,13 @@ fn print(imported: &Imported, format: Format) -> anyhow::Result<()> {
             (None, true, _) => "there is a record already, which stays as it is".to_owned(),
             (None, false, _) => "would be added".to_owned(),
         };
-        line(&format!("{}: {} at {}: {how}", place(record.line), record.host, record.provider))?;
+        let mut how = vec![how];
+        how.extend(kept(record).filter(|_| !record.there));
+        let how = how.join(", ");
+        line(&format!("{}: {} at {}: {how}", place(record.place), record.host, record.provider))?;
     }
     for fault in &imported.faults {
-        say(&format!("{}: {}", place(fault.line), fault.what))?;
+        say(&format!("{}: {}", place(fault.place), fault.what))?;
     }
     let names = words::count(i64::try_from(imported.records.len()).unwrap_or(i64::MAX), "name");
     let faults = words::count(i64::try_from(imported.faults.len()).unwrap_or(i64::MAX), "fault");

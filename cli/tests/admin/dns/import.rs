@@ -36,7 +36,7 @@ fn files() -> Vec<(&'static str, &'static str, Value, Vec<&'static str>)> {
                 ["x.example.org", "cloudflare"],
                 ["y.example.org", "cloudflare"]
             ]),
-            vec!["setting 2: ttl is not taken over", "setting 3: p.example.org: the provider porkbun"],
+            vec!["setting 3: p.example.org: the provider porkbun"],
         ),
         (
             "cronjob.yaml",
@@ -101,6 +101,72 @@ async fn each_format_is_taken_over_with_its_faults_told(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn families_and_ttl_of_a_file_are_taken_over(db: PgPool) {
+    let program = home(&db);
+    let settings = json!({"settings": [
+        {"provider": "cloudflare", "domain": "a.example.org", "token": "hunter2", "ip_version": "ipv4", "ttl": 600},
+        {"provider": "cloudflare", "domain": "b.example.org", "token": "hunter2", "ip_version": "ipv6"},
+        {"provider": "cloudflare", "domain": "c.example.org", "token": "hunter2"},
+        {"provider": "duckdns", "domain": "d.duckdns.org", "token": "hunter2", "ttl": 600},
+        {"provider": "cloudflare", "domain": "e.example.org", "token": "hunter2", "ip_version": "ipv4"},
+        {"provider": "cloudflare", "domain": "e.example.org", "token": "hunter2", "ip_version": "ipv6"},
+    ]})
+    .to_string();
+    let import = |more: &[&str]| {
+        let to = ["dns", "import", "-", "--tenant", "acme", "--address", "home", "-o", "json"];
+        let ended = program.fed(&[&to[..], more].concat(), &settings);
+        assert_eq!(ended.code, 0, "{ended:?}");
+        serde_json::from_str::<Value>(&ended.stdout).unwrap()
+    };
+    // Each place is what the text says of it.
+    let dry = import(&["--dry-run"]);
+    assert_eq!((&dry["places"], &dry["records"][3]["place"]), (&json!("settings"), &json!(4)), "{dry}");
+    let told = "d.duckdns.org: ttl is not taken over: duckdns lets none be chosen";
+    assert_eq!(dry["faults"], json!([{ "place": 4, "what": told }]));
+    // What the command says comes over it, and what that does not fit to is told.
+    let dry = import(&["--dry-run", "--ipv6", "--ttl", "60"]);
+    let faults: Vec<_> =
+        dry["faults"].as_array().unwrap().iter().map(|fault| fault["what"].as_str().unwrap()).collect();
+    assert_eq!(
+        faults,
+        [
+            "a.example.org: the families of the file (ipv4) give way to those of the command",
+            "a.example.org: ttl 600 of the file gives way to --ttl",
+            told,
+            "d.duckdns.org: --ttl is left out: duckdns lets none be chosen",
+            "e.example.org: the families of the file (ipv4 and ipv6) give way to those of the command",
+        ]
+    );
+
+    import(&[]);
+    let kept: Vec<(String, Option<i32>, Vec<String>)> = sqlx::query_as(
+        "select r.host, r.ttl, array_agg(f.family::text order by f.family) from dns_records r
+        join dns_record_families f on f.record_id = r.id group by r.id order by r.id",
+    )
+    .fetch_all(&db)
+    .await
+    .unwrap();
+    let row = |host: &str, ttl, families: &[&str]| {
+        (host.to_owned(), ttl, families.iter().map(|family| (*family).to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(
+        kept,
+        [
+            row("a.example.org", Some(600), &["ipv4"]),
+            row("b.example.org", None, &["ipv6"]),
+            row("c.example.org", None, &["ipv4", "ipv6"]),
+            row("d.duckdns.org", None, &["ipv4", "ipv6"]),
+            row("e.example.org", None, &["ipv4", "ipv6"]),
+        ]
+    );
+
+    // A family that the address has not refuses the file, with the place that wants it.
+    program.ok(&["dns", "address", "add", "four", "--tenant", "acme", "--ipv4", "echo"]);
+    let four = program.fed(&["dns", "import", "-", "--tenant", "acme", "--address", "four"], &settings);
+    four.is_refusal(1, &["setting 2: b.example.org: the address four has no ipv6"]);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn a_file_is_taken_over_whole_or_not_at_all(db: PgPool) {
     let program = home(&db);
     program.ok(&["dns", "address", "add", "four", "--tenant", "acme", "--ipv4", "echo"]);
@@ -117,6 +183,12 @@ async fn a_file_is_taken_over_whole_or_not_at_all(db: PgPool) {
         "{none:?}"
     );
     assert_eq!(read("", &[]).code, 3);
+    // Of another format than it was said to be.
+    let other = program
+        .fed(&["dns", "import", "-", "--tenant", "acme", "--address", "four", "--format", "command"], good);
+    assert_eq!((other.code, other.stdout.as_str()), (3, ""), "{other:?}");
+    let told = "the file: nothing in it looks like command; it looks like ddclient: give --format ddclient";
+    assert!(other.stderr.contains(told) && other.stderr.contains("0 names, 1 fault"), "{other:?}");
     for (args, code, words) in [
         (
             vec!["dns", "import", "/nowhere", "--tenant", "acme", "--address", "home"],

@@ -11,7 +11,7 @@ use serde_json::json;
 use url::Url;
 
 use self::{manifest::Container, shell::Variables};
-use super::{Import, dyndns2, meant};
+use super::{Import, Kept, dyndns2, meant};
 
 /// Who calls.
 const TOOLS: [&str; 2] = ["curl", "wget"];
@@ -218,12 +218,18 @@ fn known(import: &mut Import, line: usize, url: &Url, user: Option<&str>) {
         values.iter().find(|(found, _)| *found == name).map(|(_, value)| *value).unwrap_or_default()
     };
     if names == KEY_SYSTEMS {
-        import.take(line, get("hostname"), json!({"provider": "key-systems"}), get("password"));
+        import.take(
+            line,
+            get("hostname"),
+            json!({"provider": "key-systems"}),
+            get("password"),
+            Kept::default(),
+        );
     } else if names == DUCKDNS {
         for name in get("domains").split(',') {
             let name =
                 if name.ends_with(".duckdns.org") { name.to_owned() } else { format!("{name}.duckdns.org") };
-            import.take(line, &name, json!({"provider": "duckdns"}), get("token"));
+            import.take(line, &name, json!({"provider": "duckdns"}), get("token"), Kept::default());
         }
     } else {
         let decode = |text: &str| {
@@ -244,7 +250,7 @@ fn known(import: &mut Import, line: usize, url: &Url, user: Option<&str>) {
         let _ = server.set_password(None);
         let _ = server.set_scheme("https");
         for name in get("hostname").split(',') {
-            import.take(line, name, dyndns2(server.as_str(), &login), &password);
+            import.take(line, name, dyndns2(server.as_str(), &login), &password, Kept::default());
         }
     }
 }
@@ -373,7 +379,7 @@ mod tests {
             }
             let at =
                 text.lines().position(|line| line.contains("hunter2") && line.contains("://")).unwrap() + 1;
-            let line = read(&text).records[0].line;
+            let line = read(&text).records[0].place;
             assert!(line.abs_diff(at) <= 1, "line {line}, not {at}: {text}");
         }
     }

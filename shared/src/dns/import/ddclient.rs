@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{Import, Keys, dyndns2};
+use super::{Import, Kept, Keys, dyndns2};
+use crate::dns::address::Family;
 
 const TAKEN: [&str; 5] = ["protocol", "server", "login", "password", "ssl"];
+
+/// How a name is kept.
+const KEPT: [&str; 3] = ["usev4", "usev6", "ttl"];
 
 /// <https://ddclient.net/general.html>, and what `ddclient --help` lists.
 const KEYS: Keys = Keys {
@@ -15,8 +19,6 @@ const KEYS: Keys = Keys {
         (
             &[
                 "use",
-                "usev4",
-                "usev6",
                 "if",
                 "ifv4",
                 "ifv6",
@@ -51,7 +53,6 @@ const KEYS: Keys = Keys {
         (&["max-interval"], "`--forced-interval` sends again what has not changed"),
         (&["min-interval", "min-error-interval"], "each provider has its own least time"),
         (&["postscript"], "webhooks tell of changes"),
-        (&["ttl"], "`--ttl` is for all names of an import"),
         (&["zone"], "the zone is looked for, or set with `dns set`"),
         (
             &[
@@ -126,10 +127,33 @@ impl Settings {
     fn set(&mut self, import: &mut Import, line: usize, settings: Vec<(String, String)>) {
         for (key, value) in settings {
             self.spoilt.remove(key.as_str());
-            self.spoilt.extend(KEYS.tell(import, line, &key, &TAKEN));
+            self.spoilt.extend(KEYS.tell(import, line, &key, (&TAKEN, &KEPT)));
+            if ["usev4", "usev6"].contains(&key.as_str()) && is_on(&value) {
+                let what =
+                    "the family is taken over, and nothing else: the address has its sources (`dns address`)";
+                import.fault(line, format!("{key}: {what}"));
+            }
             self.values.insert(key, value);
         }
     }
+
+    fn get(&self, key: &str) -> &str {
+        self.values.get(key).map(String::as_str).unwrap_or_default()
+    }
+
+    /// The families that `usev4` and `usev6` choose. `use` takes an address of either.
+    fn families(&self) -> Vec<Family> {
+        if is_on(self.get("use")) {
+            return Vec::new();
+        }
+        let chosen = [(Family::Ipv4, "usev4"), (Family::Ipv6, "usev6")].into_iter();
+        chosen.filter(|(_, key)| is_on(self.get(key))).map(|(family, _)| family).collect()
+    }
+}
+
+/// Whether a strategy is one.
+fn is_on(strategy: &str) -> bool {
+    !["", "disabled", "no"].contains(&strategy)
 }
 
 /// Reads a ddclient.conf.
@@ -199,10 +223,10 @@ fn take(import: &mut Import, line: usize, settings: &Settings, hosts: &[String])
         }
         return;
     }
-    let get = |key: &str| settings.values.get(key).map(String::as_str).unwrap_or_default();
-    if get("ssl") == "no" {
-        import.fault(line, "ssl=no: the password went over the wire in the clear; it goes by TLS from now on. Change that password");
-    }
+    let get = |key| settings.get(key);
+    let families = settings.families();
+    let kept = Kept { families: &families, ttl: settings.values.get("ttl").map(String::as_str) };
+    let before = import.records.len();
     let (login, password) = (get("login"), get("password"));
     let server = |default: &'static str| if get("server").is_empty() { default } else { get("server") };
     for host in hosts {
@@ -228,7 +252,7 @@ fn take(import: &mut Import, line: usize, settings: &Settings, hosts: &[String])
                 continue;
             }
             "nsupdate" => {
-                import.fault(line, format!("{host}: the key stands in a file of its own; give its name and secret to the provider rfc2136"));
+                import.fault(line, nsupdate(host, settings));
                 continue;
             }
             other => {
@@ -236,14 +260,32 @@ fn take(import: &mut Import, line: usize, settings: &Settings, hosts: &[String])
                 continue;
             }
         };
-        import.take(line, &host, settings, password);
+        import.take(line, &host, settings, password, kept);
     }
+    let was_seen = |record: &super::Record| record.place == line && record.provider.name() != "cloudflare";
+    if get("ssl") == "no" && import.records[before..].iter().any(was_seen) {
+        import.fault(line, "ssl=no: the password went over the wire in the clear; it goes by TLS from now on. Change that password");
+    }
+}
+
+/// What to do about a name of the protocol nsupdate, whose `password` is a file's name. No TLS plays a part there: it signs.
+fn nsupdate(host: &str, settings: &Settings) -> String {
+    let mut add = format!("syncfleet dns add {host} --provider rfc2136");
+    for key in ["server", "zone", "ttl"] {
+        let value = settings.get(key);
+        if !value.is_empty() {
+            add = format!("{add} --{key} {value}");
+        }
+    }
+    format!(
+        "{host}: its key stands in a file of its own, which is not read: add the name by hand, as `{add} --key NAME --secret-file FILE`"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::import::tests::{assert_faults, taken};
+    use crate::dns::import::tests::{assert_faults, kept, taken};
 
     #[test]
     fn names_are_taken_over_with_the_settings_before_them() {
@@ -283,17 +325,73 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_taken_over_or_told() {
+    fn what_went_without_tls_is_told_where_a_password_went() {
         let import = read(
-            "usev4=webv4, foo=1, min-intervl=5, ttl=60\nprotocol=dyndns2, login=u, password=hunter2 a.example.org\n",
+            "ssl=no\nprotocol=nsupdate, server=ns1.example.org, zone=example.org, ttl=600, password=/etc/hunter2.key a.example.org\n\
+             protocol=cloudflare, password=hunter2 b.example.org\nprotocol=freedns, password=hunter2 c.example.org\n\
+             protocol=duckdns, password=hunter2 home\n",
+        );
+        let add = "`syncfleet dns add a.example.org --provider rfc2136 --server ns1.example.org --zone example.org --ttl 600 --key";
+        assert_faults(&import, &[(2, "zone is not"), (2, add), (4, "freedns"), (5, "in the clear")]);
+        assert_eq!(taken(&import).len(), 2);
+    }
+
+    #[test]
+    fn families_and_ttl_are_taken_over() {
+        let import = read(
+            "usev4=webv4, ttl=60\nprotocol=cloudflare, password=hunter2 a.example.org\n\
+             protocol=cloudflare, password=hunter2, usev4=disabled, usev6=ifv6, ttl=120 b.example.org\n\
+             protocol=cloudflare, password=hunter2, usev6=webv6 c.example.org\n\
+             protocol=cloudflare, password=hunter2, use=web d.example.org\n\
+             protocol=cloudflare, password=hunter2, usev4=no, usev6=no e.example.org\n\
+             protocol=inwx, login=u, password=hunter2 f.example.org\n",
+        );
+        let [v4, v6] = Family::ALL;
+        assert_eq!(
+            kept(&import),
+            [
+                ("a.example.org", &[v4][..], Some(60)),
+                ("b.example.org", &[v6], Some(120)),
+                ("c.example.org", &[v4, v6], Some(60)),
+                ("d.example.org", &[], Some(60)),
+                ("e.example.org", &[], Some(60)),
+                ("f.example.org", &[v4], None),
+            ]
         );
         assert_faults(
             &import,
             &[
-                (1, "usev4 is not taken over: the address"),
+                (1, "usev4: the family is taken over"),
+                (3, "usev6: the family is taken over"),
+                (4, "usev6: the family"),
+                (5, "use is not taken over"),
+                (7, "f.example.org: ttl is not taken over: inwx lets none be chosen"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_line_for_each_family_is_one_name() {
+        let import = read(
+            "protocol=dyndns2, server=dyn.example.net, login=u, password=hunter2\nusev4=webv4 a.example.org\n\
+             usev4=disabled, usev6=webv6 a.example.org\n",
+        );
+        let [v4, v6] = Family::ALL;
+        assert_eq!(kept(&import), [("a.example.org", &[v4, v6][..], None)]);
+    }
+
+    #[test]
+    fn every_key_is_taken_over_or_told() {
+        let import = read(
+            "webv4=x, foo=1, min-intervl=5, usev=web\nprotocol=dyndns2, login=u, password=hunter2 a.example.org\n",
+        );
+        assert_faults(
+            &import,
+            &[
+                (1, "webv4 is not taken over: the address"),
                 (1, "key foo is unknown"),
                 (1, "did you mean min-interval?"),
-                (1, "--ttl"),
+                (1, "key usev is unknown; did you mean use"),
             ],
         );
         assert_eq!(taken(&import).len(), 1);

@@ -3,18 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Import, Keys, Places, dyndns2};
+use super::{Import, Kept, Keys, Places, dyndns2};
+use crate::dns::address::Family;
 
 /// <https://github.com/qdm12/ddns-updater#configuration>
 const KEYS: Keys = Keys {
     left: &[
-        (
-            &["ip_version"],
-            "a name is kept in all families of its address, or in those that `--ipv4` and `--ipv6` choose for all names of an import",
-        ),
         (&["ipv6_suffix"], "`dns set --host-id` gives a host behind the router its last bits"),
         (&["provider_ip"], "the address has its sources (`dns address`)"),
-        (&["ttl"], "`--ttl` is for all names of an import"),
         (&["email", "key", "user_service_key", "username", "password", "proxied", "zone_id"], ""),
     ],
     aliases: &[
@@ -26,6 +22,9 @@ const KEYS: Keys = Keys {
         ("login", "username"),
     ],
 };
+
+/// What is taken over of how an entry's names are kept.
+const KEPT: [&str; 2] = ["ip_version", "ttl"];
 
 /// What is taken over of each provider's entries, beside `provider`, `domain` and `host`; none: it is not known here.
 fn taken(provider: &str) -> Option<Vec<&'static str>> {
@@ -59,7 +58,7 @@ pub fn read(text: &str) -> Import {
     };
     import.places = Places::Settings;
     for key in config.as_object().into_iter().flat_map(serde_json::Map::keys) {
-        KEYS.tell(&mut import, 0, key, &["settings"]);
+        KEYS.tell(&mut import, 0, key, (&["settings"], &[]));
     }
     for (at, entry) in settings.iter().enumerate() {
         take(&mut import, at + 1, entry);
@@ -84,10 +83,20 @@ fn take(import: &mut Import, at: usize, entry: &Value) {
     let mut misspelt = None;
     if let (Some(taken), Some(entry)) = (taken(get("provider")), entry.as_object()) {
         for key in entry.keys() {
-            let meant = KEYS.tell(import, at, key, &taken);
+            let meant = KEYS.tell(import, at, key, (&taken, &KEPT));
             misspelt = misspelt.or(meant.filter(|meant| !entry.contains_key(*meant)));
         }
     }
+    let families: &[Family] = match taken(get("provider")) {
+        Some(_) => families(import, at, get("ip_version")),
+        None => &[],
+    };
+    let ttl = match &entry["ttl"] {
+        Value::Null => None,
+        Value::String(ttl) => Some(ttl.clone()),
+        ttl => Some(ttl.to_string()),
+    };
+    let kept = Kept { families, ttl: ttl.as_deref() };
     for host in domains {
         if let Some(key) = misspelt {
             import.fault(at, format!("{host}: its {key} is misspelt: the name is left out"));
@@ -121,14 +130,37 @@ fn take(import: &mut Import, at: usize, entry: &Value) {
                 continue;
             }
         };
-        import.take(at, &host, settings, secret);
+        import.take(at, &host, settings, secret, kept);
+    }
+}
+
+/// The families of `ip_version`; empty: it chooses none.
+fn families(import: &mut Import, at: usize, version: &str) -> &'static [Family] {
+    match version {
+        "ipv4" => &[Family::Ipv4],
+        "ipv6" => &[Family::Ipv6],
+        "" => &[],
+        "ipv4 or ipv6" => {
+            import.fault(
+                at,
+                "ip_version ipv4 or ipv6: not one of the two, but all families of the address are kept",
+            );
+            &[]
+        }
+        _ => {
+            import.fault(
+                at,
+                "ip_version is none of ipv4, ipv6 and \"ipv4 or ipv6\": all families of the address are kept",
+            );
+            &[]
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::import::tests::{assert_faults, taken as names};
+    use crate::dns::import::tests::{assert_faults, kept, taken as names};
 
     #[test]
     fn entries_are_taken_over_or_told() {
@@ -155,14 +187,54 @@ mod tests {
             ]
         );
         let expected = [
-            (1, "ip_version is not taken over"),
-            (3, "ttl is not taken over"),
             (4, "email is not"),
             (4, "key is not"),
             (4, "global key"),
             (5, "porkbun"),
             (6, "/hostedzone/"),
             (7, "without domain"),
+        ];
+        assert_faults(&import, &expected);
+    }
+
+    #[test]
+    fn families_and_ttl_are_taken_over() {
+        let entry = |host: &str, more: Value| {
+            let mut entry = json!({"provider": "cloudflare", "domain": host, "token": "hunter2",
+                "zone_identifier": "0123456789abcdef0123456789abcdef"});
+            entry.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            entry
+        };
+        let import = read(
+            &json!({"settings": [
+                entry("a.example.org", json!({"ip_version": "ipv4", "ttl": 600})),
+                entry("b.example.org", json!({"ip_version": "ipv6", "ttl": "120"})),
+                entry("c.example.org", json!({"ip_version": "ipv4 or ipv6"})),
+                entry("d.example.org", json!({"ip_version": "ipv5", "ttl": 0})),
+                // One of each family.
+                entry("e.example.org", json!({"ip_version": "ipv4"})),
+                entry("e.example.org", json!({"ip_version": "ipv6"})),
+                {"provider": "duckdns", "domain": "f.duckdns.org", "token": "hunter2", "ttl": 60},
+            ]})
+            .to_string(),
+        );
+        let [v4, v6] = Family::ALL;
+        assert_eq!(
+            kept(&import),
+            [
+                ("a.example.org", &[v4][..], Some(600)),
+                ("b.example.org", &[v6], Some(120)),
+                ("c.example.org", &[], None),
+                ("d.example.org", &[], None),
+                ("e.example.org", &[v4, v6], None),
+                ("f.duckdns.org", &[], None),
+            ]
+        );
+        let expected = [
+            (3, "all families of the address are kept"),
+            (4, "ip_version is none of ipv4, ipv6"),
+            (4, "d.example.org: ttl is not taken over: 0 is not allowed"),
+            (7, "f.duckdns.org: ttl is not taken over: duckdns lets none be chosen"),
         ];
         assert_faults(&import, &expected);
     }

@@ -5,29 +5,29 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Import, Keys, dyndns2};
+use super::{Import, Kept, Keys, dyndns2};
+use crate::dns::address::Family;
 
 /// What is taken over of a section.
 const TAKEN: [&str; 5] = ["hostname", "username", "password", "ssl", "proxied"];
+
+/// The same, of how its names are kept.
+const KEPT: [&str; 1] = ["ttl"];
+
+/// What is taken over outside of sections.
+const OUTSIDE: [&str; 1] = ["allow-ipv6"];
 
 /// <https://github.com/troglobit/inadyn/blob/master/man/inadyn.conf.5>
 const KEYS: Keys = Keys {
     left: &[
         (
-            &[
-                "iface",
-                "checkip-server",
-                "checkip-path",
-                "checkip-ssl",
-                "checkip-command",
-                "fake-address",
-                "allow-ipv6",
-            ],
+            &["iface", "checkip-server", "checkip-path", "checkip-ssl", "checkip-command", "fake-address"],
             "the address has its sources (`dns address`)",
         ),
+        (&["allow-ipv6"], "it belongs outside of sections"),
         (&["period"], "how often the sources are asked is the address's (`dns address set --every`)"),
         (&["forced-update"], "`--forced-interval` sends again what has not changed"),
-        (&["ttl"], "`--ttl` is for all names of an import"),
+        (&["ttl"], "it belongs into a section"),
         (
             &["ddns-server", "ddns-path", "ddns-response", "append-myip"],
             "the provider template may describe it",
@@ -69,6 +69,7 @@ type Settings = BTreeMap<String, (usize, Vec<String>)>;
 pub fn read(text: &str) -> Import {
     let mut import = Import::default();
     let tokens = tokens(text);
+    let families = allowed(&tokens);
     let mut at = 0;
     while at < tokens.len() {
         let (line, word) = (tokens[at].0, tokens[at].1.as_str());
@@ -80,7 +81,7 @@ pub fn read(text: &str) -> Import {
                 import.fault(line, format!("{name}: the section is not closed"));
                 break;
             }
-            take(&mut import, line, word == "custom", &name, &settings);
+            take(&mut import, (line, word == "custom", &name), &settings, families);
             at = end;
         } else {
             if word == "include" || word.starts_with("include(") {
@@ -88,7 +89,7 @@ pub fn read(text: &str) -> Import {
             } else if tokens.get(at + 1).is_some_and(|(_, token)| token == "=") {
                 let value = tokens.get(at + 2).map(|(_, token)| token.as_str()).unwrap_or_default();
                 if word != "secure-ssl" {
-                    KEYS.tell(&mut import, line, word, &[]);
+                    KEYS.tell(&mut import, line, word, (&[], &OUTSIDE));
                 } else if value == "false" {
                     import.fault(
                         line,
@@ -102,6 +103,21 @@ pub fn read(text: &str) -> Import {
         }
     }
     import
+}
+
+/// The families that the file as a whole allows; empty: it does not say.
+fn allowed(tokens: &[(usize, String)]) -> &'static [Family] {
+    let mut depth = 0_usize;
+    for (at, (_, word)) in tokens.iter().enumerate() {
+        let follows = |nth: usize, word: &str| tokens.get(at + nth).is_some_and(|(_, next)| next == word);
+        match word.as_str() {
+            "{" => depth += 1,
+            "}" => depth = depth.saturating_sub(1),
+            "allow-ipv6" if depth == 0 && follows(1, "=") && follows(2, "false") => return &[Family::Ipv4],
+            _ => {}
+        }
+    }
+    &[]
 }
 
 /// Words and marks, each with its line.
@@ -170,13 +186,18 @@ fn keys(import: &mut Import, name: &str, settings: &Settings) -> Option<&'static
         if key == "proxied" && is_set && !name.contains("cloudflare.com") {
             import.fault(line, "proxied is not taken over: only Cloudflare has it");
         }
-        let meant = KEYS.tell(import, line, key, &TAKEN);
+        let meant = KEYS.tell(import, line, key, (&TAKEN, &KEPT));
         misspelt = misspelt.or(meant.filter(|meant| !settings.contains_key(*meant)));
     }
     misspelt
 }
 
-fn take(import: &mut Import, line: usize, custom: bool, name: &str, settings: &Settings) {
+fn take(
+    import: &mut Import,
+    (line, custom, name): (usize, bool, &str),
+    settings: &Settings,
+    allowed: &[Family],
+) {
     let misspelt = if custom { None } else { keys(import, name, settings) };
     let get = |key: &str| {
         settings.get(key).and_then(|(_, values)| values.first()).map(String::as_str).unwrap_or_default()
@@ -192,6 +213,16 @@ fn take(import: &mut Import, line: usize, custom: bool, name: &str, settings: &S
         );
     }
     let (user, password) = (get("username"), get("password"));
+    let (plugin, service) = name.split_once('@').unwrap_or(("", name));
+    let service = service.split(':').next().unwrap_or_default();
+    // Of some services there is a plugin for each family.
+    let families = match plugin {
+        "ipv4" => &[Family::Ipv4][..],
+        "ipv6" => &[Family::Ipv6],
+        _ => allowed,
+    };
+    let ttl = settings.get("ttl").and_then(|(_, values)| values.first()).map(String::as_str);
+    let kept = Kept { families, ttl };
     for host in hosts {
         if let Some(key) = misspelt {
             import.fault(line, format!("{host}: its {key} is misspelt: the name is left out"));
@@ -202,8 +233,6 @@ fn take(import: &mut Import, line: usize, custom: bool, name: &str, settings: &S
             import.fault(line, format!("{host}: {name}: {what}"));
             continue;
         }
-        let service =
-            name.split_once('@').map_or(name, |(_, service)| service).split(':').next().unwrap_or_default();
         let (settings, secret) = match service {
             "dyndns.org" | "dyn.com" => (dyndns2("members.dyndns.org", user), password),
             "no-ip.com" | "noip.com" => (dyndns2("dynupdate.no-ip.com", user), password),
@@ -224,14 +253,14 @@ fn take(import: &mut Import, line: usize, custom: bool, name: &str, settings: &S
                 continue;
             }
         };
-        import.take(line, host, settings, secret);
+        import.take(line, host, settings, secret, kept);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::import::tests::{assert_faults, taken};
+    use crate::dns::import::tests::{assert_faults, kept, taken};
 
     #[test]
     fn sections_are_taken_over() {
@@ -240,7 +269,7 @@ mod tests {
              provider domaindiscount24.com:1 {\n password = \"k s#1\"\n hostname = { a.example.org, \"b.example.org\" }\n}\n\
              provider ipv4@desec.io { username=u password=p hostname=c.dedyn.io }\n",
         );
-        assert_faults(&import, &[(1, "period is not"), (2, "allow-ipv6 is not")]);
+        assert_faults(&import, &[(1, "period is not")]);
         assert_eq!(
             taken(&import),
             [
@@ -266,6 +295,33 @@ mod tests {
     }
 
     #[test]
+    fn families_and_ttl_are_taken_over() {
+        let sections = "provider cloudflare.com:1 { username=example.org password=hunter2 ttl=120 hostname=a.example.org }\n\
+             provider default@inwx.com { username=u password=hunter2 ttl=60 hostname=b.example.org }\n\
+             provider ipv6@desec.io { username=u password=hunter2 hostname=c.dedyn.io }\n\
+             provider ipv4@desec.io { username=u password=hunter2 hostname=c.dedyn.io }\n";
+        let [v4, v6] = Family::ALL;
+        for (first, families) in [("", &[][..]), ("allow-ipv6 = true", &[]), ("allow-ipv6 = false", &[v4])] {
+            let import = read(&format!("{first}\n{sections}"));
+            assert_eq!(
+                kept(&import),
+                [
+                    ("a.example.org", families, Some(120)),
+                    ("b.example.org", families, None),
+                    ("c.dedyn.io", &[v6, v4], None)
+                ],
+                "{first}"
+            );
+            assert_faults(&import, &[(3, "b.example.org: ttl is not taken over: inwx lets none be chosen")]);
+        }
+        let misplaced = read(
+            "ttl = 60\nprovider desec.io { username=u password=p allow-ipv6=false hostname=a.dedyn.io }\n",
+        );
+        assert_faults(&misplaced, &[(1, "it belongs into a section"), (2, "it belongs outside of sections")]);
+        assert_eq!(kept(&misplaced), [("a.dedyn.io", &[][..], None)]);
+    }
+
+    #[test]
     fn every_key_is_taken_over_or_told() {
         let import = read(
             "iface = eth0\nsecure-ssl = false\nbogus = 1\nsecure-ssl = true\ninclude(\"/etc/more.conf\")\nprovider cloudflare.com {\n\
@@ -280,7 +336,6 @@ mod tests {
                 (2, "TLS was not checked"),
                 (3, "key bogus is unknown"),
                 (5, "include"),
-                (10, "ttl is not taken over"),
                 (13, "did you mean password?"),
                 (13, "b.dedyn.io: its password is misspelt"),
                 (14, "did you mean hostname?"),
