@@ -105,7 +105,7 @@ fn describe_metrics() {
     describe_gauge!("syncfleet_bell_jobs", "Ids that wait at the bell");
     describe_gauge!(
         "syncfleet_dns_failing",
-        "Names that do not follow their address, and addresses that their source does not tell"
+        "Names that do not follow their address, and addresses that neither source nor router tells"
     );
     gauges::failing("dns_record", 0);
     gauges::failing("dns_address", 0);

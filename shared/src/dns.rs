@@ -18,6 +18,6 @@ mod xml;
 pub use self::{
     host::{Host, Wanted},
     http::{Endpoint, Http, Limits},
-    outcome::{Answer, Answers, Outcome, Park},
+    outcome::{Answer, Answers, Outcome, Park, REFUSED},
     provider::{FieldError, Finding, Held, Provider},
 };

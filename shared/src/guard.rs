@@ -146,6 +146,23 @@ pub fn forbidden(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// The network by which an address is none of the public internet, as `100.64.0.0/10`: the one to allow if it is meant. An address that
+/// lies in none of those that have a name is a network of one.
+#[must_use]
+pub fn network_of(address: IpAddr) -> Network {
+    let special = match address {
+        IpAddr::V4(_) => SPECIAL_V4
+            .iter()
+            .map(|(first, prefix, _)| Network::new((*first).into(), *prefix))
+            .find(|network| network.contains(address)),
+        IpAddr::V6(_) => SPECIAL_V6
+            .iter()
+            .map(|(first, prefix, _)| Network::new((*first).into(), *prefix))
+            .find(|network| network.contains(address)),
+    };
+    special.unwrap_or_else(|| Network::new(address, if address.is_ipv4() { 32 } else { 128 }))
+}
+
 /// An address that must not be called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -319,6 +336,23 @@ mod tests {
             "2001:4860:4860::8888",
         ] {
             assert_eq!(forbidden(address.parse().unwrap()), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_network_to_allow_is_the_one_that_forbids() {
+        for (address, network) in [
+            ("100.64.3.2", "100.64.0.0/10"),
+            ("192.168.178.1", "192.168.0.0/16"),
+            ("127.0.0.1", "127.0.0.0/8"),
+            ("fd12:3456::1", "fc00::/7"),
+            ("2001:db8::1", "2001:db8::/32"),
+            ("4000::1", "4000::1/128"),
+            ("8.8.8.8", "8.8.8.8/32"),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(network_of(address).to_string(), network);
+            assert!(network_of(address).contains(address));
         }
     }
 

@@ -3,6 +3,7 @@
 mod check;
 mod examples;
 mod import;
+mod parked;
 mod plan;
 mod refused;
 
@@ -170,6 +171,13 @@ async fn a_records_life(db: PgPool) {
     sqlx::query(
         "update dns_record_families set parked = 'badauth', parked_why = '401 no', refusals = 3, sent = '2a00:1450::1234',
             sent_at = clock(), failing_since = clock(), failing_why = '401 no' where record_id = 1",
+    )
+    .execute(&db)
+    .await
+    .unwrap();
+    sqlx::query(
+        "update job_state s set phase = 'parked', parked = 'failed', run_at = 'infinity'
+        from jobs j where j.id = s.job_id and j.kind = 'dns_record' and j.key = '1'",
     )
     .execute(&db)
     .await

@@ -83,7 +83,7 @@ async fn name(db: &PgPool, keys: &KeyRing, url: &str) -> i64 {
     let address = dns_addresses::insert(&mut tx, &new).await.unwrap().unwrap();
     dns_addresses::put_family(&mut tx, address, Family::Ipv4, None).await.unwrap();
     let told = Told { address, ip: "8.8.8.8".parse().unwrap(), by: "router".to_owned() };
-    dns_hosts::tell(&mut tx, &[told]).await.unwrap();
+    dns_hosts::tell(&mut tx, &[told], &[]).await.unwrap();
     let provider = json!({"provider": "dyndns2", "url": format!("{url}nic/update"), "user": "ada"});
     let new = NewRecord {
         tenant: 1,

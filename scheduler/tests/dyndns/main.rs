@@ -7,3 +7,4 @@ mod clients;
 mod passwords;
 mod proxies;
 mod rig;
+mod useless;

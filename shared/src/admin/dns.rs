@@ -5,6 +5,7 @@ pub mod check;
 pub mod history;
 pub mod import;
 pub mod login;
+pub mod parked;
 pub mod plan;
 pub mod providers;
 pub mod record;

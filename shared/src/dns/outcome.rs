@@ -58,7 +58,27 @@ pub enum Park {
     NotZone,
 }
 
+/// The word, beside those of [`Park`], for refusals without a known reason that have become too many.
+pub const REFUSED: &str = "refused";
+
 impl Park {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::BadAuth,
+        Self::BadAgent,
+        Self::NoHost,
+        Self::NotFqdn,
+        Self::NumHost,
+        Self::Abuse,
+        Self::NotPermitted,
+        Self::BadSetting,
+        Self::NotOurs,
+        Self::BadSig,
+        Self::BadKey,
+        Self::BadTime,
+        Self::NotZone,
+    ];
+
     /// The word in the database, in metrics and in messages.
     #[must_use]
     pub const fn word(self) -> &'static str {

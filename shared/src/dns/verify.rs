@@ -79,6 +79,21 @@ pub enum Seen {
     },
 }
 
+impl Seen {
+    /// Whether all who were asked say that there is no such name.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        let unknown = ResponseCode::NXDomain.to_string();
+        matches!(self, Self::NotYet { others, right: 0 } if others.iter().all(|(_, says)| *says == unknown))
+    }
+}
+
+/// What to do for a name that the world does not know, but servers of its own.
+#[must_use]
+pub fn own_servers(host: &Host) -> String {
+    format!("if servers of your own speak for it, name them: `syncfleet dns set {host} --verify-server ADDR`")
+}
+
 impl Resolvers {
     /// The system's, for zones whose servers are of the public internet.
     pub async fn of_system(limit: Duration) -> anyhow::Result<Self> {
@@ -153,7 +168,7 @@ impl Resolvers {
             }
             above = above.base_name();
         }
-        Err(format!("no zone of {host} is found"))
+        Err(format!("no zone of {host} is found; {}", own_servers(host)))
     }
 
     async fn addresses(&self, name: &Name) -> Vec<IpAddr> {
@@ -295,6 +310,51 @@ mod tests {
         let text = "# a comment\nsearch example.org\nnameserver 192.0.2.53\n nameserver\t2001:db8::53 # x\nnameserverx 1.1.1.1\nnameserver fe80::1%eth0\n";
         let found: Vec<_> = name_servers(text).iter().map(ToString::to_string).collect();
         assert_eq!(found, ["192.0.2.53:53", "[2001:db8::53]:53"]);
+    }
+
+    #[tokio::test]
+    async fn a_zone_that_nobody_knows_is_told_with_the_way_out() {
+        let resolver = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let resolvers = Resolvers {
+            servers: vec![resolver.local_addr().unwrap()],
+            port: PORT,
+            limit: Duration::from_mins(1),
+            allow: Allow::default(),
+        };
+        let answering = async {
+            let mut message = [0; 4096];
+            loop {
+                let (length, asker) = resolver.recv_from(&mut message).await.unwrap();
+                // The question as it is, made an answer: there is no such name (RFC 1035 section 4.1.1).
+                message[2] |= 0x80;
+                message[3] = message[3] & 0xf0 | 3;
+                resolver.send_to(&message[..length], asker).await.unwrap();
+            }
+        };
+        let host = "nas.lan.test".parse().unwrap();
+        let found = tokio::select! {
+            found = resolvers.zone(&host) => found,
+            () = answering => unreachable!(),
+        };
+        let error = found.unwrap_err();
+        assert!(error.starts_with("no zone of nas.lan.test is found; "), "{error}");
+        assert!(error.ends_with("`syncfleet dns set nas.lan.test --verify-server ADDR`"), "{error}");
+    }
+
+    #[test]
+    fn a_name_is_unknown_if_all_say_so() {
+        let unknown = ResponseCode::NXDomain.to_string();
+        let seen = |says: &[&str], right| Seen::NotYet {
+            others: says
+                .iter()
+                .map(|says| ("ns.example.org. 192.0.2.1".to_owned(), (*says).to_owned()))
+                .collect(),
+            right,
+        };
+        assert!(seen(&[&unknown, &unknown], 0).is_unknown());
+        assert!(!seen(&[&unknown, "no address"], 0).is_unknown());
+        assert!(!seen(&[&unknown], 1).is_unknown());
+        assert!(!Seen::Everywhere { took: Duration::ZERO, servers: 1 }.is_unknown());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 pub use self::{
-    families::{failed, found, put_family, remove_family},
+    families::{await_router, failed, found, put_family, remove_family},
     turn::tell_turn,
 };
 use super::{parsed, whole_seconds};
@@ -72,7 +72,8 @@ pub struct AddressFamily {
     pub told_at: Option<DateTime<Utc>>,
     /// By whom: `source`, or a login's user name.
     pub told_by: Option<String>,
-    /// Since when the source tells nothing; none: it told at its last turn.
+    /// Since when it is not told: its source tells nothing, or, where only routers tell it, what one told cannot be used. None: it was told
+    /// the last time.
     pub failing_since: Option<DateTime<Utc>>,
     /// Why.
     pub failing_why: Option<String>,
@@ -121,7 +122,7 @@ pub async fn get(conn: &mut PgConnection, id: AddressId) -> Result<Option<Addres
     Ok(of(conn, &[id]).await?.pop())
 }
 
-/// The same, held: until the transaction ends nobody else changes it, nor tells how its sources stand. Routers tell it all the same.
+/// The same, held: until the transaction ends nobody else changes it, nor tells whether it fails. What routers tell is written all the same.
 pub async fn hold(conn: &mut PgConnection, id: AddressId) -> Result<Option<Address>, sqlx::Error> {
     sqlx::query!("-- dns_addresses::hold\nselect id from dns_addresses where id = $1 for no key update", id)
         .fetch_optional(&mut *conn)
@@ -230,7 +231,7 @@ pub async fn remove(conn: &mut PgConnection, id: AddressId) -> Result<bool, sqlx
         .map(|done| done.rows_affected() == 1)
 }
 
-/// How many addresses have a source that tells nothing.
+/// How many addresses are not told: their source tells nothing, or a router what cannot be used.
 pub async fn failing(conn: &mut PgConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         r#"-- dns_addresses::failing

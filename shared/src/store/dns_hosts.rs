@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use sqlx::PgConnection;
 
-pub use self::tell::{Changed, Told, tell};
+pub use self::tell::{Changed, Told, Useless, tell};
 use crate::{
     dns::address::Family,
     store::{dns_addresses::AddressId, dns_logins::LoginId},
@@ -21,6 +21,8 @@ pub struct Known {
     pub login: LoginId,
     /// The address.
     pub address: AddressId,
+    /// The address's name.
+    pub name: String,
     /// Networks that it may lie in although they are not of the public internet.
     pub allowed: Vec<String>,
     /// The families that it is kept in.
@@ -36,6 +38,27 @@ pub struct KnownFamily {
     pub ip: Option<IpAddr>,
     /// When it was told last was noted more than an hour ago.
     pub stale: bool,
+    /// Only routers tell it: no source is asked.
+    pub routers: bool,
+    /// Why it fails; none: it does not.
+    pub failing_why: Option<String>,
+    /// Another login, which is served, has told it lately.
+    pub told_by_another: bool,
+}
+
+impl KnownFamily {
+    /// Whether a router that tells what cannot be used makes it fail: not where a source is asked, which has the say, nor while another
+    /// router tells it well.
+    #[must_use]
+    pub const fn fails_by_router(&self) -> bool {
+        self.routers && !self.told_by_another
+    }
+
+    /// Whether it fails by what a router told, so that the next good word ends that.
+    #[must_use]
+    pub const fn failed_by_router(&self) -> bool {
+        self.routers && self.failing_why.is_some()
+    }
 }
 
 /// Allows a login these names, all for one address. The names that are taken already are left out of the answer.
@@ -110,8 +133,14 @@ pub async fn of_login(conn: &mut PgConnection, login: LoginId) -> Result<Vec<Hos
 pub async fn known(conn: &mut PgConnection, hostnames: &[String]) -> Result<Vec<Known>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"-- dns_hosts::known
-        select h.hostname, h.login_id, h.address_id, a.allowed, f.family as "family?: Family",
-            host(f.address) as "ip?", coalesce(f.told_at < clock() - interval '1 hour', true) as "stale!"
+        select h.hostname, h.login_id, h.address_id, a.name, a.allowed, f.family as "family?: Family",
+            host(f.address) as "ip?", coalesce(f.told_at < clock() - interval '1 hour', true) as "stale!",
+            f.source is null as "routers!", f.failing_why as "failing_why?",
+            -- That it was told is noted once an hour, so two hours are lately.
+            coalesce(f.told_at > clock() - interval '2 hours', false) and exists (
+                select from dns_logins l
+                where l.username = f.told_by and l.id <> h.login_id and l.blocked_at is null
+            ) as "told_by_another!"
         from dns_hosts h
         join dns_addresses a on a.id = h.address_id
         left join dns_address_families f on f.address_id = a.id
@@ -128,13 +157,21 @@ pub async fn known(conn: &mut PgConnection, hostnames: &[String]) -> Result<Vec<
                 hostname: row.hostname,
                 login: row.login_id,
                 address: row.address_id,
+                name: row.name,
                 allowed: row.allowed,
                 families: Vec::new(),
             });
         }
         if let (Some(host), Some(family)) = (known.last_mut(), row.family) {
             let ip = row.ip.and_then(|ip| ip.parse().ok());
-            host.families.push(KnownFamily { family, ip, stale: row.stale });
+            host.families.push(KnownFamily {
+                family,
+                ip,
+                stale: row.stale,
+                routers: row.routers,
+                failing_why: row.failing_why,
+                told_by_another: row.told_by_another,
+            });
         }
     }
     Ok(known)

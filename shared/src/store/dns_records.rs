@@ -3,6 +3,7 @@
 
 mod keep;
 mod read;
+mod release;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,6 +12,7 @@ use sqlx::PgConnection;
 pub use self::{
     keep::{MovedError, begin_sending, write},
     read::{Record, RecordFamily, get, hold, of},
+    release::{ACCEPTED, Parked, parked, release, release_parked},
 };
 use super::{dns_addresses::AddressId, whole_seconds};
 use crate::{
@@ -187,26 +189,6 @@ pub async fn find(
     )
     .fetch_all(conn)
     .await
-}
-
-/// A person acts: what was parked is served again, and refusals are forgotten. `force`: what was sent is sent again, too. No
-/// minimum interval is shortened by it. Says whether there is such a record; its job is to be released and wanted by the caller.
-pub async fn release(conn: &mut PgConnection, id: RecordId, force: bool) -> Result<bool, sqlx::Error> {
-    let found =
-        sqlx::query!("-- dns_records::release (1)\nupdate dns_records set step = step + 1 where id = $1", id)
-            .execute(&mut *conn)
-            .await?;
-    sqlx::query!(
-        "-- dns_records::release (2)
-        update dns_record_families set
-            parked = null, parked_why = null, refusals = 0, resend = resend or $2
-        where record_id = $1",
-        id,
-        force,
-    )
-    .execute(conn)
-    .await?;
-    Ok(found.rows_affected() == 1)
 }
 
 /// Removes a record with its history; the name at its provider stays. Its job is removed by [`super::jobs::remove`], before, and its

@@ -23,6 +23,7 @@
 //! | [`park_gated`] | idle, due, behind a lasting gate | parked |
 //! | [`unpark_opened`] | parked behind a gate that opened | idle, spread over time |
 //! | [`release`], [`pause`] | idle or parked | the operator's hand |
+//! | [`begin_anew`] | idle, in the midst of a pass | idle, with no pass under way |
 //!
 //! # Races, and their answers
 //!
@@ -60,6 +61,6 @@ pub use claim::{Claimer, claim};
 pub use commit::{Completed, Completion, Finished, LeaseLost, PutBack, complete, park, put_back};
 pub use due::{Due, claimable, due, due_elsewhere};
 pub use measure::{Count, count, staleness};
-pub use parked::{is_running, park_gated, pause, release, unpark_opened};
+pub use parked::{begin_anew, is_running, park_gated, pause, release, unpark_opened};
 pub use reap::{Reaped, hand_back, reap};
 pub use want::{Wanted, lock, want};

@@ -82,8 +82,8 @@ fn headline(entry: &Entry) -> String {
         (Resource::DnsRecord, What::Failing) => format!("{key} does not follow its address"),
         (Resource::DnsRecord, What::Recovered) => format!("{key} follows its address again"),
         (Resource::DnsRecord, What::Updated) => format!("{key} has a new address"),
-        (Resource::DnsAddress, What::Failing) => format!("The source of address {key} fails"),
-        (Resource::DnsAddress, What::Recovered) => format!("The source of address {key} fails no more"),
+        (Resource::DnsAddress, What::Failing) => format!("Address {key} fails"),
+        (Resource::DnsAddress, What::Recovered) => format!("Address {key} fails no more"),
         (Resource::DnsRecord, What::Deleted) => format!("{key} is not kept any more"),
         (Resource::DnsAddress, What::Deleted) => format!("Address {key} is removed"),
         (resource, what) => {

@@ -6,7 +6,8 @@
 //! - *The worker dies after the address is found.* Nothing is written yet; the next step asks again.
 //! - *The address moves while its records are being sent.* The want is in the transaction that writes the address: a record's
 //!   step that has read the old one finds on completing that it was wanted, and is due again.
-//! - *A router tells the same family meanwhile.* Both lock the row; the later word stands.
+//! - *A router tells the same family meanwhile.* Both lock the row; the later word stands. Whether the family fails is the source's to say.
+//! - *A router makes the other family fail, or ends that.* It holds the address as this does: the address's turn is told once.
 //! - *A source fails.* The address stays as it is, and so do the records: an address that nobody knows is not another address. It is
 //!   asked again a few times, ever later, then at the next interval.
 //! - *The source is taken away while it is asked.* What it said is not taken. Whoever takes it away ends what it was failing with: both hold

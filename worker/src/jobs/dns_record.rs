@@ -141,13 +141,7 @@ async fn keep(context: &Context, run: &Run) -> StepResult {
 
 /// A person has made the job due, and nobody else does that to a parked one: it is tried again.
 async fn released(context: &Context, record: &Record) -> StepResult {
-    let served = |family: &RecordFamily| RecordFamily {
-        parked: None,
-        parked_why: None,
-        refusals: 0,
-        ..family.clone()
-    };
-    let families: Vec<_> = record.families.iter().map(served).collect();
+    let families: Vec<_> = record.families.iter().map(RecordFamily::released).collect();
     commit(context, record, Change { families, ..Change::default() }, Verdict::Continue { lane: None }).await
 }
 

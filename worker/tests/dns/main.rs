@@ -15,5 +15,6 @@ mod networks;
 mod provider;
 mod proxied;
 mod refusals;
+mod released;
 mod rig;
 mod told;

@@ -90,6 +90,13 @@ async fn one_family_that_is_refused_does_not_hold_the_other(_: PgPoolOptions, db
     assert_eq!(rig.bind.dig("cloud.home.test", "A").await, ["192.0.2.2"]);
     assert_eq!(provider.calls()[1].addresses.len(), 1, "only the family that is served");
     assert_ne!(phase(&rig, job).await, "parked");
+    // The job has nothing to do, and that is not all there is to say.
+    let text = rig.explained(job).await;
+    assert!(text.starts_with("IPv6: parked: nohost (") && text.contains("nothing to do"), "{text}");
+    assert!(text.contains("`syncfleet dns update cloud.home.test --force`"), "{text}");
+    rig.force(record, job).await;
+    rig.pass(Duration::from_mins(10)).await;
+    assert!(rig.explained(job).await.starts_with("nothing to do"));
     rig.end().await;
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use shared::{
     admin::{
         Actor,
-        dns::{RecordRef, address, record},
+        dns::{RecordRef, address, record, show},
     },
     bell::Bell,
     dns::{
@@ -228,9 +228,17 @@ impl Rig {
     pub async fn tell(&self, address: AddressId, now: &str) -> bool {
         let told = dns_hosts::Told { address, ip: now.parse().unwrap(), by: "router".to_owned() };
         let mut tx = self.db.begin().await.unwrap();
-        let changed = dns_hosts::tell(&mut tx, std::slice::from_ref(&told)).await.unwrap();
+        let changed = dns_hosts::tell(&mut tx, std::slice::from_ref(&told), &[]).await.unwrap();
         tx.commit().await.unwrap();
         changed.has(&told)
+    }
+
+    /// As a router does that tells what cannot be used.
+    pub async fn tell_useless(&self, address: AddressId, family: Family, why: &str) {
+        let useless = dns_hosts::Useless { address, family, why: why.to_owned() };
+        let mut tx = self.db.begin().await.unwrap();
+        dns_hosts::tell(&mut tx, &[], &[useless]).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// As `dns address set` does.
@@ -345,6 +353,20 @@ impl Rig {
     /// The words of what was done for a record, oldest first.
     pub async fn words(&self, record: RecordId) -> Vec<String> {
         self.history(record).await.into_iter().map(|entry| entry.what).collect()
+    }
+
+    /// A record as `dns show` has it: how its first family stands, and why.
+    pub async fn shown(&self, record: RecordId) -> (String, Option<String>) {
+        let mut conn = self.db.acquire().await.unwrap();
+        let mut shown = show::show(&mut conn, &RecordRef::Id(record), None).await.unwrap();
+        let family = shown.families.remove(0);
+        (family.state, family.row.parked_why.or(family.row.failing_why))
+    }
+
+    /// From now on workers may call these networks beside the public internet, and no others.
+    pub fn allow(&mut self, networks: &[&str]) {
+        let networks: Vec<_> = networks.iter().map(|network| network.parse().unwrap()).collect();
+        self.context.dns = Some(Dns::new(self.keys.clone(), None, Allow::new(&networks)).unwrap());
     }
 
     /// Why the job does not run, in words.

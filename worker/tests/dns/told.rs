@@ -164,7 +164,7 @@ async fn a_source_that_is_taken_away_fails_no_more(_: PgPoolOptions, db: PgConne
         without: without.to_vec(),
         ..address::Change::default()
     };
-    let ended = "dns_address home recovered the source that failed was taken away";
+    let ended = "dns_address home recovered what failed was taken away";
     // One of two is left, which fails still.
     rig.set_address("home", &change(&[(Family::Ipv4, None)], &[])).await;
     assert_eq!(told(&rig).await.len(), 1);
@@ -213,5 +213,81 @@ async fn a_family_that_fails_and_is_not_kept_any_more_fails_no_more(_: PgPoolOpt
     assert_eq!(told(&rig).await[4..], ["dns_record cloud.home.test deleted"]);
     address::rm(&rig.db, &Actor::new("test"), "home", None).await.unwrap();
     assert_eq!(told(&rig).await[5..], ["dns_address home deleted"]);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn an_address_fails_by_its_source_and_by_a_router_as_one(_: PgPoolOptions, db: PgConnectOptions) {
+    let rig = Rig::start(db).await;
+    let fixed = |address: &str| Some(Source::Fixed { address: address.parse().unwrap() });
+    // A source's word that is forbidden counts at once.
+    let home = rig.address("home", &[(Family::Ipv4, fixed("100.64.3.2")), (Family::Ipv6, None)]).await;
+    let why = async |family: usize| {
+        let mut conn = rig.db.acquire().await.unwrap();
+        dns_addresses::get(&mut conn, home).await.unwrap().unwrap().families.remove(family).failing_why
+    };
+    let job = rig.address_job(home).await;
+    // Both at once: the step holds the address, and the router waits for it.
+    let run = rig.claim(job).await;
+    let step = rig.act(&run).await;
+    let (_, ()) =
+        tokio::join!(rig.commit(&run, step), rig.tell_useless(home, Family::Ipv6, "it is link-local"));
+    let first = told(&rig).await;
+    assert!(matches!(&first[..], [one] if one.starts_with("dns_address home failing IPv4: ")), "{first:?}");
+    assert_eq!(why(1).await.as_deref(), Some("it is link-local"));
+    // Of a family with a source a router's word makes nothing of it, neither way.
+    rig.tell_useless(home, Family::Ipv4, "it is private").await;
+    assert!(why(0).await.is_some_and(|why| why.contains("100.64.3.2")));
+    rig.tell(home, "192.0.2.9").await;
+    assert!(why(0).await.is_some());
+    // One of both is mended, then the other.
+    rig.tell(home, "2001:db8::1").await;
+    assert_eq!((why(1).await, told(&rig).await.len()), (None, 1));
+    let mended = address::Change { families: vec![(Family::Ipv4, fixed("192.0.2.7"))], ..Default::default() };
+    rig.set_address("home", &mended).await;
+    rig.pass(Duration::from_mins(10)).await;
+    assert_eq!(told(&rig).await[1..], ["dns_address home recovered"]);
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_routers_useless_word_stands_until_it_tells_another(_: PgPoolOptions, db: PgConnectOptions) {
+    let rig = Rig::start(db).await;
+    let home = rig.address("home", &[(Family::Ipv4, None)]).await;
+    let why = async || {
+        let mut conn = rig.db.acquire().await.unwrap();
+        dns_addresses::get(&mut conn, home).await.unwrap().unwrap().families.remove(0).failing_why
+    };
+    rig.tell_useless(home, Family::Ipv4, "the router router told 100.64.3.2").await;
+    // It is the router's still, and nothing else changes: the reason is the same.
+    let router = address::Change { families: vec![(Family::Ipv4, None)], ..Default::default() };
+    rig.set_address("home", &router).await;
+    assert_eq!(why().await.as_deref(), Some("the router router told 100.64.3.2"));
+    // What is allowed is another: whether the address can be used now is not known yet.
+    let allowed = Some(vec!["100.64.0.0/10".parse().unwrap()]);
+    rig.set_address("home", &address::Change { allowed, ..Default::default() }).await;
+    assert!(why().await.is_some_and(|why| why.contains("it has not called since")));
+    assert_eq!(told(&rig).await.len(), 1);
+    rig.tell(home, "100.64.3.2").await;
+    assert_eq!(why().await, None);
+    assert_eq!(told(&rig).await[1..], ["dns_address home recovered"]);
+
+    // A source in its place fails on until it tells; a family that goes takes its failing along.
+    rig.tell_useless(home, Family::Ipv4, "the router router told 10.0.0.1").await;
+    let source = Some(Source::Fixed { address: "100.64.3.3".parse().unwrap() });
+    rig.set_address(
+        "home",
+        &address::Change {
+            families: vec![(Family::Ipv4, source), (Family::Ipv6, None)],
+            ..Default::default()
+        },
+    )
+    .await;
+    assert!(why().await.is_some());
+    rig.pass(Duration::from_mins(10)).await;
+    assert_eq!((why().await, told(&rig).await.len()), (None, 4));
+    rig.tell_useless(home, Family::Ipv6, "the router router told fd00::1").await;
+    rig.set_address("home", &address::Change { without: vec![Family::Ipv6], ..Default::default() }).await;
+    assert_eq!(told(&rig).await[5..], ["dns_address home recovered what failed was taken away"]);
     rig.end().await;
 }

@@ -6,33 +6,57 @@ use serde::Serialize;
 use shared::admin::{
     self,
     dns::{
-        RecordRef, plan,
+        RecordRef,
+        parked::{self, ParkedFamily, Selection},
+        plan,
         show::{self, Record},
         update::{self, Updating},
     },
-    enqueue::Awaited,
+    enqueue::{Awaited, Outcome},
     words,
 };
 
-use super::{Which, plan as plans};
+use super::plan as plans;
 use crate::{
     admin::{Access, ring, span, wait},
     exit::Exit,
     output::{Output, say},
 };
 
+/// So many families are listed by a dry run.
+const LISTED: i64 = 10_000;
+
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(
     after_help = "What was sent is not sent again while it does not change, as providers take that for abuse: --force does, and serves again what is parked. Nothing shortens a provider's least time between two updates.
+
+When a cause is mended that had many names parked, as a setting of the workers, --all-parked serves them again, and sends nothing
+else.
 
 Examples:
   syncfleet dns update home.example.org --dry-run
   syncfleet dns update home.example.org --wait
-  syncfleet dns update home.example.org --force --wait --timeout 10m"
+  syncfleet dns update home.example.org --force --wait --timeout 10m
+  syncfleet dns update --all-parked --reason badsetting --dry-run
+  syncfleet dns update --all-parked --reason badsetting --wait"
 )]
 pub struct Update {
-    #[command(flatten)]
-    which: Which,
+    /// Its host, or its number
+    #[arg(value_name = "HOST", required_unless_present = "all_parked")]
+    record: Option<RecordRef>,
+    /// Whose it is, if several tenants have that host; with --all-parked: of this tenant only
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Serve again all that is parked
+    #[arg(long, conflicts_with_all = ["record", "force"])]
+    all_parked: bool,
+    /// With --all-parked: only what is parked for this reason, as badsetting
+    #[arg(long, value_name = "WORD", conflicts_with = "record", requires = "all_parked")]
+    reason: Option<String>,
+    /// With --all-parked: only what follows this address
+    #[arg(long, value_name = "NAME", conflicts_with = "record", requires = "all_parked")]
+    address: Option<String>,
     /// Serve again what is parked, and send although nothing changed
     #[arg(long)]
     force: bool,
@@ -58,7 +82,8 @@ struct Updated {
 
 /// Runs the verb.
 pub async fn run(access: &Access, args: &Update, out: Output) -> anyhow::Result<Exit> {
-    let which = (&args.which.record, args.which.tenant.as_deref());
+    let Some(record) = &args.record else { return all_parked(access, args, out).await };
+    let which = (record, args.tenant.as_deref());
     let bell = access.bell()?;
     let db = access.open().await?;
     if args.dry_run {
@@ -116,4 +141,71 @@ fn sentence(updated: &Updated) -> String {
         })
         .collect();
     format!("{host}: {}", families.join("; "))
+}
+
+/// What was served again.
+#[derive(Debug, Serialize)]
+struct Released {
+    /// How many records.
+    records: i64,
+    /// With --wait.
+    outcome: Option<Outcome>,
+}
+
+async fn all_parked(access: &Access, args: &Update, out: Output) -> anyhow::Result<Exit> {
+    let selection =
+        Selection { tenant: args.tenant.clone(), address: args.address.clone(), reason: args.reason.clone() };
+    let bell = access.bell()?;
+    let db = access.open().await?;
+    if args.dry_run {
+        list(&parked::ls(&mut *db.acquire().await?, &selection, LISTED).await?, out)?;
+        return Ok(Exit::Done);
+    }
+    let there = parked::begin(&db, &access.actor(), &selection).await?;
+    say(&format!("serving {} again", words::count(there, "parked record")))?;
+    let mut awaited = Awaited::default();
+    let mut released = Released { records: 0, outcome: None };
+    let mut after = 0;
+    while let Some((last, wanted)) = parked::batch(&db, &selection, after).await? {
+        after = last;
+        released.records += i64::try_from(wanted.len()).unwrap_or(i64::MAX);
+        ring(bell.as_ref(), &wanted).await?;
+        awaited.extend(&wanted);
+    }
+    let mut exit = Exit::Done;
+    if args.wait {
+        exit = wait::jobs(&db, &mut awaited, args.timeout).await?;
+        released.outcome = Some(awaited.outcome().clone());
+    }
+    out.result(&released, &told(&released))?;
+    Ok(exit)
+}
+
+fn list(parked: &[ParkedFamily], out: Output) -> anyhow::Result<()> {
+    let columns = ["ID", "HOST", "TENANT", "PROVIDER", "FAMILY", "REASON", "WHY"];
+    out.list(parked, "nothing is parked", &columns, |family| {
+        vec![
+            family.id.to_string(),
+            family.host.clone(),
+            family.tenant.clone(),
+            family.provider.clone(),
+            family.family.to_string(),
+            family.parked.clone(),
+            family.parked_why.clone(),
+        ]
+    })?;
+    say("dry run: nothing was written, and nothing was sent")
+}
+
+fn told(released: &Released) -> String {
+    let records = words::count(released.records, "record");
+    let verb = if released.records == 1 { "is" } else { "are" };
+    match &released.outcome {
+        None => format!("{records} {verb} served again"),
+        Some(Outcome { done, parked, left }) => format!(
+            "{records} {verb} served again: {done} done, {} parked, {left} left{}",
+            parked.len(),
+            if parked.is_empty() { "" } else { " (`syncfleet dns ls --failing`)" },
+        ),
+    }
 }

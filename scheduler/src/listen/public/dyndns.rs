@@ -11,6 +11,10 @@
 //! - *Nothing is told by who may not*: a name belongs to one login. Names of others and names that do not exist are told apart by nobody.
 //!   What is no address of the public internet is not told unless its network is allowed, and answered with `dnserr`, upon which clients
 //!   try again; a family that can be used is told all the same, so that a home behind its provider's NAT keeps its IPv6.
+//! - *What cannot be used leaves a trace where people look*: the family of the address fails, with who told what and the way out, until a
+//!   router tells it well, be it the address that it was. That it fails, and that it fails no more, is told once each. It is so only of
+//!   families that no source is asked for: of others the source has the say, and both would take turns. Nor does it fail while another
+//!   login tells it well, whose words would end it each time. A word that was noted is not written again.
 //! - *Strangers cannot burn the processor*: a source may fail a few times ([`FAILURES`]), few passwords are checked at once, and who was
 //!   right before is not checked again ([`verifier`]). Unknown users take as long as known ones.
 //! - *A client that never stops is told so*: with nothing new, far too often ([`often`]), the answer is `abuse`; a new address is taken
@@ -19,6 +23,8 @@
 //! # Races
 //!
 //! - *Two calls of one address at once*: whichever is written last stands. A client that waits for its answers has an order.
+//! - *A family fails by one call and recovers by another one*, or by the job that asks the source of the other family: whoever writes such a
+//!   turn holds the address ([`shared::store::dns_hosts::tell`]). Of a good and a useless word in one transaction the good one counts.
 //! - *A login blocked, removed, or given a new password while it calls*: a call that was looked up before is finished as it was.
 //! - *The caller goes before the answer*: it may be written all the same. Told again it is `nochg`.
 
@@ -45,10 +51,12 @@ use axum::{
 };
 use metrics::{counter, describe_counter};
 use shared::{
-    dns::address::Rules,
+    admin::dns,
+    dns::address::{Family, Rules},
+    guard::forbidden,
     shutdown::Tasks,
     store::{
-        dns_hosts::{Known, Told},
+        dns_hosts::{Known, Told, Useless},
         dns_logins::{Credentials, Use},
     },
 };
@@ -241,7 +249,7 @@ impl DynDns {
                 match (known, &ips) {
                     (None, _) => Judged::refused(Word::NoHost, "no name of this login"),
                     (Some(_), Err(why)) => Judged::refused(Word::DnsError, why),
-                    (Some(known), Ok(ips)) => judge(known, ips, login),
+                    (Some(known), Ok(ips)) => judge(known, ips, login, !asked.ips.is_empty()),
                 }
             })
             .collect();
@@ -251,12 +259,13 @@ impl DynDns {
         } else {
             judged.iter().flat_map(|one| one.told.iter().cloned()).collect()
         };
+        let useless: Vec<Useless> = judged.iter().flat_map(|one| one.useless.iter().cloned()).collect();
         let used =
             login.stale.then(|| Use { login: login.id, from: caller.source, agent: caller.agent.clone() });
-        let news = if told.is_empty() && used.is_none() {
+        let news = if told.is_empty() && useless.is_empty() && used.is_none() {
             Vec::new()
         } else {
-            self.tells.bring(Tell { told: told.clone(), used }).await?
+            self.tells.bring(Tell { told: told.clone(), useless, used }).await?
         };
         let is_news = |of: &Told| told.iter().zip(&news).any(|(one, is_news)| *is_news && one == of);
         let why = judged.iter().find_map(|one| one.refused.as_ref().map(|(_, why)| why.clone()));
@@ -299,19 +308,21 @@ struct Judged {
     ips: Vec<IpAddr>,
     /// What has to be written.
     told: Vec<Told>,
+    /// What cannot be used, and has to be noted.
+    useless: Vec<Useless>,
 }
 
 impl Judged {
     fn refused(word: Word, why: &str) -> Self {
-        Self { refused: Some((word, why.to_owned())), ips: Vec::new(), told: Vec::new() }
+        Self { refused: Some((word, why.to_owned())), ips: Vec::new(), told: Vec::new(), useless: Vec::new() }
     }
 }
 
-/// What these addresses mean for a name: whether they may be told, and whether they are news.
-fn judge(known: &Known, ips: &[IpAddr], login: &Credentials) -> Judged {
+/// What these addresses mean for a name: whether they may be told, and whether they are news. `named`: they stood in the call.
+fn judge(known: &Known, ips: &[IpAddr], login: &Credentials, named: bool) -> Judged {
     let allowed = known.allowed.iter().filter_map(|network| network.parse().ok()).collect();
     let rules = Rules::new(allowed);
-    let mut judged = Judged { refused: None, ips: Vec::new(), told: Vec::new() };
+    let mut judged = Judged { refused: None, ips: Vec::new(), told: Vec::new(), useless: Vec::new() };
     for ip in ips {
         // Whoever keeps one family alone has no use for the other, which most routers send all the same.
         let Some(family) = known.families.iter().find(|family| family.family.has(*ip)) else { continue };
@@ -321,11 +332,16 @@ fn judge(known: &Known, ips: &[IpAddr], login: &Credentials) -> Judged {
                 host = known.hostname,
                 "a router's address is not told: {error}"
             );
-            judged.refused = Some((Word::DnsError, error.to_string()));
+            let way_out = rules.to_allow(&known.name, *ip);
+            let why = useless(login, family.family, *ip, &way_out, named);
+            if family.fails_by_router() && family.failing_why.as_ref() != Some(&why) {
+                judged.useless.push(Useless { address: known.address, family: family.family, why });
+            }
+            judged.refused = Some((Word::DnsError, format!("{error}: {way_out}")));
             continue;
         }
         judged.ips.push(*ip);
-        if family.stale || family.ip != Some(*ip) {
+        if family.stale || family.ip != Some(*ip) || family.failed_by_router() {
             judged.told.push(Told { address: known.address, ip: *ip, by: login.username.clone() });
         }
     }
@@ -333,4 +349,16 @@ fn judge(known: &Known, ips: &[IpAddr], login: &Credentials) -> Judged {
         return Judged::refused(Word::DnsError, "the name's address is not kept in that family");
     }
     judged
+}
+
+/// Why a family fails, for those who keep the address.
+fn useless(login: &Credentials, family: Family, ip: IpAddr, way_out: &str, named: bool) -> String {
+    let did = if named { "told" } else { "named no address and called from" };
+    let what = forbidden(ip).unwrap_or("not public");
+    let flag = dns::word(family);
+    format!(
+        "the router {} {did} {ip}, which is {what}: nobody outside could reach it. If it is meant, {way_out} allows its network; \
+         if not, choose another source (`--{flag} SOURCE`) or none (`--no-{flag}`)",
+        login.username,
+    )
 }

@@ -142,6 +142,8 @@ pub(super) async fn want(
     if release {
         job_state::release(conn, &jobs).await?;
     }
+    // A step sees all that a person has changed. Else whoever waits for the want would wait for the pass after this one.
+    job_state::begin_anew(conn, &jobs).await?;
     Ok(job_state::want(conn, &jobs, None, Some(Lane::Interactive)).await?)
 }
 

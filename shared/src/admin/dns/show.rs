@@ -125,13 +125,15 @@ pub async fn show(
 
 async fn of(conn: &mut PgConnection, ids: &[RecordId]) -> Result<Vec<Record>, AdminError> {
     let beside = sqlx::query!(
-        "-- admin::dns::show::of
-        select r.id, t.name as tenant, a.name as address, r.created_at,
-            (select j.id from jobs j where j.kind = 'dns_record' and j.key = r.id::text) as job
+        r#"-- admin::dns::show::of
+        select r.id, t.name as tenant, a.name as address, r.created_at, j.id as "job?",
+            coalesce(s.phase = 'parked' and s.parked <> 'gate', true) as "parked!"
         from dns_records r
         join tenants t on t.id = r.tenant_id
         join dns_addresses a on a.id = r.address_id
-        where r.id = any($1)",
+        left join jobs j on j.kind = 'dns_record' and j.key = r.id::text
+        left join job_state s on s.job_id = j.id
+        where r.id = any($1)"#,
         ids,
     )
     .fetch_all(&mut *conn)
@@ -141,6 +143,7 @@ async fn of(conn: &mut PgConnection, ids: &[RecordId]) -> Result<Vec<Record>, Ad
     // One that was removed between the two reads is left out.
     let all = records.into_iter().filter_map(|record| {
         let row = beside.remove(&record.id)?;
+        let record = if row.parked { record } else { record.released() };
         let families: Vec<Family> = record
             .families
             .iter()
@@ -207,11 +210,11 @@ fn state(record: &dns_records::Record, family: &RecordFamily) -> String {
     if family.unverified_at.is_some() {
         return "sent, never seen".to_owned();
     }
+    if record.verify && family.verified_at.is_none() && family.sending.is_none() {
+        return "sent, not seen yet".to_owned();
+    }
     if family.failing_since.is_some() {
         return "failing".to_owned();
-    }
-    if record.verify && family.verified_at.is_none() {
-        return "sent, not seen yet".to_owned();
     }
     "follows".to_owned()
 }

@@ -4,11 +4,12 @@ mod answer;
 mod facts;
 mod push;
 mod text;
+mod unserved;
 
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
-pub use self::{answer::Answer, facts::Facts, push::Push};
+pub use self::{answer::Answer, facts::Facts, push::Push, unserved::Unserved};
 use super::{Job, JobRef, get, last_runs};
 use crate::admin::{AdminError, run};
 
@@ -25,6 +26,8 @@ pub struct Explanation {
     pub facts: Facts,
     /// How it hears of changes; none: nothing is pushed for jobs of its kind.
     pub push: Option<Push>,
+    /// Families of a name for which nothing is sent, however its job stands.
+    pub unserved: Vec<Unserved>,
     /// The job's last runs, newest first.
     pub runs: Vec<run::Run>,
 }
@@ -43,8 +46,14 @@ pub async fn within(conn: &mut PgConnection, job: &JobRef) -> Result<Explanation
     let job = get(&mut *conn, id).await?;
     let runs = last_runs(&mut *conn, id).await?;
     let facts = facts::read(&mut *conn, &job).await?;
-    let push = push::read(conn, &job).await?;
+    let push = push::read(&mut *conn, &job).await?;
+    let unserved = unserved::read(conn, &job).await?;
     let answer = answer::answer(&job, &facts, &runs);
-    let text = text::sentence(&answer, &job, facts.now);
-    Ok(Explanation { text, answer, job, facts, push, runs })
+    let mut text = text::sentence(&answer, &job, facts.now);
+    // One that is parked as a whole says why itself.
+    if !unserved.is_empty() && !matches!(answer, Answer::Parked { .. }) {
+        let told: Vec<String> = unserved.iter().map(ToString::to_string).collect();
+        text = format!("{}; beside that: {text}", told.join("; "));
+    }
+    Ok(Explanation { text, answer, job, facts, push, unserved, runs })
 }

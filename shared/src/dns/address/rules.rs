@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use super::AddressError;
-use crate::guard::{Network, forbidden};
+use crate::guard::{Network, forbidden, network_of};
 
 /// Which addresses may stand in a record: those of the public internet, and those of networks that are named.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,14 @@ impl Rules {
                  allow its network by --allow (`syncfleet dns address add`, `set`, `find`)"
             )))
         })
+    }
+
+    /// The command that allows this address, too, for whoever keeps the one of that name. What is allowed already stays so.
+    #[must_use]
+    pub fn to_allow(&self, name: &str, address: IpAddr) -> String {
+        let networks = self.allow.iter().copied().chain([network_of(address)]);
+        let flags: Vec<String> = networks.map(|network| format!(" --allow {network}")).collect();
+        format!("`syncfleet dns address set {name}{}`", flags.concat())
     }
 }
 
@@ -80,5 +88,14 @@ mod tests {
         assert_eq!(rules.check("fd12:3456::1".parse().unwrap()), Ok(()));
         assert!(rules.check("fd12:3457::1".parse().unwrap()).is_err());
         assert!(rules.check("10.0.0.1".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn the_command_that_allows_more_keeps_what_is_allowed() {
+        let address = "100.64.3.2".parse().unwrap();
+        let command = Rules::default().to_allow("home", address);
+        assert_eq!(command, "`syncfleet dns address set home --allow 100.64.0.0/10`");
+        let command = Rules::new(vec!["10.0.0.0/8".parse().unwrap()]).to_allow("home", address);
+        assert_eq!(command, "`syncfleet dns address set home --allow 10.0.0.0/8 --allow 100.64.0.0/10`");
     }
 }

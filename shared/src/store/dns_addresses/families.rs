@@ -8,7 +8,7 @@ use super::AddressId;
 use crate::dns::address::{Family, Source};
 
 /// Adds a family to an address, or gives it another source (none: only routers tell it). What is known of it stays; that it fails, until
-/// the other source tells.
+/// the other source tells, or until there is none that could fail.
 pub async fn put_family(
     conn: &mut PgConnection,
     address: AddressId,
@@ -22,8 +22,8 @@ pub async fn put_family(
         insert into dns_address_families as f (address_id, family, source) values ($1, $2, $3)
         on conflict (address_id, family) do update set
             source = excluded.source,
-            failing_since = case when excluded.source is not null then f.failing_since end,
-            failing_why = case when excluded.source is not null then f.failing_why end",
+            failing_since = case when excluded.source is not null or f.source is null then f.failing_since end,
+            failing_why = case when excluded.source is not null or f.source is null then f.failing_why end",
         address,
         family as Family,
         source,
@@ -83,6 +83,9 @@ pub async fn found(conn: &mut PgConnection, id: AddressId, address: IpAddr) -> R
 }
 
 /// Notes that the source of a family tells nothing, and why. Says whether that is news; it is none if the source was taken away.
+///
+/// What a router tells that cannot be used is noted by [`crate::store::dns_hosts::tell`], of families without a source alone: each family
+/// fails by the word of one of both.
 pub async fn failed(
     conn: &mut PgConnection,
     id: AddressId,
@@ -109,4 +112,19 @@ pub async fn failed(
     .fetch_optional(conn)
     .await
     .map(|news| news.unwrap_or(false))
+}
+
+/// Notes of the families that fail by what a router told that the networks they may lie in are others now: what it told may be of use, and
+/// its next call shows whether it is.
+pub async fn await_router(conn: &mut PgConnection, id: AddressId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "-- dns_addresses::await_router
+        update dns_address_families set failing_why = $2
+        where address_id = $1 and source is null and failing_since is not null",
+        id,
+        "what is allowed has changed since a router told an address that could not be used; it has not called since",
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }

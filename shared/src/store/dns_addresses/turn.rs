@@ -3,9 +3,9 @@ use sqlx::PgConnection;
 use super::{Address, get};
 use crate::store::changes::{self, What};
 
-/// Tells those who listen for changes that the sources of an address began to fail, or that none of them fails any more: they fail
-/// while that of any family does. `before` is how it stood when this transaction began to hold it ([`super::hold`]); `ended` says why
-/// nothing fails any more, if not because the sources tell again. Says how much there was to tell.
+/// Tells those who listen for changes that an address began to fail, or that it fails no more: it fails while any of its families does,
+/// by the word of its source or of a router. `before` is how it stood when this transaction began to hold it ([`super::hold`]); `ended`
+/// says why nothing fails any more, if not because it is told again. Says how much there was to tell.
 pub async fn tell_turn(
     conn: &mut PgConnection,
     before: &Address,

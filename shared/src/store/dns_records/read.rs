@@ -55,6 +55,15 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record as its job finds it that is not parked, although all families are: a person has released it.
+    #[must_use]
+    pub fn released(self) -> Self {
+        if self.families.iter().any(|family| family.parked.is_none()) {
+            return self;
+        }
+        Self { families: self.families.iter().map(RecordFamily::released).collect(), ..self }
+    }
+
     /// What its provider is given with an update of these addresses, one of a family.
     #[must_use]
     pub fn given(&self, addresses: &[IpAddr]) -> Wanted {

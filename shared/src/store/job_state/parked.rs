@@ -117,24 +117,56 @@ pub async fn unpark_opened(
     Ok(unparked)
 }
 
-/// An operator's retry: lifts backoffs, forgets failures and crashes, and makes parked jobs idle and due, whatever parked
-/// them. A provider's minimum interval stays. Running jobs are left alone. Says how many.
+/// An operator's retry: lifts backoffs, forgets failures and crashes with what was noted of them, and makes parked jobs idle and due,
+/// whatever parked them. A provider's minimum interval stays. Running jobs are left alone. Says how many.
 pub async fn release(conn: &mut PgConnection, jobs: &[JobId]) -> Result<u64, sqlx::Error> {
-    sqlx::query!(
+    sqlx::query_scalar!(
         r#"-- job_state::release
         with locked as (
-            select job_id from job_state where job_id = any($1) and phase <> 'running' order by job_id for update
+            select job_id, phase = 'parked' or attempt > 0 or crashes > 0 as failed
+            from job_state
+            where job_id = any($1) and phase <> 'running'
+            order by job_id
+            for update
+        ), released as (
+            update job_state s set
+                phase = 'idle', parked = null, attempt = 0, crashes = 0, backoff_until = '-infinity',
+                run_at = greatest(s.floor_at, clock())
+            from locked
+            where s.job_id = locked.job_id and s.phase <> 'running'
+            returning s.job_id, locked.failed
+        ), forgotten as (
+            update jobs set note = null, noted_at = null
+            from released
+            where jobs.id = released.job_id and released.failed and jobs.note is not null
         )
-        update job_state s set
-            phase = 'idle', parked = null, attempt = 0, crashes = 0, backoff_until = '-infinity',
-            run_at = greatest(s.floor_at, clock())
+        select count(*) as "count!" from released"#,
+        jobs,
+    )
+    .fetch_one(conn)
+    .await
+    .map(i64::unsigned_abs)
+}
+
+/// Gives up the passes under way of idle jobs: the next claim begins one that answers for every want so far. For kinds whose steps look at
+/// everything anew; of others what was wanted in the midst of a pass would be taken for answered.
+pub async fn begin_anew(conn: &mut PgConnection, jobs: &[JobId]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"-- job_state::begin_anew
+        with locked as (
+            select job_id from job_state
+            where job_id = any($1) and phase = 'idle' and seen is not null
+            order by job_id
+            for update
+        )
+        update job_state s set seen = null, dirty_again = null, due_since = null
         from locked
-        where s.job_id = locked.job_id and s.phase <> 'running'"#,
+        where s.job_id = locked.job_id and s.phase = 'idle'"#,
         jobs,
     )
     .execute(conn)
     .await
-    .map(|done| done.rows_affected())
+    .map(drop)
 }
 
 /// Whether any job of the account runs.

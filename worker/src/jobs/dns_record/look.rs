@@ -11,7 +11,7 @@ use metrics::histogram;
 use shared::{
     dns::{
         Held, Provider,
-        verify::{PORT, Resolvers, Seen, Zone, verify},
+        verify::{PORT, Resolvers, Seen, Zone, own_servers, verify},
     },
     job::{Failure, Step, Verdict},
     store::{
@@ -231,13 +231,16 @@ async fn at_zone(context: &Context, record: &Record, address: IpAddr) -> Result<
         return Err("the zone's servers are not asked for this record".to_owned());
     }
     let zone = zone(context, record).await?;
-    match verify(&zone, &record.host, address, (ANSWER, ANSWER, Duration::ZERO)).await {
+    let seen = verify(&zone, &record.host, address, (ANSWER, ANSWER, Duration::ZERO)).await;
+    let is_unknown = record.verify_servers.is_none() && seen.is_unknown();
+    match seen {
         Seen::Everywhere { servers: 1, .. } => Ok("1 server answers with it".to_owned()),
         Seen::Everywhere { servers, .. } => Ok(format!("all {servers} servers answer with it")),
         Seen::NotYet { others, .. } => {
             let others: Vec<_> =
                 others.into_iter().map(|(server, says)| format!("{server}: {says}")).collect();
-            Err(others.join("; ").chars().take(200).collect())
+            let others: String = others.join("; ").chars().take(200).collect();
+            Err(if is_unknown { format!("{others}; {}", own_servers(&record.host)) } else { others })
         }
     }
 }

@@ -8,11 +8,11 @@ use std::{
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use shared::{
-    dns::{Answer, Answers, Outcome, Park, address::Family},
+    dns::{Answer, Answers, Outcome, Park, REFUSED, address::Family},
     job::{Failure, Parked, Run, Step, StepResult, Verdict},
     store::{
         dns_history::{New, What},
-        dns_records::{self, Record, RecordFamily},
+        dns_records::{self, ACCEPTED, Record, RecordFamily},
         job_state,
     },
 };
@@ -32,9 +32,6 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// The refusal after which a person is needed.
 const REFUSALS: i32 = 5;
-
-/// The word for them.
-const REFUSED: &str = "refused";
 
 /// Why nothing is sent, most of the time.
 pub(super) const MIN_INTERVAL: &str = "the provider's minimum interval";
@@ -208,7 +205,10 @@ fn after(
 ) -> (RecordFamily, What) {
     let mut next = RecordFamily { sending: None, sending_since: None, ..family.clone() };
     let nothing_changed = |next: &mut RecordFamily| (next.sending, next.sending_since) = open.unzip();
-    let lasts = |time| standing::is_behind(family) && time >= LATE || standing::is_late(record, family);
+    // What fails already does so for this reason from now on.
+    let is_failing = family.failing_since.is_some();
+    let lasts =
+        |time| is_failing || standing::is_behind(family) && time >= LATE || standing::is_late(record, family);
     let what = match answer.outcome {
         Outcome::Good | Outcome::NoChange => {
             next.sent = Some(sent);
@@ -218,6 +218,9 @@ fn after(
             next.refusals = 0;
             if !record.verify {
                 (next.failing_since, next.failing_why) = (None, None);
+            } else if next.failing_since.is_some() {
+                // What it failed for before is over.
+                next.failing_why = Some(ACCEPTED.to_owned());
             }
             if answer.outcome == Outcome::Good {
                 next.no_changes = 0;
@@ -256,7 +259,7 @@ fn after(
                 park(&mut next, record.now, REFUSED, &answer.said);
                 return (next, What::Parked);
             }
-            if next.refusals > 1 {
+            if is_failing || next.refusals > 1 {
                 fail(&mut next, record.now, answer.said.clone());
             }
             What::Refused

@@ -1,4 +1,5 @@
-//! What routers tell, written together for all calls of some milliseconds: addresses, the wants of their records, and who called.
+//! What routers tell, written together for all calls of some milliseconds: addresses, the wants of their records, what fails by what they
+//! tell, and who called.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,8 @@ use shared::{
     job::Lane,
     shutdown::Tasks,
     store::{
-        dns_hosts::{self, Changed, Told},
+        changes,
+        dns_hosts::{self, Changed, Told, Useless},
         dns_logins::{self, LoginId, Use},
         job_state::Wanted,
         limited,
@@ -38,6 +40,8 @@ const WORDS: Words = Words {
 #[derive(Debug, Clone)]
 pub(super) struct Tell {
     pub(super) told: Vec<Told>,
+    /// What cannot be used, as far as that is to be noted.
+    pub(super) useless: Vec<Useless>,
     /// Who called, if that is to be noted.
     pub(super) used: Option<Use>,
 }
@@ -54,18 +58,27 @@ pub(super) fn start(ingress: &Ingress, tasks: &Tasks) -> Gather<Tell, Vec<bool>>
 
 async fn write(ingress: &Ingress, tells: &[Tell]) -> Result<Vec<Vec<bool>>, sqlx::Error> {
     let told: Vec<Told> = tells.iter().flat_map(|tell| tell.told.iter().cloned()).collect();
+    let useless: Vec<Useless> = tells.iter().flat_map(|tell| tell.useless.iter().cloned()).collect();
     let uses: BTreeMap<LoginId, &Use> =
         tells.iter().filter_map(|tell| tell.used.as_ref()).map(|used| (used.login, used)).collect();
     let uses: Vec<Use> = uses.into_values().cloned().collect();
-    let changed = despite_deadlocks(|| limited(LIMIT, commit(ingress, &told, &uses))).await?;
+    let changed = despite_deadlocks(|| limited(LIMIT, commit(ingress, &told, &useless, &uses))).await?;
     count(changed.wanted.len() as u64);
     ingress.bell.offer(changed.wanted.iter().filter_map(Wanted::ring), Instant::now()).await;
+    for tenant in &changed.turned {
+        changes::tell(&ingress.db, *tenant).await;
+    }
     Ok(tells.iter().map(|tell| tell.told.iter().map(|one| changed.has(one)).collect()).collect())
 }
 
-async fn commit(ingress: &Ingress, told: &[Told], uses: &[Use]) -> Result<Changed, sqlx::Error> {
+async fn commit(
+    ingress: &Ingress,
+    told: &[Told],
+    useless: &[Useless],
+    uses: &[Use],
+) -> Result<Changed, sqlx::Error> {
     let mut tx = ingress.db.begin().await?;
-    let changed = dns_hosts::tell(&mut tx, told).await?;
+    let changed = dns_hosts::tell(&mut tx, told, useless).await?;
     dns_logins::used(&mut tx, uses).await?;
     tx.commit().await?;
     Ok(changed)

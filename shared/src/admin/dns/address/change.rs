@@ -33,7 +33,7 @@ pub struct Change {
 }
 
 /// Changes an address, and has its sources asked at once. What is known of it stays until it is told anew. A source that failed and is
-/// there no more fails no more.
+/// there no more fails no more; a family that fails by a router's word does so until one tells what can be used.
 pub async fn set(
     db: &PgPool,
     actor: &Actor,
@@ -60,6 +60,9 @@ pub async fn set(
         }
         let interval = interval(change.every.unwrap_or(before.interval))?;
         dns_addresses::set(&mut tx, id, interval, allowed).await?;
+        if *allowed != before.allowed {
+            dns_addresses::await_router(&mut tx, id).await?;
+        }
         let has_source = after.iter().any(|(_, source)| source.is_some());
         let bell = keep_job(&mut tx, policies, id, tenant_id, has_source).await?;
         let without: Vec<_> = change.without.iter().map(|family| word(*family)).collect();
@@ -69,8 +72,7 @@ pub async fn set(
             "allowed": change.allowed.as_ref().map(|allowed| texts(allowed)),
         });
         audit::write(&mut tx, actor.as_str(), "dns.address.set", name, &detail).await?;
-        let told =
-            dns_addresses::tell_turn(&mut tx, &before, Some("the source that failed was taken away")).await?;
+        let told = dns_addresses::tell_turn(&mut tx, &before, Some("what failed was taken away")).await?;
         tx.commit().await?;
         if told > 0 {
             changes::tell(db, tenant_id).await;

@@ -52,7 +52,7 @@ pub struct AddressFamily {
     pub told_at: Option<DateTime<Utc>>,
     /// By whom: `source`, or a login's user name.
     pub told_by: Option<String>,
-    /// Since when the source tells nothing.
+    /// Since when its source tells nothing, or a router what cannot be used.
     pub failing_since: Option<DateTime<Utc>>,
     /// Why.
     pub failing_why: Option<String>,
