@@ -121,6 +121,20 @@ impl Answer {
     pub(super) fn park(park: Park, said: impl Into<String>) -> Self {
         Self::new(Outcome::Park(park), said)
     }
+
+    /// What this answer means of an update that the provider had taken before, and is done in its own time: that it cannot be told how it
+    /// ended. Nothing else, whatever keeps it from being told: the record is changed, or will be.
+    pub(super) fn of_what_was_taken(self) -> Self {
+        let outcome = match self.outcome {
+            Outcome::Wait(time) => Outcome::Unknown(time),
+            Outcome::Park(_) | Outcome::Refused => Outcome::Retry,
+            outcome => outcome,
+        };
+        Self {
+            outcome,
+            said: format!("taken, its end is not known: {}", self.said).chars().take(LONGEST).collect(),
+        }
+    }
 }
 
 /// One answer for each record that was asked for.
@@ -140,13 +154,19 @@ impl Answers {
 
     /// An answer after which nothing more is to be sent now, for the addresses that were not sent: it is not about one of them.
     pub(super) fn end(&self) -> Option<Answer> {
-        let ends = |answer: &&Answer| {
-            matches!(
-                answer.outcome,
-                Outcome::Wait(_)
-                    | Outcome::Unknown(_)
-                    | Outcome::Park(Park::BadAuth | Park::BadAgent | Park::Abuse)
-            )
+        self.ended_by(|park| matches!(park, Park::BadAuth | Park::BadAgent | Park::Abuse))
+    }
+
+    /// The same where whatever parks is about the whole name.
+    pub(super) fn end_of_the_name(&self) -> Option<Answer> {
+        self.ended_by(|_| true)
+    }
+
+    fn ended_by(&self, parks: impl Fn(Park) -> bool) -> Option<Answer> {
+        let ends = |answer: &&Answer| match answer.outcome {
+            Outcome::Wait(_) | Outcome::Unknown(_) => true,
+            Outcome::Park(park) => parks(park),
+            Outcome::Good | Outcome::NoChange | Outcome::Retry | Outcome::Refused => false,
         };
         let answer = [&self.a, &self.aaaa].into_iter().flatten().find(ends)?;
         let said = format!("not sent, as before: {}", answer.said).chars().take(LONGEST).collect();
@@ -267,6 +287,26 @@ mod tests {
         assert_eq!(after(Outcome::Unknown(time)).unwrap().outcome, Outcome::Wait(time), "it was not sent");
         for outcome in [Outcome::Good, Outcome::Retry, Outcome::Refused, Outcome::Park(Park::NoHost)] {
             assert_eq!(after(outcome), None);
+        }
+        let of_the_name =
+            |outcome| Answers { a: Some(Answer::new(outcome, "word")), aaaa: None }.end_of_the_name();
+        let nohost = Outcome::Park(Park::NoHost);
+        assert_eq!(of_the_name(nohost).map(|answer| answer.outcome), Some(nohost));
+        assert_eq!(of_the_name(Outcome::Refused), None);
+    }
+
+    #[test]
+    fn what_was_taken_is_neither_refused_nor_undone_by_a_later_word() {
+        let time = Duration::from_mins(1);
+        for (outcome, then) in [
+            (Outcome::Wait(time), Outcome::Unknown(time)),
+            (Outcome::Unknown(time), Outcome::Unknown(time)),
+            (Outcome::Park(Park::NotPermitted), Outcome::Retry),
+            (Outcome::Refused, Outcome::Retry),
+            (Outcome::Retry, Outcome::Retry),
+        ] {
+            let answer = Answer::new(outcome, "x".repeat(200)).of_what_was_taken();
+            assert_eq!((answer.outcome, answer.said.len()), (then, 200));
         }
     }
 }

@@ -98,6 +98,44 @@ async fn both_families_go_as_the_dialect_has_it() {
 }
 
 #[tokio::test]
+async fn of_two_requests_the_second_is_not_sent_after_what_only_a_person_can_mend() {
+    let both = wanted("home.example.org", V4, V6);
+    for (word, park) in [
+        ("badauth", Park::BadAuth),
+        ("badagent", Park::BadAgent),
+        ("abuse", Park::Abuse),
+        ("nohost", Park::NoHost),
+        ("notfqdn", Park::NotFqdn),
+        ("badsys", Park::BadSetting),
+        ("numhost", Park::NumHost),
+        ("!yours", Park::NoHost),
+        ("!active", Park::NoHost),
+        ("!donator", Park::NotPermitted),
+    ] {
+        for provider in ["dyndns2", "inwx"] {
+            let fake = Fake::start([says(200, word)]).await;
+            let mut settings = json!({"provider": provider, "url": fake.url, "user": "u"});
+            if provider == "dyndns2" {
+                settings["dual"] = json!("separate");
+            }
+            let answers = update(settings, SECRET, &both).await;
+            let outcome = Outcome::Park(park);
+            assert_eq!((a(&answers).0, aaaa(&answers).0), (outcome, outcome), "{provider} {word}");
+            assert_eq!(fake.asked().len(), 1, "{provider} {word}");
+        }
+    }
+    // What may go better later is of one address.
+    for (word, outcome) in
+        [("dnserr", Outcome::Retry), ("odd", Outcome::Refused), ("nochg", Outcome::NoChange)]
+    {
+        let fake = Fake::start([says(200, word), says(200, "good")]).await;
+        let answers = update(dyndns2(&fake, "separate"), SECRET, &both).await;
+        assert_eq!((a(&answers).0, aaaa(&answers).0), (outcome, Outcome::Good), "{word}");
+        assert_eq!(fake.asked().len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn with_myipv6_the_family_that_stays_goes_too_as_no_ip_takes_the_caller_for_it() {
     let of = |v4: Option<&str>, v6, beside: Option<&str>| Wanted {
         beside: beside.map(|address| address.parse().unwrap()),

@@ -104,6 +104,35 @@ async fn each_end_has_its_outcome() {
 }
 
 #[tokio::test]
+async fn what_was_taken_stays_open_whatever_comes_of_asking_for_it() {
+    let five = std::time::Duration::from_mins(5);
+    for (answer, outcome) in [
+        (refused(429, "rate_limit_exceeded"), Outcome::Unknown(five)),
+        (refused(401, "unauthorized"), Outcome::Retry),
+        (refused(403, "forbidden"), Outcome::Retry),
+        (refused(404, "not_found"), Outcome::Retry),
+        (refused(422, "invalid_input"), Outcome::Retry),
+        (refused(503, "maintenance"), Outcome::Retry),
+        (says(200, "<html>sign in</html>"), Outcome::Retry),
+        (Says::BrokenOff("{\"action\": {"), Outcome::Retry),
+    ] {
+        let fake = Fake::start([set(&["192.0.2.1"]), action("running"), answer]).await;
+        let name = wanted("home.example.org", Some("192.0.2.7"), None);
+        let answers = update(settings(&fake), SECRET, &name).await;
+        assert_eq!(a(&answers).0, outcome, "{answers:?}");
+        assert!(a(&answers).1.starts_with("taken, its end is not known: "), "{answers:?}");
+        assert_eq!(fake.asked().len(), 3);
+    }
+    // Of the other family nothing is sent then, and of that it is known.
+    let busy = refused(429, "rate_limit_exceeded");
+    let fake = Fake::start([set(&["192.0.2.1"]), action("running"), busy]).await;
+    let both = wanted("home.example.org", Some("192.0.2.7"), Some("2001:db8::7"));
+    let answers = update(settings(&fake), SECRET, &both).await;
+    assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::Unknown(five), Outcome::Wait(five)));
+    assert_eq!(fake.asked().len(), 3);
+}
+
+#[tokio::test]
 async fn zone_and_records_are_read_and_nothing_is_written() {
     let zone = |mode: &str| says(200, json!({"zone": {"id": 42, "name": "example.org", "mode": mode}}));
     let both = wanted("home.example.org", Some("192.0.2.7"), Some("2001:db8::7"));

@@ -148,6 +148,31 @@ async fn each_end_has_its_outcome() {
     assert_eq!(fake.asked().len(), 6);
 }
 
+#[tokio::test]
+async fn what_was_taken_stays_open_whatever_comes_of_asking_for_it() {
+    let five = std::time::Duration::from_mins(5);
+    for (answer, outcome) in [
+        (refused(400, "Throttling", "Rate exceeded"), Outcome::Unknown(five)),
+        (says(429, ""), Outcome::Unknown(five)),
+        // A key without GetChange.
+        (refused(403, "AccessDenied", "not authorized to perform: route53:GetChange"), Outcome::Retry),
+        (refused(403, "RequestExpired", "no"), Outcome::Retry),
+        (refused(404, "NoSuchChange", "no"), Outcome::Retry),
+        (refused(400, "InvalidInput", "no"), Outcome::Retry),
+        (refused(503, "ServiceUnavailable", "no"), Outcome::Retry),
+        (says(200, "<html>sign in</html>"), Outcome::Retry),
+        (Says::BrokenOff("<ChangeInfo>"), Outcome::Retry),
+    ] {
+        let taken = change("ChangeResourceRecordSetsResponse", "PENDING");
+        let fake = Fake::start([list(""), list(""), taken, answer]).await;
+        let both = wanted("home.example.org", Some("192.0.2.7"), Some("2001:db8::7"));
+        let answers = update(settings(&fake), SECRET, &both).await;
+        assert_eq!((a(&answers).0, aaaa(&answers).0), (outcome, outcome), "{answers:?}");
+        assert!(a(&answers).1.starts_with("taken, its end is not known: "), "{answers:?}");
+        assert_eq!(fake.asked().len(), 4);
+    }
+}
+
 fn set(kind: &str, ttl: u32, value: &str) -> String {
     format!(
         "<ResourceRecordSet><Name>home.example.org.</Name><Type>{kind}</Type><TTL>{ttl}</TTL><ResourceRecords>\

@@ -102,7 +102,8 @@ impl Dyndns2 {
     }
 }
 
-/// Sends a request and notes what its answer means for each of the addresses. Sends nothing after an answer that ends it.
+/// Sends a request and notes what its answer means for each of the addresses. Sends nothing after an answer that ends it: nothing is
+/// to be sent after `badauth`, `nohost`, `notfqdn` and their like (<https://help.dyn.com/remote-access-api/policies/>).
 pub(super) async fn send(
     http: &Http,
     secret: &SecretString,
@@ -110,7 +111,7 @@ pub(super) async fn send(
     addresses: &[IpAddr],
     answers: &mut Answers,
 ) {
-    let reply = match answers.end() {
+    let reply = match answers.end_of_the_name() {
         Some(answer) => Err(answer),
         None => http.send(request, secret).await,
     };

@@ -214,28 +214,51 @@ impl Hetzner {
                 _ => self.set(wanted, address, ""),
             },
         };
-        let mut reply = http.send(request, secret).await?;
         let mut polls = 0;
+        let mut state = ask(http, secret, request).await?;
+        // From here on it is taken, and Hetzner does it in its own time.
         loop {
-            let body = success(&reply, secret)?;
-            let action = &body["action"];
-            match (action["status"].as_str(), &action["id"]) {
-                (Some("success"), _) => {
+            match state {
+                State::Done => {
                     return Ok(Answer::new(Outcome::Good, format!("{} {address}", record_type(address))));
                 }
-                (Some("error"), _) => {
-                    let what = format!("{}: {}", action["error"]["code"], action["error"]["message"]);
-                    return Err(Answer::new(Outcome::Refused, said(&what, secret.expose_secret())));
+                State::Failed(what) => return Err(Answer::new(Outcome::Refused, what)),
+                State::Running(_) if polls == http.limits.polls => {
+                    return Err(Answer::retry("the action has not ended in time"));
                 }
-                (Some("running"), Value::Number(id)) if polls < http.limits.polls => {
+                State::Running(id) => {
                     polls += 1;
                     tokio::time::sleep(http.limits.poll).await;
-                    reply = http.send(self.action(&id.to_string()), secret).await?;
+                    state = ask(http, secret, self.action(&id)).await.map_err(Answer::of_what_was_taken)?;
                 }
-                (Some("running"), _) => return Err(Answer::retry("the action has not ended in time")),
-                _ => return Err(reply.malformed("no action came", secret.expose_secret())),
             }
         }
+    }
+}
+
+/// How an action stands.
+enum State {
+    /// It has not ended; its id.
+    Running(String),
+    /// It has ended well.
+    Done,
+    /// It has failed, in Hetzner's words.
+    Failed(String),
+}
+
+/// How an action stands, by a request whose answer tells it.
+async fn ask(http: &Http, secret: &SecretString, request: Request) -> Result<State, Answer> {
+    let reply = http.send(request, secret).await?;
+    let body = success(&reply, secret)?;
+    let action = &body["action"];
+    match (action["status"].as_str(), &action["id"]) {
+        (Some("success"), _) => Ok(State::Done),
+        (Some("error"), _) => {
+            let what = format!("{}: {}", action["error"]["code"], action["error"]["message"]);
+            Ok(State::Failed(said(&what, secret.expose_secret())))
+        }
+        (Some("running"), Value::Number(id)) => Ok(State::Running(id.to_string())),
+        _ => Err(reply.malformed("no action came", secret.expose_secret())),
     }
 }
 

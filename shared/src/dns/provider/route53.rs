@@ -147,27 +147,23 @@ impl Route53 {
         &self,
         http: &Http,
         secret: &SecretString,
-        mut request: Request,
+        change: Request,
         now: DateTime<Utc>,
         started: tokio::time::Instant,
     ) -> Result<Answer, Answer> {
-        let key = secret.expose_secret();
         let mut polls = 0;
-        loop {
-            let reply = http.send(request, secret).await?;
-            let (id, status) = change_info(&reply, key)?;
-            match status.as_str() {
-                "INSYNC" => return Ok(Answer::new(Outcome::Good, format!("{id} INSYNC"))),
-                // It is taken, and Route 53 does it in its own time.
-                "PENDING" if polls == http.limits.polls => {
-                    return Ok(Answer::new(Outcome::Good, format!("{id} is still PENDING")));
-                }
-                "PENDING" => polls += 1,
-                _ => return Err(reply.malformed("no status of a change came", key)),
+        let (mut id, mut status) = ask(http, secret, change).await?;
+        // From here on it is taken, and Route 53 does it in its own time.
+        while status == Status::Pending {
+            if polls == http.limits.polls {
+                return Ok(Answer::new(Outcome::Good, format!("{id} is still PENDING")));
             }
+            polls += 1;
             tokio::time::sleep(http.limits.poll).await;
-            request = self.signed(self.look(&id), key, now + started.elapsed());
+            let look = self.signed(self.look(&id), secret.expose_secret(), now + started.elapsed());
+            (id, status) = ask(http, secret, look).await.map_err(Answer::of_what_was_taken)?;
         }
+        Ok(Answer::new(Outcome::Good, format!("{id} INSYNC")))
     }
 }
 
@@ -212,12 +208,28 @@ fn judge(found: &[Set], address: IpAddr, wanted: &Wanted) -> Judged {
     Judged::Set(ttl)
 }
 
-/// Id and status of a change.
-fn change_info(reply: &Reply, secret: &str) -> Result<(String, String), Answer> {
-    let texts = success(reply, secret)?;
+/// How a change stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    /// Not all of Route 53's servers have it.
+    Pending,
+    /// All have it.
+    InSync,
+}
+
+/// Id and status of a change, by a request whose answer tells them.
+async fn ask(http: &Http, secret: &SecretString, request: Request) -> Result<(String, Status), Answer> {
+    let reply = http.send(request, secret).await?;
+    let texts = success(&reply, secret.expose_secret())?;
     let id = xml::first(&texts, "ChangeInfo/Id").and_then(|id| id.rsplit('/').next());
-    match (id, xml::first(&texts, "ChangeInfo/Status")) {
-        (Some(id), Some(status)) if !id.is_empty() => Ok((id.to_owned(), status.to_owned())),
+    let status = match xml::first(&texts, "ChangeInfo/Status") {
+        Some("PENDING") => Some(Status::Pending),
+        Some("INSYNC") => Some(Status::InSync),
+        Some(_) => return Err(reply.malformed("no status of a change came", secret.expose_secret())),
+        None => None,
+    };
+    match (id, status) {
+        (Some(id), Some(status)) if !id.is_empty() => Ok((id.to_owned(), status)),
         _ => Err(Answer::retry("no ChangeInfo came: a captive portal, or the URL is not Route 53's")),
     }
 }
