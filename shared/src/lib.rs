@@ -11,6 +11,7 @@ pub mod guard;
 pub mod job;
 pub mod objects;
 pub mod open_files;
+mod retry_after;
 pub mod secrets;
 pub mod shutdown;
 pub mod store;

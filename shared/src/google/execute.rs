@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
 use futures_util::future::BoxFuture;
 use google_calendar3::{
     CalendarHub, Delegate,
     common::{self, Error, Response, Retry},
-    hyper::{self, header},
+    hyper,
 };
 use google_drive3::DriveHub;
 use http_body_util::BodyExt;
@@ -23,7 +22,7 @@ use super::{
     errors::{Answer, CallError, Class, classify},
     transport::ApiConnector,
 };
-use crate::job::AccountId;
+use crate::{job::AccountId, retry_after::retry_after};
 
 /// How long one call may take, its body included. Two of them, each after a wait for its token, fit into a step.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
@@ -94,18 +93,6 @@ impl Delegate for Recorder {
         self.after = retry_after(response.headers());
         Retry::Abort
     }
-}
-
-/// Seconds, or a date, which is compared with the answer's own date (RFC 9110, section 10.2.3).
-pub(super) fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name)?.to_str().ok();
-    let wait = text(header::RETRY_AFTER)?;
-    if let Ok(seconds) = wait.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let then = DateTime::parse_from_rfc2822(wait).ok()?;
-    let now = DateTime::parse_from_rfc2822(text(header::DATE)?).ok()?;
-    (then - now).to_std().ok()
 }
 
 impl Google {
@@ -214,27 +201,4 @@ pub(super) fn count(api: Api, method: &'static str, code: &str) {
         "api" => api.name(), "method" => method, "code" => code.to_owned()
     )
     .increment(1);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn after(headers: &[(&str, &str)]) -> Option<Duration> {
-        let mut response = hyper::Response::builder();
-        for (name, value) in headers {
-            response = response.header(*name, *value);
-        }
-        retry_after(response.body(common::to_body::<String>(None)).unwrap().headers())
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_beside_the_answers_own() {
-        assert_eq!(after(&[]), None);
-        assert_eq!(after(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
-        assert_eq!(after(&[("retry-after", "soon")]), None);
-        let then = ("retry-after", "Fri, 02 Jan 2026 10:00:30 GMT");
-        assert_eq!(after(&[then]), None);
-        assert_eq!(after(&[then, ("date", "Fri, 02 Jan 2026 10:00:00 GMT")]), Some(Duration::from_secs(30)));
-    }
 }

@@ -20,10 +20,10 @@ use super::{
     Api, Google,
     auth::AccessToken,
     errors::{Answer, CallError, Class, classify},
-    execute::{Method, count, retry_after},
+    execute::{Method, count},
     item::lenient,
 };
-use crate::job::AccountId;
+use crate::{job::AccountId, retry_after::retry_after};
 
 /// How long Google may take to begin its answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);

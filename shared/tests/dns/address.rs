@@ -57,6 +57,15 @@ async fn two_of_three_services_must_agree() {
         matches!(&error, AddressError::Disagree(why) if why.contains("8.8.4.4") && why.contains("web page")),
         "{error}"
     );
+    // A byte order mark is none of the address, and hides no page.
+    let marked = |body: &str| says(200, format!("\u{feff}{body}"));
+    let portal = || Says::With(200, "content-type", "text/html".to_owned(), "ip=1.1.1.1\n<html>".to_owned());
+    assert_eq!(
+        echo(vec![says(200, "8.8.8.8"), marked("8.8.8.8"), portal()], v4, limits()).await,
+        Ok("8.8.8.8".to_owned())
+    );
+    let error = echo(vec![marked("<html>ip=8.8.8.8"), portal()], v4, limits()).await.unwrap_err();
+    assert!(matches!(&error, AddressError::None(why) if why.matches("web page").count() == 2), "{error}");
     let error = echo(vec![page(), says(503, ""), says(302, "")], v4, limits()).await.unwrap_err();
     assert!(matches!(&error, AddressError::None(_)), "{error}");
     // Each is named by its own URL, as several may be at one host.

@@ -91,6 +91,35 @@ async fn a_captive_portals_page_is_no_answer() {
         each(limits(), page, Outcome::Retry, "").await;
     }
     each(limits(), || says(511, PORTAL), Outcome::Retry, "web page").await;
+    // With byte order marks, also one of a file that was put in, and with words before it that are no tag.
+    for begin in ["\u{feff}", "\r\n\u{feff}\u{feff} ", "good OK ok code = 200 OK "] {
+        let page = || Says::With(200, "content-type", "text/html".to_owned(), format!("{begin}{PORTAL}"));
+        each(limits(), page, Outcome::Retry, "").await;
+    }
+}
+
+#[tokio::test]
+async fn a_status_alone_is_no_success_if_a_page_came() {
+    let fake = Fake::start([]).await;
+    let settings = json!({"provider": "template", "url": fake.url, "good": {"status": [200]}, "parameters": [
+        {"name": "h", "is": "host"}, {"name": "a", "is": "address"}, {"name": "p", "is": "secret"}]});
+    let secret = SECRET.to_owned();
+    let called = Called { settings, host: "home.example.org", secret, before: Vec::new() };
+    for (kind, body, outcome) in [
+        ("text/html", PORTAL.to_owned(), Outcome::Retry),
+        ("text/html", format!("\u{feff}{PORTAL}"), Outcome::Retry),
+        ("text/plain", format!("\u{feff}{PORTAL}"), Outcome::Retry),
+        ("text/html; charset=utf-8", format!("Welcome! {PORTAL}"), Outcome::Retry),
+        ("application/xhtml+xml", format!("Welcome! {PORTAL}"), Outcome::Retry),
+        // Servers call plain answers text/html.
+        ("text/html", "updated".to_owned(), Outcome::Good),
+        ("text/html; charset=utf-8", String::new(), Outcome::Good),
+        ("application/json", r#"{"told": "<html>"}"#.to_owned(), Outcome::Good),
+    ] {
+        fake.will_say([Says::With(200, "content-type", kind.to_owned(), body.clone())]);
+        let found = send(limits(), &called, None).await.a.unwrap();
+        assert_eq!(found.outcome, outcome, "{kind} {body}: {found:?}");
+    }
 }
 
 #[tokio::test]
@@ -145,9 +174,10 @@ async fn each_status_has_its_outcome_where_nothing_else_is_said() {
     ] {
         each(limits(), || says(status, ""), outcome, &status.to_string()).await;
     }
-    // A date, nothing, and for ever.
+    // Dates that are over and far away, beside the answer's own; nothing, and for ever.
     for (after, wait) in [
-        ("Fri, 20 Nov 2026 12:00:00 GMT", Duration::from_mins(5)),
+        ("Fri, 20 Nov 2020 12:00:00 GMT", Duration::from_mins(5)),
+        ("Fri, 20 Nov 2099 12:00:00 GMT", Duration::from_hours(24)),
         ("0", Duration::from_secs(1)),
         ("99999999", Duration::from_hours(24)),
     ] {

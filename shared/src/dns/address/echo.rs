@@ -8,7 +8,10 @@ use reqwest::Method;
 use url::Url;
 
 use super::{Family, Told};
-use crate::dns::{Endpoint, http::Caller};
+use crate::dns::{
+    Endpoint,
+    http::{Caller, Reply},
+};
 
 /// Services of three operators.
 #[must_use]
@@ -27,7 +30,7 @@ pub(super) async fn ask(caller: &Caller, services: &[Endpoint], family: Family) 
     join_all(services.iter().map(|service| async move {
         let url = service.url();
         let found = match caller.send(caller.request(Method::GET, url.clone())).await {
-            Ok(reply) if reply.status.is_success() => read(&reply.body, family),
+            Ok(reply) if reply.status.is_success() => read(&reply, family),
             Ok(reply) => Err(reply.by_status("").said),
             Err(why) => Err(why),
         };
@@ -44,11 +47,11 @@ fn name(url: &Url) -> String {
 }
 
 /// The address that is the whole answer, or the line `ip=` of one.
-fn read(body: &str, family: Family) -> Result<IpAddr, String> {
-    let text = body.trim();
-    if text.starts_with('<') {
+fn read(reply: &Reply, family: Family) -> Result<IpAddr, String> {
+    if reply.is_page() {
         return Err("a web page came".to_owned());
     }
+    let text = reply.body.trim();
     let line = || text.lines().find_map(|line| line.trim().strip_prefix("ip="));
     let address: IpAddr =
         text.parse().ok().or_else(|| line()?.parse().ok()).ok_or_else(|| "no address came".to_owned())?;
@@ -57,7 +60,10 @@ fn read(body: &str, family: Family) -> Result<IpAddr, String> {
 
 #[cfg(test)]
 mod tests {
+    use reqwest::StatusCode;
+
     use super::*;
+    use crate::dns::http::tests::reply;
 
     #[test]
     fn a_service_is_told_by_its_url() {
@@ -72,7 +78,7 @@ mod tests {
     #[test]
     fn only_an_address_is_an_answer() {
         assert!(services(Family::Ipv4).len() == 3 && services(Family::Ipv6).len() == 3);
-        let v4 = |body| read(body, Family::Ipv4).map(|address| address.to_string());
+        let v4 = |body| read(&reply(StatusCode::OK, body), Family::Ipv4).map(|address| address.to_string());
         assert_eq!(v4("8.8.8.8\n"), Ok("8.8.8.8".to_owned()));
         assert_eq!(v4("fl=1\nip=8.8.8.8\nts=2\n"), Ok("8.8.8.8".to_owned()));
         for (body, why) in [

@@ -4,7 +4,10 @@ use reqwest::{Response, StatusCode, header};
 use serde_json::Value;
 
 use super::{Limits, RATE_LIMITED};
-use crate::dns::{Answer, Outcome, Park, outcome::said};
+use crate::{
+    dns::{Answer, Outcome, Park, outcome::said},
+    retry_after::retry_after,
+};
 
 /// No answer is read further.
 const ANSWER_LIMIT: usize = 256 << 10;
@@ -12,20 +15,29 @@ const ANSWER_LIMIT: usize = 256 << 10;
 /// No provider's word on when to come back is followed for longer.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
+/// A page has one of these tags among its first characters.
+const PAGE_TAGS: [&str; 7] = ["<!doctype", "<html", "<head", "<body", "<meta", "<title", "<script"];
+const PAGE_BEGIN: usize = 2048;
+
 /// What came back.
 #[derive(Debug, Clone)]
 pub(in crate::dns) struct Reply {
     pub(in crate::dns) status: StatusCode,
     pub(in crate::dns) retry_after: Option<Duration>,
     pub(in crate::dns) body: String,
+    /// Whether it calls itself text/html.
+    is_html: bool,
     /// The host that it wants to lead to.
     leads_to: Option<String>,
 }
 
 impl Reply {
-    /// Whether a web page came instead of an answer. By its text, as servers call plain answers text/html.
+    /// Whether a web page came instead of an answer. By its text, as servers call plain answers text/html: it begins with a tag, or calls
+    /// itself text/html and has a page's tags near its beginning.
     pub(in crate::dns) fn is_page(&self) -> bool {
+        let begin = || self.body.chars().take(PAGE_BEGIN).collect::<String>().to_ascii_lowercase();
         self.body.trim_start().starts_with('<')
+            || (self.is_html && PAGE_TAGS.iter().any(|tag| begin().contains(tag)))
     }
 
     /// What a status means that is no success, where the provider's own words do not say more.
@@ -72,9 +84,9 @@ impl Reply {
 pub(super) async fn read(mut response: Response, limits: Limits) -> Result<Reply, String> {
     let status = response.status();
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let retry_after = header(header::RETRY_AFTER)
-        .and_then(|seconds| seconds.parse().ok())
-        .map(|seconds| Duration::from_secs(seconds).clamp(Duration::from_secs(1), LONGEST_WAIT));
+    let retry_after =
+        retry_after(response.headers()).map(|time| time.clamp(Duration::from_secs(1), LONGEST_WAIT));
+    let is_html = header(header::CONTENT_TYPE).is_some_and(|kind| kind.to_ascii_lowercase().contains("html"));
     let leads_to =
         header(header::LOCATION).filter(|_| status.is_redirection()).map(|location| {
             match response.url().join(location) {
@@ -89,7 +101,10 @@ pub(super) async fn read(mut response: Response, limits: Limits) -> Result<Reply
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(Reply { status, retry_after, body: String::from_utf8_lossy(&bytes).into_owned(), leads_to })
+    // A byte order mark is none of the text.
+    let text = String::from_utf8_lossy(&bytes);
+    let body = text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace()).to_owned();
+    Ok(Reply { status, retry_after, body, is_html, leads_to })
 }
 
 /// What went wrong with a call.
@@ -109,7 +124,7 @@ pub(in crate::dns) mod tests {
 
     /// An answer, for the tests of those who read answers.
     pub(in crate::dns) fn reply(status: StatusCode, body: &str) -> Reply {
-        Reply { status, retry_after: None, body: body.to_owned(), leads_to: None }
+        Reply { status, retry_after: None, body: body.to_owned(), is_html: false, leads_to: None }
     }
 
     #[test]
