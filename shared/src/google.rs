@@ -21,13 +21,12 @@ use std::sync::Arc;
 use metrics::{counter, describe_counter};
 use sqlx::PgPool;
 
-pub(crate) use self::transport::{AssertionClient, assertion_client};
 use self::{
     channels::token::Tokens,
     errors::{CallError, Class, Limit},
     execute::Method,
     quota::{Call, Projects, QuotaError},
-    transport::ApiClient,
+    transport::{ApiClient, AssertionClient},
 };
 use crate::{
     config::google::GoogleConfig,
@@ -122,7 +121,7 @@ impl Google {
     pub fn new(config: GoogleConfig, keys: KeyRing) -> anyhow::Result<Self> {
         let tls = transport::tls(&config)?;
         let api = transport::api_client(tls.clone());
-        let assertions = assertion_client(tls.clone());
+        let assertions = transport::assertion_client(tls.clone());
         let oauth = transport::oauth_client(tls.clone())?;
         let media = transport::media_client(tls)?;
         describe_metrics();

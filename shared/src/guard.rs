@@ -204,6 +204,11 @@ impl Guard {
         }
     }
 
+    /// Whether an address is one that is allowed by name of its network: being public is not enough.
+    pub(crate) fn is_named(&self, address: IpAddr) -> bool {
+        self.allow.contains(address)
+    }
+
     /// Whether the address that stands in a URL may be called. A name is looked at when it is resolved.
     pub(crate) fn check_host(&self, url: &Url) -> Result<(), Blocked> {
         match url.host() {

@@ -2,9 +2,9 @@
 //!
 //! Wanted: no credential in a log, an error or a plan; none to another host than the one that was named; no call without an end; no
 //! call to what only the fleet can reach.
-//! So: TLS by the system's certificates, without which only loopback addresses are called; no redirect is followed; no proxy is
-//! used; time and length of an answer are limited; errors never name the URL; a plan is the very request, built with `***` for a
-//! secret; each address is looked at before it is called ([`crate::guard`]).
+//! So: TLS by whom the process trusts ([`crate::tls`]), without which only loopback addresses are called; no redirect is followed; no
+//! proxy is used; time and length of an answer are limited; errors never name the URL; a plan is the very request, built with `***` for
+//! a secret; each address is looked at before it is called ([`crate::guard`]).
 
 mod endpoint;
 mod reply;
@@ -23,10 +23,7 @@ pub(super) use self::reply::Reply;
 #[cfg(test)]
 pub(super) use self::reply::tests;
 use super::{Answer, Park};
-use crate::{
-    google::{AssertionClient, assertion_client},
-    guard::{Allow, Guard, Lookup, Resolver, system},
-};
+use crate::guard::{Allow, Guard, Lookup, Resolver, system};
 
 /// The setting that allows networks beside the public internet.
 const SETTING: &str = "SYNCFLEET_DNS_ALLOW";
@@ -189,7 +186,6 @@ impl Caller {
 #[derive(Clone)]
 pub struct Http {
     caller: Caller,
-    assertions: AssertionClient,
     lookup: Lookup,
     pub(super) guard: Guard,
     pub(super) limits: Limits,
@@ -214,16 +210,10 @@ impl Http {
     pub fn with(limits: Limits, allow: &Allow, lookup: &Lookup) -> anyhow::Result<Self> {
         Ok(Self {
             caller: Caller::new(limits, None, allow, lookup)?,
-            assertions: assertion_client(crate::tls::client(true)?),
             lookup: Arc::clone(lookup),
             guard: guard(allow.clone()),
             limits,
         })
-    }
-
-    /// What carries a service account's request for a token. It is not guarded.
-    pub(super) fn assertions(&self) -> AssertionClient {
-        self.assertions.clone()
     }
 
     /// The addresses of a server that may be called. An address that is named and must not be called is a setting to be changed; a

@@ -25,7 +25,7 @@ const IDLE_LIMIT: Duration = Duration::from_secs(50);
 const READ_LIMIT: Duration = Duration::from_secs(20);
 
 /// What carries API calls.
-pub(crate) type ApiConnector = HttpsConnector<HttpConnector>;
+pub(super) type ApiConnector = HttpsConnector<HttpConnector>;
 
 /// The client below google-calendar3 and google-drive3.
 pub(super) type ApiClient = common::Client<ApiConnector>;
@@ -40,13 +40,13 @@ pub(super) fn tls(config: &GoogleConfig) -> anyhow::Result<ClientConfig> {
 }
 
 /// The client below yup-oauth2.
-pub(crate) type AssertionClient = Client<ApiConnector, String>;
+pub(super) type AssertionClient = Client<ApiConnector, String>;
 
 pub(super) fn api_client(tls: ClientConfig) -> ApiClient {
     Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE_LIMIT).build(connector(tls))
 }
 
-pub(crate) fn assertion_client(tls: ClientConfig) -> AssertionClient {
+pub(super) fn assertion_client(tls: ClientConfig) -> AssertionClient {
     Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE_LIMIT).build(connector(tls))
 }
 

@@ -2,33 +2,37 @@
 //! <https://cloud.google.com/dns/docs/reference/rest/v1/resourceRecordSets> and
 //! <https://developers.google.com/identity/protocols/oauth2/service-account>.
 
-use std::sync::OnceLock;
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use rsa::{
     RsaPrivateKey,
+    pkcs1::EncodeRsaPublicKey as _,
     pkcs8::{EncodePrivateKey as _, LineEnding},
 };
 use serde_json::{Value, json};
-use shared::dns::{Outcome, Park};
+use shared::dns::{Limits, Outcome, Park, Provider};
 
 use crate::{
     a, aaaa,
     fake::{Fake, Says, says},
-    observe, probe, update, wanted,
+    http, limits, now, observe, probe, update, wanted,
 };
 
 fn key(fake: &Fake) -> String {
     key_file(&format!("{}/token", fake.url))
 }
 
+fn private_key() -> &'static RsaPrivateKey {
+    static KEY: OnceLock<RsaPrivateKey> = OnceLock::new();
+    KEY.get_or_init(|| RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap())
+}
+
 /// A key file that names an endpoint for tokens.
 pub fn key_file(token_uri: &str) -> String {
-    static PEM: OnceLock<String> = OnceLock::new();
-    let pem = PEM.get_or_init(|| {
-        let key = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
-        key.to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
-    });
-    json!({"type": "service_account", "project_id": "p-1", "private_key_id": "k1", "private_key": pem,
+    let pem = private_key().to_pkcs8_pem(LineEnding::LF).unwrap();
+    json!({"type": "service_account", "project_id": "p-1", "private_key_id": "k1", "private_key": pem.as_str(),
         "client_email": "dns@p-1.iam.gserviceaccount.com", "client_id": "100000000000000000001",
         "token_uri": token_uri})
     .to_string()
@@ -76,12 +80,71 @@ async fn a_set_is_patched_with_its_own_ttl() {
     let set = "/dns/v1/projects/p-1/managedZones/z-1/rrsets/home.example.org./A";
     assert_eq!(fake.lines(), ["POST /token".to_owned(), format!("GET {set}"), format!("PATCH {set}")]);
     let asked = fake.asked();
-    assert!(asked[0].body.contains("assertion="), "{}", asked[0].body);
     assert_eq!(asked[2].authorization, "Bearer ya29.token");
     assert_eq!(
         asked[2].json(),
         json!({"name": "home.example.org.", "type": "A", "ttl": 77, "rrdatas": ["192.0.2.7"]})
     );
+}
+
+#[tokio::test]
+async fn the_assertion_is_signed_by_the_key_and_names_what_is_asked_for() {
+    let fake = Fake::start([token(), set("192.0.2.7")]).await;
+    let name = wanted("home.example.org", Some("192.0.2.7"), None);
+    update(settings(&fake), &key(&fake), &name).await;
+    let asked = &fake.asked()[0];
+    assert_eq!((asked.line(), asked.authorization.as_str()), ("POST /token".to_owned(), ""));
+    let form: BTreeMap<String, String> =
+        url::form_urlencoded::parse(asked.body.as_bytes()).into_owned().collect();
+    assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
+    let (signed, signature) = form["assertion"].rsplit_once('.').unwrap();
+    let (header, claims) = signed.split_once('.').unwrap();
+    let read =
+        |part: &str| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
+    assert_eq!(read(header), json!({"alg": "RS256", "typ": "JWT"}));
+    let now = now().timestamp();
+    assert_eq!(
+        read(claims),
+        json!({"iss": "dns@p-1.iam.gserviceaccount.com", "aud": format!("{}/token", fake.url),
+            "scope": "https://www.googleapis.com/auth/ndev.clouddns.readwrite", "iat": now, "exp": now + 3600})
+    );
+    let public = private_key().to_public_key().to_pkcs1_der().unwrap();
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public.as_bytes())
+        .verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap())
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_endpoint_for_tokens_is_called_in_limits_too() {
+    let elsewhere = Fake::start([]).await;
+    let leads = Says::With(307, "location", format!("{}/token", elsewhere.url), String::new());
+    for (answer, why) in [
+        (leads, "leads to 127.0.0.1; redirects are not followed"),
+        (Says::Endless, "longer than 256 KiB"),
+        (Says::Nothing, "no answer within 5 s"),
+        (Says::BrokenOff("{\"access_token\": \"ya29"), "no answer"),
+        (says(200, "<html>sign in</html>"), "a web page came"),
+        (says(200, ""), "the answer has none"),
+        (says(200, r#"{"access_token": ""}"#), "the answer has none"),
+        (says(200, r#"{"access_token": 7}"#), "the answer has none"),
+        (says(200, r#"{"access_token": "ya29.token", "#), "the answer has none"),
+        (says(500, r#"{"access_token": "ya29.token"}"#), "500"),
+        (says(429, ""), "429"),
+        (says(401, ""), "401"),
+    ] {
+        let is_silent = matches!(answer, Says::Nothing);
+        let fake = Fake::start([answer]).await;
+        let provider = Provider::parse(settings(&fake)).unwrap();
+        let name = wanted("home.example.org", Some("192.0.2.7"), Some("2001:db8::7"));
+        let call = if is_silent { Duration::from_secs(5) } else { limits().call };
+        let http = http(Limits { call, ..limits() });
+        let answers = provider.update(&http, &key(&fake).into(), &name, now()).await;
+        assert_eq!((a(&answers).0, aaaa(&answers).0), (Outcome::Retry, Outcome::Retry), "{answers:?}");
+        assert!(a(&answers).1.starts_with("no access token: ") && a(&answers).1.contains(why), "{answers:?}");
+        assert!(!a(&answers).1.contains("ya29"), "{answers:?}");
+        assert_eq!(fake.asked().len(), 1);
+    }
+    assert!(elsewhere.asked().is_empty());
 }
 
 #[tokio::test]
@@ -113,15 +176,12 @@ async fn each_end_has_its_outcome() {
         (vec![no_token("access_denied", "")], Outcome::Park(Park::BadAuth)),
         (vec![no_token("disabled_client", "")], Outcome::Park(Park::BadAuth)),
         (vec![no_token("deleted_client", "")], Outcome::Park(Park::BadAuth)),
-        (
-            vec![token(), refused(403, "userRateLimitExceeded")],
-            Outcome::Wait(std::time::Duration::from_mins(5)),
-        ),
-        (vec![token(), refused(403, "quotaExceeded")], Outcome::Wait(std::time::Duration::from_mins(5))),
+        (vec![token(), refused(403, "userRateLimitExceeded")], Outcome::Wait(Duration::from_mins(5))),
+        (vec![token(), refused(403, "quotaExceeded")], Outcome::Wait(Duration::from_mins(5))),
         (vec![no_token("internal_failure", "")], Outcome::Retry),
         (vec![says(200, "<html>sign in</html>")], Outcome::Retry),
         (vec![token(), refused(403, "forbidden")], Outcome::Park(Park::NotPermitted)),
-        (vec![token(), refused(403, "rateLimitExceeded")], Outcome::Wait(std::time::Duration::from_mins(5))),
+        (vec![token(), refused(403, "rateLimitExceeded")], Outcome::Wait(Duration::from_mins(5))),
         (vec![token(), refused(404, "notFound"), refused(404, "notFound")], Outcome::Park(Park::NoHost)),
         (vec![token(), refused(401, "authError")], Outcome::Park(Park::BadAuth)),
         (vec![token(), refused(503, "backendError")], Outcome::Retry),

@@ -101,6 +101,9 @@ async fn the_endpoint_of_a_key_file_is_googles_or_allowed() {
         format!("{}/token", fake.url),
         "https://tokens.example/".to_owned(),
         "https://googleapis.com.example/".to_owned(),
+        // Public, but whose?
+        "https://8.8.8.8/token".to_owned(),
+        "https://[2606:4700:4700::1111]/token".to_owned(),
     ] {
         let key = crate::google_cloud::key_file(&token_uri);
         let provider = Provider::parse(settings.clone()).unwrap();
@@ -108,8 +111,24 @@ async fn the_endpoint_of_a_key_file_is_googles_or_allowed() {
         let http = Http::new(limits()).unwrap();
         let answer = provider.update(&http, &key.into(), &wanted, now()).await.a.unwrap();
         assert_eq!(answer.outcome, Outcome::Park(Park::BadSetting), "{token_uri}: {answer:?}");
+        assert!(answer.said.contains("token_uri"), "{answer:?}");
     }
     assert!(fake.asked().is_empty());
+    // Google's name is not called where it leads inside, and of public addresses none but what is allowed by name.
+    let (lookup, _) = leads(&["10.0.0.1"]);
+    let allow = Allow::new(&["8.8.8.8".parse().unwrap()]);
+    for (token_uri, outcome, why) in [
+        ("https://oauth2.googleapis.com/token", Outcome::Retry, "must not be called"),
+        ("https://8.8.4.4/token", Outcome::Park(Park::BadSetting), "token_uri"),
+    ] {
+        let key = crate::google_cloud::key_file(token_uri);
+        let provider = Provider::parse(settings.clone()).unwrap();
+        let wanted = wanted("home.example.org", Some("192.0.2.7"), None);
+        let http = Http::with(limits(), &allow, &lookup).unwrap();
+        let answer = provider.update(&http, &key.into(), &wanted, now()).await.a.unwrap();
+        assert_eq!(answer.outcome, outcome, "{answer:?}");
+        assert!(answer.said.contains(why), "{answer:?}");
+    }
 }
 
 #[tokio::test]

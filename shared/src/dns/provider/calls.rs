@@ -49,7 +49,7 @@ impl Provider {
             Self::Hetzner(p) => p.update(http, secret, wanted).await,
             Self::Inwx(p) => p.update(http, secret, wanted).await,
             Self::Route53(p) => p.update(http, secret, wanted, now).await,
-            Self::GoogleCloud(p) => p.update(http, secret, wanted).await,
+            Self::GoogleCloud(p) => p.update(http, secret, wanted, now).await,
             Self::Rfc2136(p) => p.update(http, secret, wanted, now).await,
             Self::Template(p) => p.update(http, secret, wanted).await,
         }
@@ -90,7 +90,7 @@ impl Provider {
             Readable::Cloudflare(p) => p.observe(http, secret, wanted).await,
             Readable::Hetzner(p) => p.observe(http, secret, wanted).await,
             Readable::Route53(p) => p.observe(http, secret, wanted, now).await,
-            Readable::GoogleCloud(p) => p.observe(http, secret, wanted).await,
+            Readable::GoogleCloud(p) => p.observe(http, secret, wanted, now).await,
             Readable::Rfc2136(p) => p.observe(http, secret, wanted, now).await,
         })
     }
@@ -108,7 +108,7 @@ impl Provider {
             Readable::Cloudflare(p) => p.probe(http, secret, wanted).await,
             Readable::Hetzner(p) => p.probe(http, secret, wanted).await,
             Readable::Route53(p) => p.probe(http, secret, wanted, now).await,
-            Readable::GoogleCloud(p) => p.probe(http, secret, wanted).await,
+            Readable::GoogleCloud(p) => p.probe(http, secret, wanted, now).await,
             Readable::Rfc2136(p) => p.probe(http, secret, wanted, now).await,
         })
     }

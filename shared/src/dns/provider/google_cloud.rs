@@ -1,16 +1,19 @@
 //! Google Cloud DNS, API version 1 (<https://cloud.google.com/dns/docs/reference/rest/v1/resourceRecordSets>), as a service account.
 //!
 //! A set of records is read, and patched with its own TTL; one that has just the address is not written, one that is missing is
-//! made. The service account's key signs an assertion for an access token (RFC 7523).
+//! made. The service account's key gives an access token ([`token`]).
+
+mod token;
 
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use yup_oauth2::{CustomHyperClientBuilder, Error, ServiceAccountAuthenticator};
 
+use self::token::token;
 use super::{FieldError, Finding, Held, Step, fixed};
 use crate::{
     dns::{
@@ -21,9 +24,6 @@ use crate::{
     },
     google::workspace::Key,
 };
-
-/// What the token may do: change records, and nothing else.
-const SCOPES: [&str; 1] = ["https://www.googleapis.com/auth/ndev.clouddns.readwrite"];
 
 /// The TTL of a name that has none, in seconds.
 const TTL: u32 = 300;
@@ -95,8 +95,14 @@ impl GoogleCloud {
         std::iter::once(Step::new(format!("# {token}"))).chain(requests).collect()
     }
 
-    pub(super) async fn update(&self, http: &Http, secret: &SecretString, wanted: &Wanted) -> Answers {
-        let token = match token(http, secret).await {
+    pub(super) async fn update(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        now: DateTime<Utc>,
+    ) -> Answers {
+        let token = match token(http, secret, now).await {
             Ok(token) => token,
             Err(answer) => return Answers::all(wanted, &answer),
         };
@@ -133,8 +139,9 @@ impl GoogleCloud {
         http: &Http,
         secret: &SecretString,
         wanted: &Wanted,
+        now: DateTime<Utc>,
     ) -> Result<Held, Answer> {
-        let token = token(http, secret).await?;
+        let token = token(http, secret, now).await?;
         self.held(http, &token, wanted).await
     }
 
@@ -149,8 +156,14 @@ impl GoogleCloud {
     }
 
     /// Token, zone and records. Whether the service account may also write is seen by writing alone.
-    pub(super) async fn probe(&self, http: &Http, secret: &SecretString, wanted: &Wanted) -> Vec<Finding> {
-        let token = match token(http, secret).await {
+    pub(super) async fn probe(
+        &self,
+        http: &Http,
+        secret: &SecretString,
+        wanted: &Wanted,
+        now: DateTime<Utc>,
+    ) -> Vec<Finding> {
+        let token = match token(http, secret, now).await {
             Ok(token) => token,
             Err(answer) => return vec![Finding::new("token", answer)],
         };
@@ -212,54 +225,6 @@ fn holds(set: &Value, address: IpAddr) -> bool {
     set["rrdatas"].as_array().is_some_and(|data| {
         data.len() == 1 && data[0].as_str().and_then(|text| text.parse().ok()) == Some(address)
     })
-}
-
-/// Whether a token may be asked for there: the key file is a tenant's, and its client is not guarded. At Google, or at an address that
-/// is allowed.
-fn may_sign_in_at(http: &Http, url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => {
-            url.scheme() == "https" && (name == "googleapis.com" || name.ends_with(".googleapis.com"))
-        }
-        Some(_) => http.guard.check_host(url).is_ok(),
-        None => false,
-    }
-}
-
-async fn token(http: &Http, secret: &SecretString) -> Result<SecretString, Answer> {
-    let key = Key::parse(secret).map_err(|error| Answer::park(Park::BadAuth, error.to_string()))?;
-    let service_account = key.service_account();
-    let token_uri = service_account.token_uri.parse().ok();
-    if !token_uri.is_some_and(|url| may_sign_in_at(http, &url)) {
-        let why = "token_uri of the key file is not Google's: download the key again";
-        return Err(Answer::park(Park::BadSetting, why));
-    }
-    let client = CustomHyperClientBuilder::from(http.assertions());
-    let builder = ServiceAccountAuthenticator::with_client(service_account, client);
-    let answer =
-        tokio::time::timeout(http.limits.call, async { builder.build().await?.token(&SCOPES).await });
-    match answer.await {
-        Ok(Ok(token)) => token.token().map(Into::into).ok_or_else(|| Answer::retry("no access token came")),
-        Ok(Err(Error::AuthError(error))) => {
-            let description = error.error_description.as_deref().unwrap_or_default();
-            let told = said(&format!("no access token: {} {description}", error.error.as_str()), "");
-            // <https://developers.google.com/identity/protocols/oauth2/service-account#jwt-error-codes>
-            Err(match error.error.as_str() {
-                "invalid_grant" if description.contains("timeframe") => Answer::park(Park::BadTime, told),
-                "invalid_grant"
-                | "invalid_client"
-                | "unauthorized_client"
-                | "access_denied"
-                | "disabled_client"
-                | "deleted_client" => Answer::park(Park::BadAuth, told),
-                _ => Answer::retry(told),
-            })
-        }
-        Ok(Err(_)) => {
-            Err(Answer::retry("no access token: the endpoint cannot be asked, or its answer makes no sense"))
-        }
-        Err(_) => Err(Answer::retry("no access token: no answer in time")),
-    }
 }
 
 /// The body of a success. <https://cloud.google.com/apis/design/errors>
