@@ -136,8 +136,23 @@ async fn no_redirect_is_followed_to_whatever_host() {
 }
 
 #[tokio::test]
-async fn nothing_nonsense_and_too_much_are_tried_again() {
-    each(limits(), || says(200, "<<<\u{0}\u{1}"), Outcome::Retry, "").await;
+async fn nonsense_is_no_success() {
+    for nonsense in ["\u{0}\u{1}\u{7f}", "42", "OKAY good? nochg! success", "%00%ff;;--", "{\"good\""] {
+        for at in 0..all("http://127.0.0.1:1/").len() {
+            let (fake, called, calls) = faulty(at, says(200, nonsense)).await;
+            let found = send(limits(), &called, None).await.a.unwrap();
+            // Of these a word is the answer, and this is none: whoever speaks so has refused.
+            let words = ["dyndns2", "inwx", "desec", "template"]
+                .contains(&called.settings["provider"].as_str().unwrap());
+            let outcome = if words { Outcome::Refused } else { Outcome::Retry };
+            assert_eq!(found.outcome, outcome, "{} {nonsense:?}: {found:?}", called.settings);
+            assert_eq!(fake.asked().len(), calls);
+        }
+    }
+}
+
+#[tokio::test]
+async fn too_much_and_what_the_status_alone_tells() {
     each(limits(), || Says::Endless, Outcome::Retry, "longer than 256 KiB").await;
     each(limits(), || says(500, "oops s3cret&+#%/="), Outcome::Retry, "500").await;
     each(limits(), || says(502, ""), Outcome::Retry, "502").await;

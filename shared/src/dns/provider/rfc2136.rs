@@ -12,6 +12,7 @@
 
 mod meaning;
 mod message;
+mod shown;
 mod signed;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -26,10 +27,11 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     meaning::meaning,
-    message::{Mark, TTL, mark},
+    message::{Mark, mark},
+    shown::shown,
 };
 use super::{FieldError, Finding, Held, Step};
-use crate::dns::{Answer, Answers, Host, Http, Outcome, Park, Wanted, exchange::server, host::record_type};
+use crate::dns::{Answer, Answers, Host, Http, Outcome, Park, Wanted, exchange::server};
 
 /// A zone's primary server; its secret is that of the key, in base64, as `tsig-keygen` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,35 +121,19 @@ impl Rfc2136 {
         marks.into_iter().map(|(mark, note)| self.shown(wanted, mark, note)).collect()
     }
 
+    /// The message that is sent, read back.
     fn shown(&self, wanted: &Wanted, marked: Mark, note: &str) -> Step {
-        let host = &wanted.host;
-        let ttl = wanted.ttl.unwrap_or(TTL);
-        let mut lines = vec![
+        let head = [
             note.to_owned(),
             format!("server {}", self.server),
             format!("zone {}.", self.zone),
             format!("key {}:{} ***", self.algorithm.word(), self.key),
         ];
-        let (name, owner) = (mark(host), self.owner.as_deref().unwrap_or_default());
-        match marked {
-            Mark::None => {}
-            Mark::Ours => lines.push(format!("prereq yxrrset {name}. TXT {owner:?}")),
-            Mark::New => {
-                lines.push(format!("prereq nxrrset {name}. TXT"));
-                lines.push(format!("update add {name}. {ttl} TXT {owner:?}"));
-            }
-        }
-        for address in wanted.addresses() {
-            let kind = record_type(address);
-            if marked == Mark::New {
-                lines.push(format!("prereq nxrrset {host}. {kind}"));
-            } else if self.require == Require::Records {
-                lines.push(format!("prereq yxrrset {host}. {kind}"));
-            }
-            lines.push(format!("update delete {host}. {kind}"));
-            lines.push(format!("update add {host}. {ttl} {kind} {address}"));
-        }
-        lines.push("send".to_owned());
+        let changes = match self.change(wanted, marked) {
+            Ok(message) => shown(&message),
+            Err(error) => vec![format!("# it cannot be made: {error}")],
+        };
+        let lines: Vec<String> = head.into_iter().chain(changes).chain(["send".to_owned()]).collect();
         Step::new(lines.join("\n"))
     }
 

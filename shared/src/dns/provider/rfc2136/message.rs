@@ -15,7 +15,7 @@ use super::{Require, Rfc2136};
 use crate::dns::{Host, Wanted};
 
 /// The TTL of a name that has none, in seconds.
-pub(super) const TTL: u32 = 60;
+const TTL: u32 = 60;
 
 /// How the owner's mark stands, as an update requires it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
