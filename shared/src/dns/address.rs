@@ -143,6 +143,27 @@ pub enum AddressError {
     Forbidden(String),
 }
 
+/// Who is asked where a source names nobody: well-known servers, but for tests.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// For [`Source::Whoami`] by IPv4.
+    pub whoami_v4: Vec<whoami::Service>,
+    /// For [`Source::Whoami`] by IPv6.
+    pub whoami_v6: Vec<whoami::Service>,
+    /// Where [`Source::Upnp`] searches.
+    pub search: SocketAddr,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            whoami_v4: whoami::services(Family::Ipv4),
+            whoami_v6: whoami::services(Family::Ipv6),
+            search: upnp::EVERYBODY,
+        }
+    }
+}
+
 /// Finds addresses.
 #[derive(Clone)]
 pub struct Finder {
@@ -150,6 +171,7 @@ pub struct Finder {
     v6: Caller,
     guard: Guard,
     limits: Limits,
+    known: Known,
 }
 
 impl fmt::Debug for Finder {
@@ -212,7 +234,19 @@ impl Finder {
     /// Asks these networks too, and finds names by `lookup`: [`system`], but for tests.
     pub fn with(limits: Limits, allow: &Allow, lookup: &Lookup) -> anyhow::Result<Self> {
         let caller = |family: Family| Caller::new(limits, Some(family.any()), allow, lookup);
-        Ok(Self { v4: caller(Family::Ipv4)?, v6: caller(Family::Ipv6)?, guard: guard(allow.clone()), limits })
+        Ok(Self {
+            v4: caller(Family::Ipv4)?,
+            v6: caller(Family::Ipv6)?,
+            guard: guard(allow.clone()),
+            limits,
+            known: Known::default(),
+        })
+    }
+
+    /// The same, that asks these.
+    #[must_use]
+    pub fn knowing(self, known: Known) -> Self {
+        Self { known, ..self }
     }
 
     /// The address that a source has now, if the rules allow it.
@@ -233,10 +267,17 @@ impl Finder {
                 quorum(&echo::ask(self.caller(family), &services, family).await, *agree)
             }
             Source::Whoami { agree } => {
-                quorum(&whoami::ask(&whoami::services(family), family, limit).await, *agree)
+                let services = match family {
+                    Family::Ipv4 => &self.known.whoami_v4,
+                    Family::Ipv6 => &self.known.whoami_v6,
+                };
+                quorum(&whoami::ask(services, family, limit).await, *agree)
             }
             Source::Interface { name } => interface::address(name, family, rules),
-            Source::Upnp => self.upnp(upnp::EVERYBODY).await,
+            Source::Upnp => {
+                let found = upnp::address(&self.v4, self.limits.connect, self.known.search).await;
+                found.map_err(AddressError::None)
+            }
             Source::NatPmp { gateway } => {
                 let server = self.router(*gateway).await?;
                 port_mapping::nat_pmp(server, limit).await.map_err(AddressError::None)
@@ -247,11 +288,6 @@ impl Finder {
             }
             Source::Fixed { address } => Ok(*address),
         }
-    }
-
-    /// The address of the first gateway of UPnP that answers a search. `search` is [`upnp::EVERYBODY`], but for tests.
-    pub async fn upnp(&self, search: SocketAddr) -> Result<IpAddr, AddressError> {
-        upnp::address(&self.v4, self.limits.connect, search).await.map_err(AddressError::None)
     }
 
     /// Where the router listens, if it may be asked.

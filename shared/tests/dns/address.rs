@@ -7,13 +7,13 @@ use shared::{
     dns::{
         Limits,
         address::{
-            AddressError, Family, Finder, Rules, Source, port_mapping, quorum,
+            AddressError, Family, Finder, Known, Rules, Source, port_mapping, quorum,
             whoami::{self, Service},
         },
     },
     guard::system,
 };
-use tokio::net::UdpSocket;
+use tokio::{net::UdpSocket, task::JoinSet};
 
 use crate::{
     bind::Bind,
@@ -164,8 +164,9 @@ async fn a_gateway_tells_its_address_by_upnp() {
             socket.send_to(found.as_bytes(), from).await.unwrap();
         }
     };
-    let finder = finder(limits());
-    let (found, ()) = tokio::join!(finder.upnp(search), answering);
+    let finder = finder(limits()).knowing(Known { search, ..Known::default() });
+    let rules = Rules::default();
+    let (found, ()) = tokio::join!(finder.find(&Source::Upnp, Family::Ipv4, &rules), answering);
     assert_eq!(found, Ok("8.8.4.4".parse().unwrap()));
     assert_eq!(gateway.lines(), ["GET /root.xml", "POST /ctl/IPConn"]);
     assert!(gateway.asked()[1].body.contains("GetExternalIPAddress"));
@@ -235,14 +236,105 @@ async fn a_router_without_an_address_of_the_internet_is_told_as_such() {
             );
             socket.send_to(found.as_bytes(), from).await.unwrap();
         };
-        let finder = finder(limits());
-        let (found, ()) = tokio::join!(finder.upnp(search), answering);
-        let error = match found {
-            Ok(address) => Rules::default().check(address).unwrap_err(),
-            Err(error) => error,
-        };
-        let told = error.to_string();
+        let finder = finder(limits()).knowing(Known { search, ..Known::default() });
+        let rules = Rules::default();
+        let (found, ()) = tokio::join!(finder.find(&Source::Upnp, Family::Ipv4, &rules), answering);
+        let told = found.unwrap_err().to_string();
         assert!(told.contains(why) || told.contains("500"), "{address:?}: {told}");
         gateway.asked();
     }
+}
+
+/// A router at this address of loopback, which answers whatever comes as it is told.
+async fn router(address: &str, answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> JoinSet<()> {
+    let socket = UdpSocket::bind((address, port_mapping::PORT)).await.unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut buffer = [0; 1100];
+        loop {
+            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            socket.send_to(&answer(&buffer[..length]), from).await.unwrap();
+        }
+    });
+    tasks
+}
+
+#[tokio::test]
+async fn each_source_is_asked_in_its_own_way() {
+    // Each has its own address, so that none is taken for another.
+    let finder = finder(limits());
+    let find = async |finder: &Finder, source: serde_json::Value| {
+        let source: Source = serde_json::from_value(source).unwrap();
+        source.check(Family::Ipv4).unwrap();
+        let found = finder.find(&source, Family::Ipv4, &Rules::default()).await;
+        found.map(|address| address.to_string()).map_err(|error| error.to_string())
+    };
+    let _nat_pmp = router("127.53.51.1", |asked| {
+        assert_eq!(asked, [0, 0]);
+        vec![0, 128, 0, 0, 0, 0, 0, 9, 8, 8, 4, 1]
+    })
+    .await;
+    let _pcp = router("127.53.51.2", |asked| {
+        assert_eq!((asked.len(), asked[0], asked[1]), (60, 2, 1));
+        let mut answer = asked.to_vec();
+        (answer[1], answer[3]) = (0x81, 0);
+        answer[44..].copy_from_slice(&"::ffff:8.8.4.2".parse::<std::net::Ipv6Addr>().unwrap().octets());
+        answer
+    })
+    .await;
+    let nat_pmp = find(&finder, json!({"nat_pmp": {"gateway": "127.53.51.1"}})).await;
+    assert_eq!(nat_pmp, Ok("8.8.4.1".to_owned()));
+    assert_eq!(find(&finder, json!({"pcp": {"gateway": "127.53.51.2"}})).await, Ok("8.8.4.2".to_owned()));
+
+    let bind = Bind::start().await;
+    bind.nsupdate(
+        "update add ip.dyn.home.test. 60 A 8.8.4.3\nupdate add text.dyn.home.test. 60 TXT 8.8.4.3\n\
+         update add six.dyn.home.test. 60 AAAA 2a00:1450:4001::4",
+    )
+    .await;
+    let at = |name, text| Service { server: bind.server, name, text, chaos: false };
+    let known = Known {
+        whoami_v4: vec![at("ip.dyn.home.test.", false), at("text.dyn.home.test.", true)],
+        whoami_v6: vec![at("six.dyn.home.test.", false); 2],
+        ..Known::default()
+    };
+    let finder = finder.knowing(known);
+    assert_eq!(find(&finder, json!({"whoami": {}})).await, Ok("8.8.4.3".to_owned()));
+    assert!(find(&finder, json!({"whoami": {"agree": 3}})).await.unwrap_err().contains("fewer than 3 of 2"));
+    let six = finder.find(&Source::Whoami { agree: 2 }, Family::Ipv6, &Rules::default()).await;
+    assert_eq!(six, Ok("2a00:1450:4001::4".parse().unwrap()));
+    assert_eq!(find(&finder, json!({"fixed": {"address": "8.8.4.5"}})).await, Ok("8.8.4.5".to_owned()));
+}
+
+#[tokio::test]
+async fn without_a_gateway_or_where_it_must_not_be_called_upnp_tells_why() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let known = || Known { search: silent.local_addr().unwrap(), ..Known::default() };
+    let quick = Limits { connect: Duration::from_millis(300), ..limits() };
+    let rules = Rules::default();
+    let error = finder(quick).knowing(known()).find(&Source::Upnp, Family::Ipv4, &rules).await.unwrap_err();
+    assert!(matches!(&error, AddressError::None(why) if why.contains("no gateway answers")), "{error}");
+    // Both kinds of device were searched for.
+    let mut buffer = [0; 2048];
+    for kind in ["InternetGatewayDevice:1", "InternetGatewayDevice:2"] {
+        let (length, _) = silent.recv_from(&mut buffer).await.unwrap();
+        let search = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        assert!(search.starts_with("M-SEARCH * HTTP/1.1\r\n") && search.contains(kind), "{search}");
+    }
+
+    // A gateway in a network that is not allowed is not called, though it has answered.
+    let gateway = Fake::start([]).await;
+    let answering = async {
+        let (_, from) = silent.recv_from(&mut [0; 2048]).await.unwrap();
+        let found = format!(
+            "HTTP/1.1 200 OK\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\nLOCATION: {}/d.xml\r\n\r\n",
+            gateway.url
+        );
+        silent.send_to(found.as_bytes(), from).await.unwrap();
+    };
+    let strict = Finder::new(limits()).unwrap().knowing(known());
+    let (found, ()) = tokio::join!(strict.find(&Source::Upnp, Family::Ipv4, &rules), answering);
+    let error = found.unwrap_err().to_string();
+    assert!(error.contains("must not be called") && error.contains("SYNCFLEET_DNS_ALLOW"), "{error}");
+    assert!(gateway.asked().is_empty());
 }
