@@ -14,6 +14,7 @@ mod hetzner;
 mod leaks;
 mod rfc2136;
 mod route53;
+mod signed;
 mod verify;
 
 use std::time::Duration;
