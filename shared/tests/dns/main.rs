@@ -4,6 +4,7 @@
 
 mod address;
 mod bind;
+mod check;
 mod cloudflare;
 mod common_faults;
 mod dialects;

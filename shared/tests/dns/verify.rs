@@ -16,7 +16,7 @@ use crate::{bind::Bind, loopback};
 const LIMIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
-fn resolvers(bind: &Bind) -> Resolvers {
+pub fn resolvers(bind: &Bind) -> Resolvers {
     Resolvers { servers: vec![bind.server], port: bind.server.port(), limit: LIMIT, allow: loopback() }
 }
 
