@@ -1,5 +1,7 @@
-//! From nothing to a name that follows an address, by the commands that README tells, against a BIND 9 and a web service that says
-//! the address.
+//! From nothing to a name that follows an address, by a scheduler and a worker, against a BIND 9 and a web service that says the
+//! address; with a wrong secret on the way, and what metrics say of it. README's own way is in `up/name.rs`.
+
+mod killed;
 
 use std::{
     io::{Read as _, Write as _},
@@ -95,6 +97,19 @@ async fn from_nothing_to_a_name_that_follows(db: PgPool) {
         program.ok(&["dns", "ls", "--failing"]).await.contains("parked: badsig")
     })
     .await;
+    let updates = async |outcome: &str| {
+        let label = format!("provider=\"rfc2136\",outcome=\"{outcome}\"");
+        worker.metric("syncfleet_dns_updates_total", &label).await
+    };
+    let failing =
+        async |kind: &str| scheduler.metric("syncfleet_dns_failing", &format!("kind=\"{kind}\"")).await;
+    assert_eq!((updates("parked").await, updates("good").await), (Some(1.0), Some(0.0)));
+    let seen = async |part: &str| {
+        worker.metric(&format!("syncfleet_dns_verify_seconds_{part}"), "").await.unwrap_or_default()
+    };
+    assert_eq!(seen("count").await.to_bits(), 0.0_f64.to_bits(), "nothing was seen yet");
+    until("one name is counted that fails", LIMIT, async || failing("dns_record").await == Some(1.0)).await;
+    assert_eq!(failing("dns_address").await, Some(0.0));
     program.refused(&["dns", "check", host], 1, &["BAD"]).await;
     assert!(program.ok(&["dns", "history", host]).await.contains("parked"));
     program.ok(&["dns", "set", host, "--secret-file", secret]).await;
@@ -115,6 +130,11 @@ async fn from_nothing_to_a_name_that_follows(db: PgPool) {
     .await;
     let history = program.ok(&["dns", "history", host]).await;
     assert!(history.contains("good") && history.contains("verified"), "{history}");
+    assert_eq!((updates("parked").await, updates("good").await), (Some(1.0), Some(2.0)));
+    assert_eq!(worker.metric("syncfleet_dns_updates_total", "").await, Some(3.0), "and no other");
+    assert_eq!(seen("count").await.to_bits(), 2.0_f64.to_bits(), "each of both was seen");
+    assert!((0.0..120.0).contains(&seen("sum").await), "{}", seen("sum").await);
+    until("none fails any more", LIMIT, async || failing("dns_record").await == Some(0.0)).await;
 
     // Nothing is sent again, unless it is forced; and the look changes nothing.
     let sent = |history: &str| history.lines().filter(|line| line.contains(" good ")).count();

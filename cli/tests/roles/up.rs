@@ -1,5 +1,7 @@
 //! `up`: everything in one process.
 
+mod name;
+
 use std::{
     collections::BTreeSet,
     fs,
