@@ -1,17 +1,18 @@
+use loadtest::fake_google::{FakeGoogle, Options};
 use serde_json::{Value, json};
 use shared::dns::provider::NAMES;
 use sqlx::PgPool;
 
 use super::{SECRET, add, home, program, rows, tell};
 
-/// A key file of a service account that was made for this test alone and is known to nobody.
-fn key_file() -> String {
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
-    json!({
-        "type": "service_account", "client_email": "a@p.iam.gserviceaccount.com", "private_key": key, "private_key_id": "1",
-        "token_uri": "https://oauth2.googleapis.com/token", "project_id": "p", "client_id": "7"
-    })
-    .to_string()
+/// A key file of a service account, as Google makes them; its key was made for this test alone.
+async fn key_file() -> Value {
+    const ROBOT: &str = "dns@p-1.iam.gserviceaccount.com";
+    let google = FakeGoogle::start(Options::default()).await.unwrap();
+    google.world().add_service_account(ROBOT).unwrap();
+    let mut key = google.key_file(ROBOT).unwrap();
+    key["token_uri"] = json!("https://oauth2.googleapis.com/token");
+    key
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
@@ -20,14 +21,12 @@ async fn what_would_be_sent_is_shown_without_the_secret_and_nothing_is_written(d
     tell(&db, "ipv4", "8.8.4.4").await;
     let before = rows(&db).await;
     let base64 = "aHVudGVyMiYrIyU=";
-    let (file, template) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let template = tempfile::NamedTempFile::new().unwrap();
     let settings = json!({
         "provider": "template", "url": "https://ddns.example.net/u", "good": { "first_word": ["ok"] },
         "parameters": [{ "name": "h", "is": "host" }, { "name": "a", "is": "address" }, { "name": "p", "is": "secret" }],
     });
     std::fs::write(template.path(), settings.to_string()).unwrap();
-    let key = key_file();
-    std::fs::write(file.path(), &key).unwrap();
     let template = template.path().to_str().unwrap();
     for name in NAMES {
         let (host, secret, more): (&str, &str, Vec<&str>) = match name {
@@ -44,7 +43,7 @@ async fn what_would_be_sent_is_shown_without_the_secret_and_nothing_is_written(d
                 SECRET,
                 vec!["--zone-id", "Z0123456789ABC", "--set", "access_key_id=AKIDEXAMPLE"],
             ),
-            // A key of another kind than RSA is refused, see below.
+            // Its secret is a file of many lines, see below.
             "google-cloud" => continue,
             "rfc2136" => (
                 "a.example.org",
@@ -63,11 +62,51 @@ async fn what_would_be_sent_is_shown_without_the_secret_and_nothing_is_written(d
         assert!(shown.stdout.contains("***") && shown.stdout.contains("8.8.4.4"), "{name}: {}", shown.stdout);
         assert!(shown.stdout.contains("nobody has told the address yet"), "{name}: {}", shown.stdout);
     }
-    let refused = program.fed(
-        &add("a.example.org", "google-cloud", &["--zone", "z", "--set", "project=p", "--dry-run"]),
-        &key,
+    assert_eq!(rows(&db).await, before);
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn what_google_cloud_would_be_sent_is_shown_without_its_key(db: PgPool) {
+    let program = home(&db);
+    tell(&db, "ipv4", "8.8.4.4").await;
+    let before = rows(&db).await;
+    let key = key_file().await;
+    let more = ["--zone", "home-zone", "--set", "project=p-1", "--ttl", "120", "--ipv4", "--dry-run"];
+    let shown = program.fed(&add("a.example.org", "google-cloud", &more), &key.to_string());
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.stderr.contains("nothing was written, and nothing was sent"), "{shown:?}");
+    let agent =
+        format!("authorization: Bearer ***\nuser-agent: syncfleet - dns - {}", env!("CARGO_PKG_VERSION"));
+    let zone = "https://dns.googleapis.com/dns/v1/projects/p-1/managedZones/home-zone/rrsets";
+    let set = r#"{"name":"a.example.org.","rrdatas":["8.8.4.4"],"ttl":120,"type":"A"}"#;
+    let expected = format!(
+        "# IPv4 8.8.4.4: is sent\n\n\
+         # an access token is asked for, where the key file says (token_uri), by an assertion signed with its key\n\n\
+         GET {zone}/a.example.org./A\n{agent}\n\n\
+         # if the records are others; with the TTL that is there\nPATCH {zone}/a.example.org./A\n{agent}\n\
+         content-type: application/json\n\n{set}\n\n\
+         # if there are none\nPOST {zone}\n{agent}\ncontent-type: application/json\n\n{set}\n"
     );
-    assert!(!refused.stderr.contains("PRIVATE"), "{refused:?}");
+    assert_eq!(shown.stdout, expected);
+
+    // What is no key of a service account is refused, and not repeated.
+    let pem = key["private_key"].as_str().unwrap();
+    let cut = |field: &str| {
+        let mut key = key.clone();
+        key.as_object_mut().unwrap().remove(field);
+        key.to_string()
+    };
+    for (bad, why) in [
+        (pem.to_owned(), "secret"),
+        (cut("private_key"), "private_key"),
+        (cut("client_email"), "client_email"),
+    ] {
+        let refused = program.fed(&add("a.example.org", "google-cloud", &more), &bad);
+        assert!(refused.code != 0 && refused.stderr.contains(why), "{why}: {refused:?}");
+        for line in pem.lines() {
+            assert!(!refused.stderr.contains(line) && !refused.stdout.contains(line), "{why}: {refused:?}");
+        }
+    }
     assert_eq!(rows(&db).await, before);
 }
 
