@@ -9,8 +9,9 @@ pub mod inadyn;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
+use url::Url;
 
-use super::{FieldError, Host, Provider, Wanted, address::Family};
+use super::{FieldError, Host, Provider, Wanted, address::Family, provider::Desec};
 
 /// What a file is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,6 +238,9 @@ fn record(place: usize, host: &str, settings: Value, secret: &str) -> Result<Rec
 /// A server that speaks dyndns2, by its name.
 fn dyndns2(server: &str, user: &str) -> Value {
     let url = if server.contains("://") { server.to_owned() } else { format!("https://{server}/nic/update") };
+    if Url::parse(&url).is_ok_and(|url| Desec::is_at(&url)) {
+        return json!({ "provider": "desec", "user": user });
+    }
     let dual = if server.contains("no-ip.com") { "myipv6" } else { "combined" };
     json!({ "provider": "dyndns2", "url": url, "user": user, "dual": dual })
 }

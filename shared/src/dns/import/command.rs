@@ -12,6 +12,7 @@ use url::Url;
 
 use self::{manifest::Container, shell::Variables};
 use super::{Import, Kept, dyndns2, meant};
+use crate::dns::provider::Desec;
 
 /// Who calls.
 const TOOLS: [&str; 2] = ["curl", "wget"];
@@ -20,11 +21,12 @@ const TOOLS: [&str; 2] = ["curl", "wget"];
 const DUCKDNS_HOSTS: [&str; 2] = ["www.duckdns.org", "duckdns.org"];
 
 /// Parameters that are addresses, at any of the providers.
-const ADDRESSES: [&str; 4] = ["ip", "ipv6", "myip", "myipv6"];
+const ADDRESSES: [&str; 5] = ["ip", "ipv6", "myip", "myipv4", "myipv6"];
 
 /// What a URL's parameters are called at each provider.
 const KEY_SYSTEMS: [&str; 4] = ["hostname", "password", "ip", "mx"];
 const DUCKDNS: [&str; 6] = ["domains", "token", "ip", "ipv6", "verbose", "clear"];
+const DESEC: [&str; 8] = ["hostname", "username", "password", "myip", "myipv4", "myipv6", "ip", "ipv6"];
 const DYNDNS2: [&str; 9] =
     ["hostname", "myip", "myipv6", "system", "wildcard", "mx", "backmx", "offline", "url"];
 
@@ -193,6 +195,7 @@ fn known(import: &mut Import, line: usize, url: &Url, user: Option<&str>) {
     let names: &[&str] = match host {
         "dynamicdns.key-systems.net" => &KEY_SYSTEMS,
         _ if DUCKDNS_HOSTS.contains(&host) => &DUCKDNS,
+        _ if Desec::is_at(url) => &DESEC,
         _ if url.path().ends_with("/nic/update") || url.path().ends_with("/v3/update") => &DYNDNS2,
         _ => {
             import.fault(line, format!("{host} is not known here; the provider template may describe it"));
@@ -242,6 +245,7 @@ fn known(import: &mut Import, line: usize, url: &Url, user: Option<&str>) {
         };
         let (login, password) = match user.and_then(|user| user.split_once(':')) {
             Some((login, password)) => (login.to_owned(), password.to_owned()),
+            None if !get("password").is_empty() => (get("username").to_owned(), get("password").to_owned()),
             None => (decode(url.username()), decode(url.password().unwrap_or_default())),
         };
         let mut server = url.clone();

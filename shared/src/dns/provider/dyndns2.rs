@@ -12,7 +12,7 @@ use std::{net::IpAddr, time::Duration};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{FieldError, Step};
+use super::{Desec, FieldError, Step};
 use crate::dns::{
     Answer, Answers, Endpoint, Http, Outcome, Park, Wanted,
     http::{Auth, Reply, Request},
@@ -59,6 +59,10 @@ impl Dyndns2 {
                     format!("the parameter {name} is added here; leave it out of the URL"),
                 ));
             }
+        }
+        if Desec::is_at(self.url.url()) {
+            let why = "deSEC removes the family that such a call leaves out: choose the provider desec, which keeps it";
+            return Err(FieldError::new("url", why));
         }
         if self.user.is_empty() || self.user.contains(':') {
             return Err(FieldError::new("user", "it is not empty, and has no colon (RFC 7617 section 2)"));
