@@ -44,3 +44,35 @@ async fn whoever_is_not_trusted_is_not_believed(db: PgPool) {
     assert_eq!(rig.stands("home").await, (None, None, 0));
     rig.end().await;
 }
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn without_a_proxy_the_caller_is_the_peer(db: PgPool) {
+    let rig = Rig::start(db).await;
+    // As `dns address set --allow` does: the caller of this test is of the loopback.
+    sqlx::query("update dns_addresses set allowed = '{127.0.0.0/8}' where name = 'office'")
+        .execute(&rig.db)
+        .await
+        .unwrap();
+    let call = "hostname=office.example.org";
+    for (query, headers, body) in [
+        (call, "", "good 127.0.0.1\n"),
+        (call, "", "nochg 127.0.0.1\n"),
+        // One that calls for others is a proxy, and nobody trusts it.
+        (call, "X-Forwarded-For: 127.0.0.9\r\n", "dnserr\n"),
+        ("hostname=office.example.org&myip=", "", "nochg 127.0.0.1\n"),
+        // Another address of the name's is not allowed to be there.
+        ("hostname=home.example.org", "", "dnserr\n"),
+    ] {
+        assert_eq!(rig.call_with(query, headers).await.body, body, "{query} {headers}");
+    }
+    assert_eq!(rig.stands("office").await.0.as_deref(), Some("127.0.0.1"));
+    assert_eq!(
+        rig.call_with("hostname=office.example.org&myip=127.0.0.2", "").await.body,
+        "good 127.0.0.2\n"
+    );
+    let duck = "GET /update?domains=office.example.org&token=router.se-cret_1&verbose=true HTTP/1.0\r\n\r\n";
+    assert_eq!(rig.send(duck).await.body, "OK\n127.0.0.1\n\nUPDATED");
+    assert_eq!(rig.stands("office").await.0.as_deref(), Some("127.0.0.1"));
+    assert_eq!(rig.stands("home").await, (None, None, 0));
+    rig.end().await;
+}
