@@ -1,10 +1,10 @@
 //! A worker that dies around a call to a provider: nothing is sent twice that has arrived.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shared::{
     dns::address::Family,
-    job::{JobId, Run},
+    job::{JobId, Run, Verdict},
     store::dns_records::RecordId,
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -24,12 +24,18 @@ struct Stage {
 }
 
 async fn stage(db: PgConnectOptions, acts: Acts) -> Stage {
+    stage_of(db, acts, true).await
+}
+
+/// `verify`: whether the zone's servers are asked.
+async fn stage_of(db: PgConnectOptions, acts: Acts, verify: bool) -> Stage {
     let rig = Rig::start(db).await;
     let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
     provider.acts(acts);
     let home = rig.address("home", &[(Family::Ipv4, None)]).await;
     rig.tell(home, "192.0.2.51").await;
-    let (record, job) = rig.record(home, New { provider: provider.settings(), ..New::default() }).await;
+    let (record, job) =
+        rig.record(home, New { provider: provider.settings(), verify, ..New::default() }).await;
     Stage { rig, provider, home, record, job }
 }
 
@@ -227,4 +233,59 @@ async fn a_person_who_acts_during_the_call_loses_nothing(_: PgPoolOptions, db: P
     let (step, ()) = tokio::join!(stage.rig.act(&run), acts);
     stage.rig.commit(&run, step).await;
     stage.ends_with(1, &["observed"]).await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn where_nobody_can_be_asked_it_is_sent_once_more_when_it_may_be(
+    _: PgPoolOptions,
+    db: PgConnectOptions,
+) {
+    let stage = stage_of(db, Acts::TakesAndHangs, false).await;
+    stage.dies_in_the_call(1).await;
+    stage.provider.acts(Acts::Right);
+    stage.rig.pass(Duration::from_mins(4)).await;
+    stage.rig.want(stage.job).await;
+    assert_eq!(stage.provider.calls().len(), 1, "the minimum interval holds, whoever died");
+    stage.rig.pass(Duration::from_hours(24 * 20)).await;
+    let calls = stage.provider.calls();
+    let answers: Vec<_> = calls.iter().map(|call| call.answer.as_str()).collect();
+    assert_eq!(answers, ["none", "nochg"], "it had arrived");
+    assert!(calls[1].at - calls[0].at >= chrono::TimeDelta::minutes(5), "{calls:?}");
+    assert_eq!(stage.rig.words(stage.record).await, ["nochg"]);
+    let family = stage.rig.of(stage.record).await.families.remove(0);
+    assert_eq!((family.sent, family.sending, family.no_changes), (family.wanted(), None, 1), "{family:?}");
+    assert!(family.verified_at.is_none() && family.failing_since.is_none(), "{family:?}");
+    stage.rig.end().await;
+}
+
+/// As if the process had been stopped after it had made sure of its lease: the database answers when that counts for nothing any more.
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_worker_that_was_stopped_before_the_call_does_not_call(_: PgPoolOptions, db: PgConnectOptions) {
+    let stage = stage(db, Acts::Right).await;
+    let run = stage.rig.claim(stage.job).await;
+    let mut holder = stage.rig.db.begin().await.unwrap();
+    let held = sqlx::query("select from job_state where job_id = $1 for update").bind(stage.job);
+    held.execute(&mut *holder).await.unwrap();
+    let stopped = async {
+        let waits = "select exists (select from pg_stat_activity where datname = current_database()
+                and wait_event_type = 'Lock' and clock_timestamp() - query_start > interval '6 s')";
+        let began = Instant::now();
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&stage.rig.db).await.unwrap() {
+            assert!(began.elapsed() < Duration::from_mins(1), "it does not make sure of its lease");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        holder.rollback().await.unwrap();
+    };
+    let (step, ()) = tokio::join!(stage.rig.act(&run), stopped);
+    assert!(
+        matches!(&step.verdict, Verdict::Retry { why, .. } if why.contains("stopped before the call")),
+        "{:?}",
+        step.verdict
+    );
+    stage.rig.commit(&run, step).await;
+    assert!(stage.provider.calls().is_empty());
+    let family = stage.rig.of(stage.record).await.families.remove(0);
+    assert!(family.sending.is_some() && family.sent.is_none(), "the intent is there: {family:?}");
+    // It is looked for in vain, and sent when the minimum interval is over.
+    stage.ends_with(1, &["good", "verified"]).await;
 }

@@ -7,6 +7,7 @@ mod at_once;
 #[expect(dead_code, reason = "the stage is that of the library's tests, which use more of it")]
 #[path = "../../../shared/tests/dns/bind.rs"]
 mod bind;
+mod cloudflare;
 mod crash;
 mod keep;
 mod late;

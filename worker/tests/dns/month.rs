@@ -1,4 +1,5 @@
-//! A month of a home with names at three providers, and every call counted.
+//! A month of a home with names at five providers, and every call counted: two that only take updates, one of them with an interval of
+//! the name's own too, one that is read and stands before its name, and a BIND. Workers come and go, and some die.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use shared::{dns::address::Family, job::JobId};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::{
+    cloudflare::{self, Cloudflare},
     provider::{Acts, Call, Dialect, Provider},
     rig::{New, Rig},
 };
@@ -58,6 +60,15 @@ impl Month {
     }
 }
 
+/// As short as a provider's silence may be.
+const SILENCE: Duration = Duration::from_millis(50);
+
+/// The times between calls that came within a span, in minutes.
+fn gaps(calls: &[Call], from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<i64> {
+    let within: Vec<_> = calls.iter().filter(|call| call.at >= from && call.at < to).collect();
+    within.windows(2).map(|pair| (pair[1].at - pair[0].at).num_minutes()).collect()
+}
+
 /// How many calls were answered with a word.
 fn answered(calls: &[Call], word: &str) -> usize {
     calls.iter().filter(|call| call.answer == word).count()
@@ -75,6 +86,8 @@ async fn a_month_of_a_home(_: PgPoolOptions, db: PgConnectOptions) {
     let dyn2 = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
     let keys = Provider::start(Dialect::KeySystems, &rig.bind, &rig.clock).await;
     let quiet = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    let slow = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    let front = Cloudflare::start("c.dyn.home.test", true).await;
     let home = rig.address("home", &[(Family::Ipv4, None), (Family::Ipv6, None)]).await;
     let office = rig.address("office", &[(Family::Ipv4, None)]).await;
     rig.tell(office, "192.0.2.200").await;
@@ -86,6 +99,12 @@ async fn a_month_of_a_home(_: PgPoolOptions, db: PgConnectOptions) {
     let host = "k.dyn.home.test";
     let new = New { host, provider: keys.settings(), min_interval, ..New::default() };
     let (at_keys, keys_job) = rig.record(home, new).await;
+    let (host, min_interval) = ("s.dyn.home.test", Duration::from_hours(2));
+    let new = New { host, provider: slow.settings(), min_interval, ..New::default() };
+    let (at_slow, _) = rig.record(home, new).await;
+    let (host, min_interval) = ("c.dyn.home.test", Duration::from_mins(1));
+    let new = New { host, provider: front.settings(), min_interval, ..New::default() };
+    let (at_front, _) = rig.record(home, new).await;
     let own = [V4, (Family::Ipv6, Some("::1:2:3:4"))];
     let (at_bind, _) = rig.record(home, rig.at_bind("b.dyn.home.test", &own)).await;
     let host = "q.dyn.home.test";
@@ -94,10 +113,11 @@ async fn a_month_of_a_home(_: PgPoolOptions, db: PgConnectOptions) {
     let (at_quiet, _) = rig.record(office, new).await;
     let mut month = Month { began: rig.clock.now(), rig, home, last: 0 };
 
-    // The first addresses, and nine nights with another one.
+    // The first addresses, and nine nights with another one. The worker is started anew each morning.
     month.moves(1).await;
     for night in 1..=9 {
         month.until(night, 4, 0).await;
+        month.rig.restart().await;
         month.moves(u8::try_from(night).unwrap() + 1).await;
     }
     // Three in four minutes: dyndns2 and key-systems get the first and the last.
@@ -122,23 +142,29 @@ async fn a_month_of_a_home(_: PgPoolOptions, db: PgConnectOptions) {
     month.moves(18).await;
     month.until(12, 7, 0).await;
     dyn2.acts(Acts::Right);
-    // A night of no answer.
+    // A night in which all providers take the connection and say nothing; how long that is waited for does not matter here.
     month.until(14, 22, 0).await;
-    dyn2.acts(Acts::Silent);
-    keys.acts(Acts::Silent);
+    for provider in [&dyn2, &keys, &slow] {
+        provider.acts(Acts::Hangs);
+    }
+    front.acts(cloudflare::Acts::Hangs);
+    month.rig.patience(Some(SILENCE));
     month.until(14, 23, 0).await;
     let night = month.rig.clock.now();
     month.moves(19).await;
     month.until(15, 3, 0).await;
-    for record in [at_dyn2, at_keys] {
+    for record in [at_dyn2, at_keys, at_slow, at_front] {
         assert!(month.rig.of(record).await.families.iter().all(|family| family.failing_since.is_some()));
     }
     month.until(15, 6, 0).await;
     let morning = month.rig.clock.now();
-    dyn2.acts(Acts::Right);
-    keys.acts(Acts::Right);
-    month.until(15, 8, 0).await;
-    for record in [at_dyn2, at_keys] {
+    for provider in [&dyn2, &keys, &slow] {
+        provider.acts(Acts::Right);
+    }
+    front.acts(cloudflare::Acts::Right);
+    month.rig.restart().await;
+    month.until(15, 10, 0).await;
+    for record in [at_dyn2, at_keys, at_slow, at_front] {
         assert!(month.rig.of(record).await.families.iter().all(|family| family.failing_since.is_none()));
     }
     // It is taken, but the answer gets lost.
@@ -181,8 +207,12 @@ async fn a_month_of_a_home(_: PgPoolOptions, db: PgConnectOptions) {
     assert_eq!(answered(&calls, "nochg"), 0);
     assert_eq!(answered(&calls, "none"), silent + 2, "the two that were taken without an answer");
     assert_eq!(calls.len(), 21 + 6 + silent + 2);
-    // Seven hours; at the least five minutes apart, at the most 35.
-    assert!((12..=84).contains(&silent), "{silent}");
+    eprintln!("{silent} calls of dyndns2 in the night of no answer");
+    // Seven hours; five minutes apart and up to half an hour more: 84 calls without growing, 25 or so with it.
+    assert!((12..=40).contains(&silent), "{silent}");
+    let waited = gaps(&calls, night, morning);
+    assert!(waited.iter().all(|gap| (5..=36).contains(gap)), "{waited:?}");
+    assert!(waited.iter().filter(|gap| **gap >= 15).count() >= 5, "ever longer: {waited:?}");
     apart(&calls, TimeDelta::minutes(5));
 
     let calls = keys.calls();
@@ -192,8 +222,31 @@ async fn a_month_of_a_home(_: PgPoolOptions, db: PgConnectOptions) {
     assert_eq!(answered(&calls, "549"), 0, "nothing is denied");
     assert_eq!(answered(&calls, "none"), silent + 2, "one that was taken, and one that was not");
     assert_eq!(calls.len(), 20 + 1 + silent + 2);
-    assert!((7..=14).contains(&silent), "{silent}");
+    eprintln!("{silent} of key-systems");
+    // 14 without growing.
+    assert!((7..=11).contains(&silent), "{silent}");
+    let waited = gaps(&calls, night, morning);
+    assert!(waited.iter().all(|gap| (30..=61).contains(gap)), "{waited:?}");
+    assert!(waited.iter().filter(|gap| **gap >= 40).count() >= 2, "ever longer: {waited:?}");
     apart(&calls, TimeDelta::minutes(30));
+
+    // With an interval of its own: the same nights and moves in a row as dyndns2, and all of the last eight.
+    let calls = slow.calls();
+    let silent = calls.iter().filter(|call| call.at >= night && call.at < morning).count();
+    assert_eq!(answered(&calls, "good"), 10 + 5 + 8, "{calls:#?}");
+    assert_eq!(calls.len(), 10 + 5 + 8 + silent);
+    assert!((2..=4).contains(&silent), "{silent}");
+    apart(&calls, TimeDelta::hours(2));
+
+    // One that is read is not written with what it has: nine nights, 3 + 2 + 3 in a row, and eight.
+    assert_eq!(front.writes(), 25);
+    let words = month.rig.words(at_front).await;
+    let of = |word: &str| words.iter().filter(|found| *found == word).count();
+    assert_eq!((of("good"), of("verified"), of("nochg"), of("refused")), (25, 26, 1, 0), "{words:?}");
+    eprintln!("{} looks at Cloudflare", of("retry"));
+    // 420 without growing: a minute apart and up to half an hour more.
+    assert!((12..=60).contains(&of("retry")), "{words:?}");
+    assert_eq!(words.len(), 26 + 26 + of("retry"), "{words:?}");
 
     // BIND takes what it gets: 10 nights, 3 + 2 + 3 in a row, and eight.
     let log = month.rig.bind.log();
@@ -207,7 +260,7 @@ async fn a_month_of_a_home(_: PgPoolOptions, db: PgConnectOptions) {
     assert!(apart >= TimeDelta::days(25) && apart < TimeDelta::days(25) + TimeDelta::hours(2), "{apart}");
     assert_eq!(month.rig.of(at_quiet).await.families[0].no_changes, 1);
 
-    for (record, host) in [(at_dyn2, "d"), (at_keys, "k"), (at_bind, "b")] {
+    for (record, host) in [(at_dyn2, "d"), (at_keys, "k"), (at_slow, "s"), (at_bind, "b")] {
         let of = month.rig.of(record).await;
         for family in &of.families {
             assert_eq!((family.sent, family.sending), (family.wanted(), None), "{host}");
@@ -216,5 +269,8 @@ async fn a_month_of_a_home(_: PgPoolOptions, db: PgConnectOptions) {
         let seen = month.rig.bind.dig(&format!("{host}.dyn.home.test"), "A").await;
         assert_eq!(seen, ["192.0.2.25"], "{host}");
     }
+    assert_eq!(front.content(), "192.0.2.25");
+    let of = month.rig.of(at_front).await.families.remove(0);
+    assert!(of.verified_at.is_some() && of.failing_since.is_none() && of.sending.is_none(), "{of:?}");
     month.rig.end().await;
 }

@@ -10,6 +10,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use rand::{SeedableRng, rngs::StdRng};
+use secrecy::SecretString;
 use serde_json::Value;
 use shared::{
     admin::{
@@ -18,10 +19,10 @@ use shared::{
     },
     bell::Bell,
     dns::{
-        Provider,
+        Http, Limits, Provider,
         address::{Family, HostId, Source},
     },
-    guard::Allow,
+    guard::{Allow, system},
     job::{JobId, Lanes, Policy, Run, Step, TenantId, Verdict},
     secrets::{KeyRing, Owner, generate_key},
     shutdown::Tasks,
@@ -64,6 +65,8 @@ pub struct New<'a> {
     pub families: &'a [(Family, Option<&'a str>)],
     pub min_interval: Duration,
     pub forced_interval: Option<Duration>,
+    /// Whether BIND is asked afterwards.
+    pub verify: bool,
     pub secret: &'a str,
 }
 
@@ -75,6 +78,7 @@ impl Default for New<'_> {
             families: &[(Family::Ipv4, None)],
             min_interval: Duration::from_mins(5),
             forced_interval: None,
+            verify: true,
             secret: "s3cret",
         }
     }
@@ -105,6 +109,38 @@ impl Clock {
     }
 }
 
+/// A worker that commits; what it is to run is claimed by the test, step by step.
+struct Working {
+    worker: Arc<Worker>,
+    tasks: Tasks,
+    heart: Heart,
+}
+
+impl Working {
+    fn start(url: SecretString, context: Context) -> Self {
+        let lanes = Lanes { interactive: 0, normal: 0, bulk: 0 };
+        let settings = Settings { kinds: KINDS, lanes, name: "test".to_owned(), database_url: url };
+        let tasks = Tasks::new();
+        let (worker, heart) = worker::start(settings, context, Arc::new(Bell::in_memory()), &tasks).unwrap();
+        Self { worker, tasks, heart }
+    }
+
+    async fn end(self) {
+        assert!(self.tasks.finish(Duration::from_secs(20)).await, "it ends in time");
+        self.heart.stop().await;
+    }
+}
+
+/// What keeps names, with the usual limits.
+fn dns(keys: &KeyRing) -> Dns {
+    Dns::new(keys.clone(), None, allow()).unwrap()
+}
+
+/// Providers and BIND are on this machine.
+fn allow() -> Allow {
+    Allow::new(&["127.0.0.0/8".parse().unwrap()])
+}
+
 pub struct Rig {
     pub db: PgPool,
     pub bind: Arc<Bind>,
@@ -112,15 +148,14 @@ pub struct Rig {
     pub context: Context,
     pub tenant: TenantId,
     keys: KeyRing,
-    worker: Arc<Worker>,
-    tasks: Tasks,
-    heart: Heart,
+    url: SecretString,
+    working: Working,
     runs: AtomicU64,
 }
 
 impl Rig {
     pub async fn start(database: PgConnectOptions) -> Self {
-        let url = sqlx::ConnectOptions::to_url_lossy(&database).to_string().into();
+        let url = SecretString::from(sqlx::ConnectOptions::to_url_lossy(&database).to_string());
         let clock = Clock::default();
         let (of_new, of_old) = (clock.clone(), clock.clone());
         let db = PgPoolOptions::new()
@@ -143,22 +178,31 @@ impl Rig {
             objects: None,
             public_url: None,
             webhooks: None,
-            dns: Some(Dns::new(keys.clone(), None, Allow::new(&["127.0.0.0/8".parse().unwrap()])).unwrap()),
+            dns: Some(dns(&keys)),
         };
         let tenant = tenants::ensure(&mut db.acquire().await.unwrap(), "home").await.unwrap();
-        // It commits; what it is to run is claimed here, step by step.
-        let lanes = Lanes { interactive: 0, normal: 0, bulk: 0 };
-        let settings = Settings { kinds: KINDS, lanes, name: "test".to_owned(), database_url: url };
-        let tasks = Tasks::new();
-        let (worker, heart) =
-            worker::start(settings, context.clone(), Arc::new(Bell::in_memory()), &tasks).unwrap();
+        let working = Working::start(url.clone(), context.clone());
         let bind = Arc::new(Bind::start().await);
-        Self { db, bind, clock, context, tenant, keys, worker, tasks, heart, runs: AtomicU64::new(0) }
+        Self { db, bind, clock, context, tenant, keys, url, working, runs: AtomicU64::new(0) }
+    }
+
+    /// Ends the worker and starts another one: of what it had in memory nothing is left.
+    pub async fn restart(&mut self) {
+        self.context.dns = Some(dns(&self.keys));
+        let next = Working::start(self.url.clone(), self.context.clone());
+        std::mem::replace(&mut self.working, next).end().await;
+    }
+
+    /// Providers may take this long for an answer from now on; none: as long as usual.
+    pub fn patience(&mut self, call: Option<Duration>) {
+        let usual = Limits::default();
+        let limits = Limits { call: call.unwrap_or(usual.call), ..usual };
+        let dns = self.context.dns.as_mut().unwrap();
+        dns.http = Http::with(limits, &allow(), &system()).unwrap();
     }
 
     pub async fn end(self) {
-        assert!(self.tasks.finish(Duration::from_secs(20)).await, "it ends in time");
-        self.heart.stop().await;
+        self.working.end().await;
     }
 
     /// An address whose families are told by routers, or by a source.
@@ -184,6 +228,7 @@ impl Rig {
     pub async fn record(&self, address: AddressId, new: New<'_>) -> (RecordId, JobId) {
         let families: Vec<(Family, Option<HostId>)> =
             new.families.iter().map(|(family, id)| (*family, id.map(|id| id.parse().unwrap()))).collect();
+        let servers = [self.bind.server];
         let record = NewRecord {
             tenant: self.tenant,
             address,
@@ -192,8 +237,8 @@ impl Rig {
             ttl: None,
             min_interval: new.min_interval,
             forced_interval: new.forced_interval,
-            verify: true,
-            verify_servers: Some(&[self.bind.server]),
+            verify: new.verify,
+            verify_servers: new.verify.then_some(&servers),
             families: &families,
         };
         let mut tx = self.db.begin().await.unwrap();
@@ -296,7 +341,7 @@ impl Rig {
     pub async fn commit(&self, run: &Run, step: Step) -> Stepped {
         let verdict = step.verdict.clone();
         let mut rng = StdRng::seed_from_u64(run.id.as_u64_pair().1);
-        let ended = commit::step(&self.worker, run, &kind(&run.kind).policy, step, &mut rng).await;
+        let ended = commit::step(&self.working.worker, run, &kind(&run.kind).policy, step, &mut rng).await;
         Stepped { verdict, ended }
     }
 

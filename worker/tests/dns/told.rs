@@ -107,6 +107,37 @@ async fn a_name_fails_while_one_of_its_families_does(_: PgPoolOptions, db: PgCon
 }
 
 #[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
+async fn a_name_that_is_never_seen_is_told_once_and_once_when_it_is(_: PgPoolOptions, db: PgConnectOptions) {
+    let rig = Rig::start(db).await;
+    let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
+    // It says so, and does nothing.
+    provider.acts(Acts::Says("good 192.0.2.9"));
+    let home = rig.address("home", &[(Family::Ipv4, None)]).await;
+    rig.tell(home, "192.0.2.9").await;
+    let (_, job) = rig.record(home, New { provider: provider.settings(), ..New::default() }).await;
+    rig.pass(Duration::from_mins(9)).await;
+    assert_eq!(told(&rig).await, ["dns_record cloud.home.test updated 192.0.2.9"], "it may come yet");
+    rig.pass(Duration::from_mins(3)).await;
+    let second = told(&rig).await.split_off(1);
+    let begins = "dns_record cloud.home.test failing IPv4: not seen within 10 minutes: ";
+    assert!(matches!(&second[..], [one] if one.starts_with(begins)), "{second:?}");
+    // It is looked for again and again, and a person looks too.
+    for _ in 0..5 {
+        rig.pass(Duration::from_hours(2)).await;
+        rig.want(job).await;
+    }
+    assert_eq!((told(&rig).await.len(), provider.calls().len()), (2, 1), "it is told once");
+
+    rig.bind.nsupdate("update delete cloud.home.test. A\nupdate add cloud.home.test. 60 A 192.0.2.9").await;
+    rig.pass(Duration::from_hours(10)).await;
+    assert_eq!(told(&rig).await[2..], ["dns_record cloud.home.test recovered 192.0.2.9"]);
+    rig.want(job).await;
+    rig.pass(Duration::from_hours(10)).await;
+    assert_eq!((told(&rig).await.len(), provider.calls().len()), (3, 1));
+    rig.end().await;
+}
+
+#[sqlx::test(migrator = "shared::store::schema::MIGRATOR")]
 async fn what_is_not_committed_is_not_told(_: PgPoolOptions, db: PgConnectOptions) {
     let rig = Rig::start(db).await;
     let provider = Provider::start(Dialect::Dyndns2, &rig.bind, &rig.clock).await;
