@@ -33,7 +33,7 @@ const SCOPE: &str = "https://www.googleapis.com/auth/ndev.clouddns.readwrite";
 /// How long an assertion is good for, in seconds: the most that is allowed.
 const LIFETIME: i64 = 3600;
 
-/// RFC 7523 section 2.1.
+/// What is exchanged: RFC 7523 section 2.1.
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// Asks for a token by a key file.
@@ -49,16 +49,12 @@ pub(super) async fn token(
     })?;
     let assertion = assertion(&key, now)
         .ok_or_else(|| Answer::park(Park::BadAuth, "private_key of the key file cannot sign"))?;
-    let mut form = url::form_urlencoded::Serializer::new(String::new());
-    form.extend_pairs([("grant_type", GRANT), ("assertion", &assertion)]);
-    let mut request = Request::new(Method::POST, url, Auth::None);
-    request.headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
-    request.body = Some(form.finish());
     let untold = |why: &str| Answer::retry(said(&format!("no access token: {why}"), &assertion));
-    let mut reply = http.send(request, secret).await.map_err(|answer| match answer.outcome {
-        Outcome::Retry => untold(&answer.said),
-        _ => answer,
-    })?;
+    let mut reply =
+        http.send(exchange(url, &assertion), secret).await.map_err(|answer| match answer.outcome {
+            Outcome::Retry => untold(&answer.said),
+            _ => answer,
+        })?;
     let body = reply.json().unwrap_or_default();
     if let Some(error) = body["error"].as_str() {
         return Err(refusal(error, body["error_description"].as_str().unwrap_or_default(), &assertion));
@@ -73,6 +69,16 @@ pub(super) async fn token(
             Err(untold(&reply.by_status("").said))
         }
     }
+}
+
+/// RFC 7523 section 2.1.
+fn exchange(url: Url, assertion: &str) -> Request {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs([("grant_type", GRANT), ("assertion", assertion)]);
+    let mut request = Request::new(Method::POST, url, Auth::None);
+    request.headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
+    request.body = Some(form.finish());
+    request
 }
 
 fn may_be_called(http: &Http, url: &Url) -> bool {
