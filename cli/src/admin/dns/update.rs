@@ -94,7 +94,7 @@ pub async fn run(access: &Access, args: &Update, out: Output) -> anyhow::Result<
     }
     let updating = update::update(&db, &access.actor(), &worker::jobs::policies(), which, args.force).await?;
     ring(bell.as_ref(), &updating.bell).await?;
-    if let Some(at) = updating.not_before {
+    if let Some(at) = updating.not_before.filter(|_| !updating.follows) {
         let why = updating.not_before_why.as_deref().unwrap_or("the least time between two updates");
         say(&format!(
             "note: what is to be sent is sent {} at the earliest ({why}); nothing shortens that",
@@ -109,7 +109,10 @@ pub async fn run(access: &Access, args: &Update, out: Output) -> anyhow::Result<
     if args.wait {
         let mut awaited = Awaited::default();
         awaited.extend(&updated.updating.bell);
-        exit = wait::jobs(&db, &mut awaited, args.timeout).await?;
+        // One that follows is looked at when its provider may be called again; nobody has to wait for that.
+        if !updated.updating.follows {
+            exit = wait::jobs(&db, &mut awaited, args.timeout).await?;
+        }
         let record = show::show(&mut *db.acquire().await?, &RecordRef::Id(updated.updating.id), None).await?;
         let unknown = record.families.iter().all(|family| family.wanted.is_none());
         if record.families.iter().all(|family| family.row.address.is_none()) {
@@ -128,7 +131,11 @@ pub async fn run(access: &Access, args: &Update, out: Output) -> anyhow::Result<
 fn sentence(updated: &Updated) -> String {
     let host = &updated.updating.host;
     let Some(record) = &updated.record else {
-        return format!("{host} is looked at now");
+        return if updated.updating.follows {
+            format!("{host} follows its address; nothing is to be sent")
+        } else {
+            format!("{host} is looked at now")
+        };
     };
     let families: Vec<_> = record
         .families

@@ -56,6 +56,9 @@ async fn a_name_follows_what_a_router_tells() {
     until("the name follows", LIMIT, async || bind.dig("cloud.home.test", "A").await == ["8.8.8.8"]).await;
     let waited = run(wait);
     assert!(waited.contains("8.8.8.8 follows"), "{waited}");
+    // Nothing is waited for that need not be done.
+    let waited = run("syncfleet dns update cloud.home.test --wait --timeout 1s");
+    assert!(waited.contains("8.8.8.8 follows"), "{waited}");
     let checked = run("syncfleet dns check cloud.home.test");
     assert!(checked.contains("8.8.8.8") && !checked.contains("BAD"), "{checked}");
 

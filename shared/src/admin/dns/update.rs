@@ -14,7 +14,7 @@ use crate::{
     job::Policy,
     store::{
         audit,
-        dns_records::{self, RecordId},
+        dns_records::{self, RecordFamily, RecordId},
         job_state::Wanted,
     },
 };
@@ -32,6 +32,8 @@ pub struct Updating {
     pub not_before: Option<DateTime<Utc>>,
     /// Why not.
     pub not_before_why: Option<String>,
+    /// It has its address already, and nothing is to be sent.
+    pub follows: bool,
     /// Families that nothing is sent for until a person acts, each with the reason.
     pub parked: Vec<String>,
     /// The database's time.
@@ -66,6 +68,8 @@ pub async fn update(
         let why = family.parked_why.as_deref().unwrap_or_default();
         family.parked.as_ref().map(|parked| format!("{}: {parked}: {why}", super::word(family.family)))
     });
+    let follows = |family: &RecordFamily| family.follows(before.verify) && !family.resend;
+    let follows = !force && !before.families.is_empty() && before.families.iter().all(follows);
     let not_before = before.not_before.filter(|at| *at > before.now);
     Ok(Updating {
         id: before.id,
@@ -73,6 +77,7 @@ pub async fn update(
         force,
         not_before,
         not_before_why: not_before.and(before.not_before_why),
+        follows,
         parked: parked.collect(),
         now: before.now,
         bell,

@@ -135,6 +135,16 @@ impl RecordFamily {
     pub fn wanted(&self) -> Option<IpAddr> {
         self.to_have().ok()
     }
+
+    /// Whether the name has its address, as far as is to be known: `verify` says whether the zone's servers are asked.
+    #[must_use]
+    pub fn follows(&self, verify: bool) -> bool {
+        self.parked.is_none()
+            && self.sending.is_none()
+            && self.sent.is_some()
+            && self.sent == self.wanted()
+            && (self.verified_at.is_some() || !verify)
+    }
 }
 
 /// A record; none: there is none of that number.

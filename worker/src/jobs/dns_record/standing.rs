@@ -83,12 +83,7 @@ pub(super) fn cannot_follow(family: &RecordFamily) -> Option<String> {
 
 /// Whether nothing keeps a name from having its address any more that was failing.
 pub(super) fn follows_again(record: &Record, family: &RecordFamily) -> bool {
-    family.failing_since.is_some()
-        && family.parked.is_none()
-        && family.sending.is_none()
-        && family.sent.is_some()
-        && family.sent == family.wanted()
-        && (family.verified_at.is_some() || !record.verify)
+    family.failing_since.is_some() && family.follows(record.verify)
 }
 
 /// The time between two moments; none if they are the other way round.
