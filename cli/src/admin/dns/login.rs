@@ -29,7 +29,8 @@ pub enum Verb {
     /// Let a router tell an address; prints what to put into it. The password is shown once
     #[command(after_help = "Examples:
   syncfleet dns login add fritz --tenant acme --address home --host home.example.org
-  syncfleet dns login add fritz --tenant acme --address home --host home.example.org --url http://192.168.1.5:8080")]
+  syncfleet dns login add fritz --tenant acme --address home --host home.example.org \\
+    --url http://192.168.1.5:8080")]
     Add(Add),
     /// List logins
     Ls {

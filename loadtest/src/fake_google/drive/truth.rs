@@ -30,6 +30,15 @@ pub struct TruthFile {
     pub json: Value,
 }
 
+impl TruthFile {
+    /// Whether its account learns when it goes into the trash or comes back. What is in a folder goes with it and has no entry in the log,
+    /// so of a file whose folder the account does not see nobody says it, until the file itself is changed or its drive swept.
+    #[must_use]
+    pub fn tells_of_trash(&self) -> bool {
+        self.parent.is_some() || self.json["explicitlyTrashed"] == true
+    }
+}
+
 impl World {
     /// The truth about all accounts, or about one, in the order of accounts and ids.
     #[must_use]

@@ -17,7 +17,8 @@ struct File {
     name: String,
     drive: Option<String>,
     parent: Option<String>,
-    trashed: bool,
+    /// None: the account is not told.
+    trashed: Option<bool>,
     version: Option<i64>,
     md5: Option<String>,
     /// Who may do something with it; null: the account is not told.
@@ -30,11 +31,18 @@ impl From<&TruthFile> for File {
             name: file.name.clone(),
             drive: file.drive.clone(),
             parent: file.parent.clone(),
-            trashed: file.trashed,
+            trashed: file.tells_of_trash().then_some(file.trashed),
             version: i64::try_from(file.version).ok(),
             md5: file.md5.clone(),
             permissions: file.json["permissionIds"].clone(),
         }
+    }
+}
+
+impl File {
+    /// Whether a row is as in truth, as far as its account is told.
+    fn is(&self, row: &Self) -> bool {
+        Self { trashed: self.trashed.or(row.trashed), ..self.clone() } == *row
     }
 }
 
@@ -70,7 +78,7 @@ fn differences(truth: &BTreeMap<Key, File>, mirrored: &BTreeMap<Key, File>) -> V
     for (key, file) in truth {
         match mirrored.get(key) {
             None => differ.push(format!("missing: {key:?} {file:?}")),
-            Some(other) if other != file => differ.push(format!("{key:?}: {other:?} in place of {file:?}")),
+            Some(other) if !file.is(other) => differ.push(format!("{key:?}: {other:?} in place of {file:?}")),
             Some(_) => {}
         }
     }
@@ -102,7 +110,7 @@ async fn files(db: &PgPool) -> Result<BTreeMap<Key, File>, sqlx::Error> {
             name: row.try_get(2)?,
             drive: row.try_get(3)?,
             parent: row.try_get(4)?,
-            trashed: row.try_get(5)?,
+            trashed: Some(row.try_get(5)?),
             version: row.try_get(6)?,
             md5: row.try_get(7)?,
             permissions: row.try_get::<Option<Value>, _>(8)?.unwrap_or_default(),
@@ -132,7 +140,7 @@ mod tests {
             name: name.to_owned(),
             drive: None,
             parent: None,
-            trashed: false,
+            trashed: Some(false),
             version: Some(1),
             md5: None,
             permissions: Value::Null,
@@ -140,9 +148,16 @@ mod tests {
         let truth: BTreeMap<_, _> =
             [(key("1"), file("x")), (key("2"), file("x")), (key("3"), file("x"))].into();
         assert!(differences(&truth, &truth).is_empty());
-        let mirrored =
-            [(key("1"), file("x")), (key("2"), File { trashed: true, ..file("x") }), (key("4"), file("x"))];
+        let mirrored = [
+            (key("1"), file("x")),
+            (key("2"), File { trashed: Some(true), ..file("x") }),
+            (key("4"), file("x")),
+        ];
         let told = differences(&truth, &mirrored.into());
         assert_eq!(told.len(), 3, "{told:?}");
+        // Of some nobody tells whether they are in the trash.
+        let untold = BTreeMap::from([(key("1"), File { trashed: None, ..file("x") })]);
+        let trashed = [(key("1"), File { trashed: Some(true), ..file("x") })].into();
+        assert!(differences(&untold, &trashed).is_empty());
     }
 }
